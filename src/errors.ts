@@ -127,7 +127,9 @@ export class MethodError extends UnifrostError {
   readonly status = 405
   override readonly headers: Record<string, string>
   constructor(got: string, allowed: readonly string[]) {
-    super(`${got} is not answered here; ${allowed.join(', ')} ${allowed.length > 1 ? 'are' : 'is'}.`)
+    super(
+      `${got} is not answered here; ${allowed.join(', ')} ${allowed.length > 1 ? 'are' : 'is'}.`,
+    )
     this.headers = { Allow: allowed.join(', ') }
   }
 }

@@ -1,0 +1,109 @@
+import type { Timer } from './clock.js'
+import type { Connection } from './connection.js'
+import type { Batch } from './frame.js'
+import type { Membership } from './membership.js'
+import type { Turn } from './turn.js'
+
+/** Why a client is no more. */
+export type ClientEnd =
+  /** `removeClient` or `Client.close`. */
+  | 'removed'
+  /** It stayed away for longer than its TTL. */
+  | 'expired'
+  /** Its connection ended, and its request can make it anew. */
+  | 'left'
+  /** The Streamer was closed. */
+  | 'closed'
+
+/** What a client needs of its Streamer. */
+export interface ClientHost {
+  removeClient(id: string): Promise<void>
+  /** Everybody who keeps up has been given everything through this number. */
+  readonly delivered: number
+}
+
+/**
+ * One consumer of events, known by its id. It lives on between connections for `clientTTL`.
+ *
+ * Clients are made by a Streamer, and live until they are removed, expire, or it closes.
+ */
+export class Client {
+  /** @internal Its subscriptions in force, by topic. */
+  readonly memberships = new Map<string, Membership>()
+  /** @internal Subscriptions that the broker ended, until the client has been told. */
+  ended: Membership[] = []
+  /** @internal The open response, if there is one. */
+  connection: Connection | undefined = undefined
+  /** @internal Whether it has been given all that is delivered and takes more. */
+  live = false
+  /** @internal The number last written to it, while it is not live. */
+  cursor: number
+  /** @internal Waits for the end of its TTL. */
+  expiry: Timer | undefined = undefined
+  /** @internal What the current turn has for it. */
+  turn: Turn | undefined = undefined
+  /** @internal Why it is no more, or undefined while it lives. */
+  end: ClientEnd | undefined = undefined
+
+  /** @internal */
+  constructor(
+    /** A capability: whoever has it, and is the owner where one is named, may connect. */
+    readonly id: string,
+    /** Who it belongs to, where it belongs to someone. Nobody else may use it over HTTP. */
+    readonly owner: string | undefined,
+    /** @internal Whether it goes with its connection, because its request can make it anew. */
+    readonly transient: boolean,
+    private readonly host: ClientHost,
+  ) {
+    this.cursor = host.delivered
+  }
+
+  /** Whether it has an open connection. */
+  get connected(): boolean {
+    return this.connection !== undefined
+  }
+
+  /** The topics it is subscribed to. */
+  get topics(): string[] {
+    return [...this.memberships.keys()]
+  }
+
+  /** How many topics it is subscribed to. */
+  get totalTopics(): number {
+    return this.memberships.size
+  }
+
+  /** Removes it: it is told `Client closed`, its stream ends, its topics are let go. */
+  async close(): Promise<void> {
+    if (this.end === undefined) await this.host.removeClient(this.id)
+  }
+
+  /** @internal The number last written to it. */
+  get position(): number {
+    return this.live ? this.host.delivered : this.cursor
+  }
+
+  /** @internal Writes what everybody who keeps up gets. */
+  deliver(batches: readonly Batch[]): void {
+    for (const batch of batches) {
+      const result = this.connection?.write(batch) ?? 'closed'
+      if (result === 'ok') continue
+      this.live = false
+      // Not taken: the cursor stays before this batch, so that it is sent to the next connection.
+      this.cursor = result === 'full' ? batch.last : batch.first - 1
+      return
+    }
+  }
+
+  /** @internal Every subscription that may still have frames for it. */
+  *readable(): Generator<Membership> {
+    yield* this.memberships.values()
+    yield* this.ended
+  }
+
+  /** @internal Drops a subscription that the broker ended. */
+  forget(membership: Membership): void {
+    this.ended = this.ended.filter((other) => other !== membership)
+    membership.topic.leave(membership)
+  }
+}

@@ -1,0 +1,32 @@
+export type { Client, ClientEnd } from './client.js'
+export type { Clock } from './clock.js'
+export type { DisconnectReason } from './connection.js'
+export type { Resume } from './delivery.js'
+export type { Driver, Sink, Subscription } from './driver.js'
+export type { MemoryDriver, MemoryDriverOptions } from './drivers/memory.js'
+export { memoryDriver } from './drivers/memory.js'
+export {
+  ClientExistsError,
+  ClientIdError,
+  MethodError,
+  NoClientError,
+  NoIdError,
+  NotAcceptableError,
+  NotOwnerError,
+  OptionsError,
+  StreamerClosedError,
+  SubscribeError,
+  TooManyClientsError,
+  TooManyTopicsError,
+  TopicNameError,
+  UnifrostError,
+} from './errors.js'
+export type { StreamerEvents } from './events.js'
+export type { AnyRequest, HandleOptions } from './handle.js'
+export type { WireErrorCode } from './messages.js'
+export type { Logger, StreamerOptions } from './options.js'
+export type { AnyResponse } from './response-outlet.js'
+export type { Stats } from './stats.js'
+export type { ClientOptions } from './streamer.js'
+export { Streamer } from './streamer.js'
+export type { SubscribeOptions } from './subscriptions.js'

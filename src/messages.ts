@@ -1,0 +1,52 @@
+import type { Encoded } from './encode.js'
+import { encodeEvent } from './encode.js'
+
+/** Why a client is told of an error: the `code` of an error message on the wire. */
+export type WireErrorCode = 'subscription-failure' | 'messages-lost' | 'replaced'
+
+/** What stands behind each code, for the person who reads the stream. */
+export const WIRE_ERRORS: Record<WireErrorCode, string> = {
+  'subscription-failure':
+    'The subscription to this topic has failed and is over. Subscribe again to go on.',
+  'messages-lost': 'Messages of this topic are missing here. Load its current state anew.',
+  replaced: 'Another connection has taken over this client. This one ends.',
+}
+
+/** The text that ends the stream of a client that the server has closed. */
+export const CLIENT_CLOSED = 'Client closed'
+
+/** What the first message tells a client of itself. */
+export interface ConfigMessage {
+  client_id: string
+  client_ttl_millis: number
+  /** Only where heartbeats are messages: the longest silence of a living stream. */
+  heartbeat_millis?: number
+}
+
+/** The first message of every connection. */
+export function configMessage(
+  config: ConfigMessage,
+  subscriptions: readonly string[],
+  fields: { id?: string | undefined; retry: number },
+): Encoded {
+  return encodeEvent({ ...fields, data: JSON.stringify({ config, subscriptions }) })
+}
+
+/** An error message. `topic` is absent where the error concerns the whole connection. */
+export function errorMessage(
+  error: { code: WireErrorCode; topic?: string; message?: string },
+  fields: { id?: string | undefined; retry?: number } = {},
+): Encoded {
+  const { code, topic, message = WIRE_ERRORS[code] } = error
+  return encodeEvent({ ...fields, data: JSON.stringify({ error: { topic, code, message } }) })
+}
+
+/** A heartbeat that JavaScript can see. */
+export function heartbeatMessage(): Encoded {
+  return encodeEvent({ data: '{"heartbeat":true}' })
+}
+
+/** The last message of a client that the server has closed. */
+export function closedMessage(retry: number): Encoded {
+  return encodeEvent({ retry, data: CLIENT_CLOSED })
+}

@@ -1,0 +1,63 @@
+import type { Client } from './client.js'
+import type { Frame } from './frame.js'
+import type { Topic } from './topic.js'
+import { Turn } from './turn.js'
+
+/**
+ * What has arrived and has not yet been given to those who keep up. Everything of one turn of
+ * the event loop goes out as one write per client.
+ */
+export class Outbox {
+  /** Everybody who keeps up has been given everything through this number. */
+  delivered = 0
+  /** Events handed to connections, counted once for each client. */
+  sent = 0
+  private newest = 0
+  private topics: Topic[] = []
+  private scheduled: NodeJS.Immediate | undefined
+
+  /** Takes a new frame; it goes out at the end of the turn at the latest. */
+  add(topic: Topic, frame: Frame): void {
+    this.newest = frame.number
+    if (topic.fresh.push(frame) === 1) this.topics.push(topic)
+    // Not a microtask: brokers' libraries hand over the messages of one packet in several.
+    this.scheduled ??= setImmediate(() => {
+      this.scheduled = undefined
+      this.flush()
+    })
+  }
+
+  /** Writes now. */
+  flush(): void {
+    if (this.topics.length === 0) return
+    const topics = this.topics
+    this.topics = []
+    this.delivered = this.newest
+    for (const client of this.address(topics)) {
+      const turn = client.turn!
+      client.turn = undefined
+      client.deliver(turn.batches())
+      this.sent += turn.size
+    }
+  }
+
+  /** Hands each client that keeps up the part of the turn that is its own. */
+  private address(topics: readonly Topic[]): Client[] {
+    const clients: Client[] = []
+    for (const topic of topics) {
+      const frames = topic.fresh
+      topic.fresh = []
+      const root = new Turn(frames)
+      for (const { client } of topic.members) {
+        if (!client.live) continue
+        if (client.turn === undefined) {
+          client.turn = root
+          clients.push(client)
+        } else {
+          client.turn = client.turn.with(topic, frames)
+        }
+      }
+    }
+    return clients
+  }
+}

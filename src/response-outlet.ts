@@ -1,0 +1,64 @@
+import { ServerResponse } from 'node:http'
+import type { Http2ServerResponse } from 'node:http2'
+import type { Writable } from 'node:stream'
+import type { Connection, Outlet } from './connection.js'
+
+/** A response of Node's, over HTTP/1 or through HTTP/2's compatibility API. */
+export type AnyResponse = ServerResponse | Http2ServerResponse
+
+/**
+ * Writes to a response whose headers have been sent.
+ *
+ * A plain HTTP/1.1 response gets its bytes straight on its socket, already in chunk framing,
+ * which costs a third less than `res.write`. A response that anybody has wrapped (compression,
+ * tracing), HTTP/2, HTTP/1.0 and foreign ones take `res.write`.
+ */
+export class ResponseOutlet implements Outlet {
+  connection: Connection | undefined = undefined
+  readonly chunked: boolean
+  private readonly target: Writable
+  private readonly onDrain = () => this.connection?.drained()
+
+  constructor(private readonly response: AnyResponse) {
+    const socket = plainSocket(response)
+    this.chunked = socket !== undefined
+    this.target = socket ?? (response as unknown as Writable)
+    this.target.on('drain', this.onDrain)
+    response.once('close', () => {
+      this.target.off('drain', this.onDrain)
+      this.connection?.gone()
+    })
+    // A broken response also closes, and that is what counts.
+    response.on('error', () => response.destroy())
+  }
+
+  get writable(): boolean {
+    return !this.response.writableEnded && !this.target.destroyed
+  }
+
+  write(bytes: Buffer): boolean {
+    // `write` may answer false for bytes that the kernel took whole.
+    return this.target.write(bytes) || this.target.writableLength === 0
+  }
+
+  end(): void {
+    this.response.end()
+  }
+
+  destroy(): void {
+    this.response.destroy()
+  }
+}
+
+/** The socket of a response that nothing stands in front of, or undefined. */
+function plainSocket(response: AnyResponse): Writable | undefined {
+  if (!(response instanceof ServerResponse)) return undefined
+  const { socket } = response
+  const untouched =
+    response.write === ServerResponse.prototype.write &&
+    response.end === ServerResponse.prototype.end
+  // With another response before it in the pipeline, its bytes still wait in the response.
+  const waiting = socket === null || response.writableLength !== socket.writableLength
+  if (!untouched || waiting || !response.chunkedEncoding) return undefined
+  return socket
+}

@@ -1,0 +1,371 @@
+import { randomBytes } from 'node:crypto'
+import type { ClientEnd, ClientHost } from './client.js'
+import { Client } from './client.js'
+import { Timers } from './clock.js'
+import type { DisconnectReason } from './connection.js'
+import { Connection } from './connection.js'
+import { Delivery } from './delivery.js'
+import type { Driver } from './driver.js'
+import {
+  ClientExistsError,
+  NoClientError,
+  OptionsError,
+  StreamerClosedError,
+  TooManyClientsError,
+  UnifrostError,
+} from './errors.js'
+import { SafeEmitter, safely } from './events.js'
+import type { AnyRequest, HandleOptions } from './handle.js'
+import { admit, sendError, serve } from './handle.js'
+import { Keeper } from './keeper.js'
+import { closedMessage, errorMessage } from './messages.js'
+import { checkClientId } from './names.js'
+import type { Settings, StreamerOptions } from './options.js'
+import { settingsFrom } from './options.js'
+import type { AnyResponse } from './response-outlet.js'
+import { ResponseOutlet } from './response-outlet.js'
+import type { Stats } from './stats.js'
+import { noCounts } from './stats.js'
+import type { SubscribeOptions } from './subscriptions.js'
+import { Subscriptions } from './subscriptions.js'
+
+/** A replaced tab must not take its client back by itself: a week, in milliseconds. */
+const RETRY_AFTER_REPLACED = 7 * 24 * 60 * 60 * 1000
+
+/** What a new client may be given. */
+export interface ClientOptions {
+  /** Who it belongs to. Over HTTP, nobody else may connect to it, change or remove it. */
+  owner?: string | undefined
+  /**
+   * Whether it goes as soon as its connection ends, because its request says all that is needed
+   * to make it anew; its topics are then held open for `clientTTL`. Default: false.
+   */
+  transient?: boolean
+}
+
+/**
+ * Carries the topics of one broker to clients over Server-Sent Events.
+ *
+ * Every message that reaches a topic while a client is subscribed to it reaches that client in
+ * order and exactly once, across any number of reconnects inside `clientTTL`, or the client gets
+ * a `messages-lost` message in the place where something is missing.
+ */
+export class Streamer extends SafeEmitter implements AsyncDisposable {
+  private readonly settings: Settings
+  private readonly clients = new Map<string, Client>()
+  private readonly counts = noCounts()
+  private readonly timers: Timers
+  private readonly delivery: Delivery
+  private readonly subscriptions: Subscriptions
+  private readonly keeper: Keeper
+  private readonly clientHost: ClientHost
+  private refusing = false
+  private closing: Promise<void> | undefined
+
+  /** @throws OptionsError when an option is unknown or has a value that it does not take. */
+  constructor(
+    private readonly driver: Driver,
+    options: StreamerOptions = {},
+  ) {
+    const settings = settingsFrom(options)
+    super(settings.logger)
+    if (typeof (driver as Partial<Driver> | undefined)?.subscribe !== 'function') {
+      throw new OptionsError('A Streamer takes a driver first, such as memoryDriver().')
+    }
+    this.settings = settings
+    this.timers = new Timers(settings.clock)
+    this.delivery = new Delivery(
+      randomBytes(5).toString('hex'),
+      settings.history,
+      this.timers,
+      driver.encoding ?? 'utf8',
+      (client, topic) => this.lost(client, topic),
+    )
+    this.subscriptions = new Subscriptions(
+      driver,
+      settings,
+      this.timers,
+      this.delivery,
+      this.counts,
+      {
+        opened: (topic) => this.emit('topicOpened', topic),
+        closed: (topic) => this.emit('topicClosed', topic),
+        report: (cause, message) => this.report(cause, message),
+        warn: (details, message) => safely(() => settings.logger.warn(details, message)),
+      },
+    )
+    const { delivery } = this
+    this.clientHost = {
+      removeClient: (id) => this.removeClient(id),
+      get delivered() {
+        return delivery.delivered
+      },
+    }
+    this.keeper = new Keeper(settings, this.timers, {
+      ready: ({ client }) => this.delivery.catchUp(client),
+      gone: (connection, reason) => this.gone(connection, reason),
+    })
+  }
+
+  /** How many clients are live, connected or not. */
+  get totalClients(): number {
+    return this.clients.size
+  }
+
+  /** The client's time to live between connections, in milliseconds. */
+  get clientTTL(): number {
+    return this.settings.clientTTL
+  }
+
+  /** The client with this id, or undefined. */
+  getClient(id: string): Client | undefined {
+    return this.clients.get(id)
+  }
+
+  /**
+   * Makes a client with a random id.
+   *
+   * @throws TooManyClientsError, StreamerClosedError
+   */
+  async newClient(options: ClientOptions = {}): Promise<Client> {
+    return this.newCustomClient(this.settings.newId(), options)
+  }
+
+  /**
+   * Makes a client with an id of your own: at least as hard to guess as what it gives access to,
+   * or with an `owner`.
+   *
+   * @throws ClientExistsError when a client with this id is live; ClientIdError,
+   *   TooManyClientsError, StreamerClosedError.
+   */
+  async newCustomClient(id: string, options: ClientOptions = {}): Promise<Client> {
+    if (this.refusing) throw new StreamerClosedError()
+    checkClientId(id)
+    if (this.clients.has(id)) throw new ClientExistsError()
+    if (this.clients.size >= this.settings.maxClients) throw new TooManyClientsError()
+    this.delivery.flush()
+    const client = new Client(id, options.owner, options.transient ?? false, this.clientHost)
+    this.clients.set(id, client)
+    this.expireLater(client)
+    this.emit('clientCreated', client)
+    return client
+  }
+
+  /** Removes a client: it is told `Client closed`, and its stream ends. @throws NoClientError */
+  async removeClient(id: string): Promise<void> {
+    this.remove(this.mustGet(id), 'removed')
+  }
+
+  /**
+   * Subscribes a client to a topic. When it resolves, messages published after that arrive.
+   * A client that is already subscribed stays as it is.
+   *
+   * @throws NoClientError, TopicNameError, TooManyTopicsError, StreamerClosedError;
+   *   SubscribeError when the broker does not open the topic. The client is as it was then, and
+   *   the topic may be tried again.
+   */
+  async subscribe(id: string, topic: string, options: SubscribeOptions = {}): Promise<void> {
+    if (this.refusing) throw new StreamerClosedError()
+    await this.subscriptions.subscribe(this.mustGet(id), topic, options)
+  }
+
+  /**
+   * Ends a client's subscription; nothing of the topic is sent to it after that. A client that
+   * is not subscribed stays as it is. It wins over a `subscribe` that is still pending.
+   *
+   * @throws NoClientError
+   */
+  async unsubscribe(id: string, topic: string): Promise<void> {
+    this.subscriptions.unsubscribe(this.mustGet(id), topic)
+  }
+
+  /**
+   * Answers a request of `node:http` or `node:http2` with a client's stream, or with an error as
+   * JSON. Never rejects.
+   */
+  async handle(
+    request: AnyRequest,
+    response: AnyResponse,
+    options: HandleOptions = {},
+  ): Promise<void> {
+    try {
+      serve(this, admit(this, request, options), request, response)
+    } catch (error) {
+      if (!(error instanceof UnifrostError)) this.report(error, 'A request failed.')
+      sendError(response, error)
+    }
+  }
+
+  /** The state of things, and what has happened so far. */
+  stats(): Stats {
+    const { frames, bytes, evictions } = this.delivery.history
+    return {
+      ...structuredClone(this.counts),
+      clients: this.clients.size,
+      connections: this.keeper.connections.size,
+      topics: this.subscriptions.openTopics,
+      history: { frames, bytes, evictions },
+      sent: this.delivery.sent,
+    }
+  }
+
+  /**
+   * Closes with the goodbyes spread over a time, so that all browsers do not come back at once:
+   * each is told to wait until the time is over and a while more. New clients and connections
+   * are refused meanwhile; those that are open get their messages until their turn comes.
+   *
+   * @param options.over How long it may take, in milliseconds. Default: 0, at once.
+   */
+  async drain({ over = 0 }: { over?: number } = {}): Promise<void> {
+    if (!(over >= 0 && over < Infinity)) {
+      throw new OptionsError(`drain's over takes milliseconds from 0; it got ${String(over)}.`)
+    }
+    this.refusing = true
+    const clients = [...this.clients.values()].filter((client) => client.connected)
+    shuffle(clients, this.settings.random)
+    for (const [index, client] of clients.entries()) {
+      const wait = (over * index) / clients.length
+      this.timers.after(wait, () => this.sendAway(client, over - wait, over))
+    }
+    await this.keeper.none()
+    await this.close()
+  }
+
+  /**
+   * Tells everybody `Client closed`, ends the responses, lets all topics go and closes the driver.
+   * Settles when all that is done; a peer that does not read is cut off after five seconds.
+   * Calling it again waits for the same.
+   *
+   * @throws what the driver's own `close` rejects with.
+   */
+  close(): Promise<void> {
+    this.closing ??= this.shutDown()
+    return this.closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** @internal Opens a client's stream on a response whose headers have been sent. */
+  attach(client: Client, response: AnyResponse, position: string | undefined): void {
+    const connection = new Connection(client, new ResponseOutlet(response), this.keeper)
+    this.keeper.keep(connection)
+    if (client.end !== undefined || this.refusing) {
+      this.keeper.end(connection, 'closed', closedMessage(this.retry()))
+      return
+    }
+    this.replace(client)
+    this.timers.cancel(client.expiry)
+    const resume = this.delivery.start(client, connection, position, {
+      config: {
+        client_id: client.id,
+        client_ttl_millis: this.settings.clientTTL,
+        ...(this.settings.heartbeat === 'message' &&
+          this.settings.heartbeatInterval > 0 && {
+            heartbeat_millis: this.settings.heartbeatInterval,
+          }),
+      },
+      retry: this.retry(),
+    })
+    if (resume !== undefined) this.counts.resumes[resume]++
+    this.emit('connect', client)
+  }
+
+  /** @internal A client that was made for a request which got no stream. */
+  abandon(client: Client): void {
+    if (client.transient && !client.connected) this.remove(client, 'left')
+  }
+
+  private remove(client: Client, end: ClientEnd, retry = this.retry()): void {
+    if (client.end !== undefined) return
+    this.delivery.flush()
+    client.end = end
+    this.clients.delete(client.id)
+    this.timers.cancel(client.expiry)
+    const heldUntil = end === 'left' ? this.timers.clock.now() + this.settings.clientTTL : 0
+    this.subscriptions.leaveAll(client, heldUntil)
+    if (client.connection !== undefined) {
+      const reason = end === 'closed' ? 'closed' : 'removed'
+      this.keeper.end(client.connection, reason, closedMessage(retry))
+    }
+    this.emit('clientRemoved', client, end)
+  }
+
+  /** Ends the connection that a client has, in favour of one that comes. */
+  private replace(client: Client): void {
+    const { connection } = client
+    if (connection === undefined) return
+    this.delivery.flush()
+    client.cursor = client.position
+    client.live = false
+    client.connection = undefined
+    const goodbye = errorMessage({ code: 'replaced' }, { retry: RETRY_AFTER_REPLACED })
+    this.keeper.end(connection, 'replaced', goodbye)
+  }
+
+  private gone(connection: Connection, reason: DisconnectReason): void {
+    this.counts.disconnects[reason]++
+    const { client } = connection
+    if (client.connection === connection) {
+      client.cursor = client.position
+      client.live = false
+      client.connection = undefined
+      if (client.end === undefined) {
+        if (client.transient) this.remove(client, 'left')
+        else this.expireLater(client)
+      }
+    }
+    this.emit('disconnect', client, reason)
+  }
+
+  private expireLater(client: Client): void {
+    client.expiry = this.timers.after(this.settings.clientTTL, () => this.remove(client, 'expired'))
+  }
+
+  private sendAway(client: Client, remaining: number, spread: number): void {
+    this.remove(
+      client,
+      'closed',
+      Math.round(remaining + this.settings.random() * spread) + this.retry(),
+    )
+  }
+
+  private retry(): number {
+    const { min, max } = this.settings.retry
+    return Math.round(min + this.settings.random() * (max - min))
+  }
+
+  private async shutDown(): Promise<void> {
+    this.refusing = true
+    for (const client of [...this.clients.values()]) this.remove(client, 'closed')
+    await this.keeper.none()
+    await this.subscriptions.close()
+    this.timers.stop()
+    await this.driver.close()
+  }
+
+  private lost(client: Client, topic: string): void {
+    this.counts.messagesLost++
+    // Later, since a listener may publish, and this is the middle of a write.
+    queueMicrotask(() => this.emit('messagesLost', client, topic))
+  }
+
+  private report(cause: unknown, message: string): void {
+    this.emit('error', new Error(message, { cause }))
+    safely(() => this.settings.logger.error({ err: cause }, message))
+  }
+
+  private mustGet(id: string): Client {
+    const client = this.clients.get(id)
+    if (client === undefined) throw new NoClientError()
+    return client
+  }
+}
+
+function shuffle<T>(items: T[], random: () => number): void {
+  for (let i = items.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1))
+    ;[items[i], items[j]] = [items[j]!, items[i]!]
+  }
+}

@@ -1,0 +1,116 @@
+import type { Sink, Subscription } from './driver.js'
+import type { Frame } from './frame.js'
+import { TopicLog } from './history.js'
+import type { Membership } from './membership.js'
+import type { Timer } from './clock.js'
+
+/** What a topic needs of its Streamer. */
+export interface TopicHost {
+  /** A message, in the driver's words. */
+  received(topic: Topic, payload: string | Uint8Array): void
+  /** Messages may be missing. */
+  gapped(topic: Topic, reason: string): void
+  /** The broker's subscription is over. */
+  failed(topic: Topic, error: Error): void
+}
+
+/**
+ * One broker subscription, shared by all its clients, and its frames.
+ *
+ * It is also the {@link Sink} that the driver calls. Calls that come before the driver's
+ * `subscribe` has been entered or after the topic is over do not count.
+ */
+export class Topic implements Sink {
+  readonly log: TopicLog
+  /** All its subscribed clients, connected or not; dense, in no order. */
+  readonly members: Membership[] = []
+  /** Its frames that have not yet been given to those who keep up. */
+  fresh: Frame[] = []
+  /** Settles when the broker has opened the topic, or has refused it. */
+  opened: Promise<void> = Promise.resolve()
+  /** Whether `opened` has resolved. */
+  isOpen = false
+  /** Settles when the topic is closed; undefined before that has begun. Never rejects. */
+  closed: Promise<void> | undefined = undefined
+  /** Waits for the moment to let the topic go. */
+  lingering: Timer | undefined = undefined
+  /** Not let go before this time, by the clock: a client that left may come back. */
+  heldUntil = 0
+  /** Whether it has been said that messages were refused: one line per cause. */
+  hasRefused = false
+  private over = false
+  private subscription: Subscription | undefined
+
+  constructor(
+    readonly name: string,
+    private readonly host: TopicHost,
+    startsAfter: number,
+  ) {
+    this.log = new TopicLog(startsAfter, () => this.forgetEnded())
+  }
+
+  /** Whether the broker has ended the subscription, or the topic was closed. */
+  get isOver(): boolean {
+    return this.over
+  }
+
+  /** Opens the topic on the broker. Called once. */
+  open(subscribe: (sink: Sink) => Promise<Subscription>): Promise<void> {
+    this.opened = this.openWith(subscribe)
+    return this.opened
+  }
+
+  /** Lets the topic go on the broker. The second call waits for the first. */
+  close(report: (error: unknown) => void): Promise<void> {
+    this.over = true
+    this.closed ??= this.opened
+      .then(() => this.subscription?.close())
+      // A topic that never opened has nothing to let go; its opener has been told why.
+      .catch((error: unknown) => {
+        if (this.isOpen) report(error)
+      })
+    return this.closed
+  }
+
+  join(membership: Membership): void {
+    membership.index = this.members.push(membership) - 1
+  }
+
+  leave(membership: Membership): void {
+    const last = this.members.pop()!
+    if (last !== membership) {
+      this.members[membership.index] = last
+      last.index = membership.index
+    }
+    membership.index = -1
+  }
+
+  message(payload: string | Uint8Array): void {
+    if (!this.over) this.host.received(this, payload)
+  }
+
+  gap(reason: string): void {
+    if (!this.over) this.host.gapped(this, reason)
+  }
+
+  fail(error: Error): void {
+    if (this.over) return
+    this.over = true
+    this.host.failed(this, error)
+  }
+
+  private async openWith(subscribe: (sink: Sink) => Promise<Subscription>): Promise<void> {
+    this.subscription = await subscribe(this)
+    this.isOpen = true
+  }
+
+  /** Once an ended topic has no frame left, clients that have got its last one need it no more. */
+  private forgetEnded(): void {
+    if (!this.over) return
+    for (const membership of [...this.members]) {
+      if (membership.endedAt !== undefined && membership.client.position >= membership.endedAt) {
+        membership.client.forget(membership)
+      }
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import type { Client } from './client.js'
+import type { Frame } from './frame.js'
+import { Batch } from './frame.js'
+import type { Topic } from './topic.js'
+
+/**
+ * The frames that one set of topics has got in the current turn of the event loop, joined once
+ * for all clients with exactly that set.
+ *
+ * Turns form a tree: each further topic is a branch. Topics are walked in one order for all
+ * clients, so clients with the same topics meet in the same node without comparing sets.
+ */
+export class Turn {
+  private branches: Map<Topic, Turn> | undefined
+  private joined: Batch[] | undefined
+  /** How many frames it has. */
+  readonly size: number
+
+  constructor(
+    private readonly frames: readonly Frame[],
+    private readonly parent?: Turn,
+  ) {
+    this.size = frames.length + (parent?.size ?? 0)
+  }
+
+  with(topic: Topic, frames: readonly Frame[]): Turn {
+    this.branches ??= new Map()
+    let branch = this.branches.get(topic)
+    if (branch === undefined) this.branches.set(topic, (branch = new Turn(frames, this)))
+    return branch
+  }
+
+  /** Its frames in order of number, as few writes as possible. */
+  batches(): Batch[] {
+    this.joined ??= Batch.join(this.inOrder())
+    return this.joined
+  }
+
+  private inOrder(): readonly Frame[] {
+    if (this.parent === undefined) return this.frames
+    const all: Frame[] = []
+    for (let turn: Turn | undefined = this.parent; turn; turn = turn.parent)
+      all.push(...turn.frames)
+    all.push(...this.frames)
+    return all.sort((a, b) => a.number - b.number)
+  }
+}
