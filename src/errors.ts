@@ -142,3 +142,64 @@ export class NotAcceptableError extends UnifrostError {
     super('This address answers with text/event-stream only, which the Accept header excludes.')
   }
 }
+
+/** The request proves nobody's identity: no token, or one that does not hold. */
+export class AuthenticationError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_UNAUTHENTICATED'
+  readonly status = 401
+  override readonly headers: Record<string, string>
+  /**
+   * @param message Why, in words that may be shown.
+   * @param presented Whether there was a token at all (RFC 6750, section 3.1).
+   */
+  constructor(message: string, presented: boolean) {
+    super(message)
+    const challenge = presented ? 'Bearer error="invalid_token"' : 'Bearer'
+    this.headers = { 'WWW-Authenticate': challenge }
+  }
+}
+
+/** Topics that the caller may not have. */
+export class ForbiddenTopicError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_FORBIDDEN_TOPIC'
+  readonly status = 403
+  constructor(readonly topics: readonly string[]) {
+    super(`You may not subscribe to ${topics.map((topic) => JSON.stringify(topic)).join(', ')}.`)
+  }
+}
+
+/** A request's body that is not what is expected. The message names the field. */
+export class BodyError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_BODY'
+  readonly status = 400
+}
+
+/** A request's body that is larger than is taken. */
+export class BodyTooLargeError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_BODY_TOO_LARGE'
+  readonly status = 413
+  constructor(limit: number) {
+    super(`The body has more than ${limit} bytes, which is the most that is taken here.`)
+  }
+}
+
+/** A request's body in another form than JSON. */
+export class MediaTypeError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_MEDIA_TYPE'
+  readonly status = 415
+  constructor() {
+    super('The body must be JSON, with Content-Type: application/json.')
+  }
+}
+
+/** A function of the application's, such as `authorize`, threw. `cause` is what it threw. */
+export class CallbackError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_CALLBACK'
+  readonly status = 500
+  override readonly expose = false
+  constructor(callback: string, cause: unknown) {
+    super(`${callback} failed: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    })
+  }
+}

@@ -11,6 +11,7 @@ import {
   UnifrostError,
 } from './errors.js'
 import type { AnyResponse } from './response-outlet.js'
+import { ResponseOutlet } from './response-outlet.js'
 import type { Streamer } from './streamer.js'
 
 /** A request of Node's, over HTTP/1 or through HTTP/2's compatibility API. */
@@ -91,12 +92,17 @@ export function serve(
   openStream(streamer, client, request, response)
 }
 
-/** Sends the headers and opens the stream behind them. */
+/**
+ * Sends the headers and opens the stream behind them.
+ *
+ * @param hooks.end Called when the stream is to end, in place of ending the response.
+ */
 export function openStream(
   streamer: Streamer,
   client: Client,
   request: AnyRequest,
   response: AnyResponse,
+  hooks: { end?: () => void } = {},
 ): void {
   const { socket } = request
   if (request.httpVersionMajor === 1) {
@@ -105,9 +111,10 @@ export function openStream(
     socket.setNoDelay(true)
     socket.setKeepAlive(true, 30_000)
   }
-  // HTTP/2's compatibility response has it too; its types do not say so.
-  ;(response as ServerResponse).flushHeaders()
-  streamer.attach(client, response, positionOf(request))
+  // HTTP/2's compatibility response has it too, whatever its types say.
+  const { flushHeaders } = response as Partial<ServerResponse>
+  flushHeaders?.call(response)
+  streamer.attach(client, new ResponseOutlet(response, hooks.end), positionOf(request))
 }
 
 /** The answer to a request that failed: JSON, and nothing that is not meant for who asked. */

@@ -6,8 +6,14 @@ export type { Driver, Sink, Subscription } from './driver.js'
 export type { MemoryDriver, MemoryDriverOptions } from './drivers/memory.js'
 export { memoryDriver } from './drivers/memory.js'
 export {
+  AuthenticationError,
+  BodyError,
+  BodyTooLargeError,
+  CallbackError,
   ClientExistsError,
   ClientIdError,
+  ForbiddenTopicError,
+  MediaTypeError,
   MethodError,
   NoClientError,
   NoIdError,

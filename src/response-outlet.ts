@@ -19,7 +19,11 @@ export class ResponseOutlet implements Outlet {
   private readonly target: Writable
   private readonly onDrain = () => this.connection?.drained()
 
-  constructor(private readonly response: AnyResponse) {
+  constructor(
+    private readonly response: AnyResponse,
+    /** Ends the response, where that is not simply its own `end`. */
+    private readonly finish: () => void = () => void response.end(),
+  ) {
     const socket = plainSocket(response)
     this.chunked = socket !== undefined
     this.target = socket ?? (response as unknown as Writable)
@@ -42,7 +46,7 @@ export class ResponseOutlet implements Outlet {
   }
 
   end(): void {
-    this.response.end()
+    this.finish()
   }
 
   destroy(): void {

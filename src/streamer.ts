@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { ClientEnd, ClientHost } from './client.js'
 import { Client } from './client.js'
 import { Timers } from './clock.js'
-import type { DisconnectReason } from './connection.js'
+import type { DisconnectReason, Outlet } from './connection.js'
 import { Connection } from './connection.js'
 import { Delivery } from './delivery.js'
 import type { Driver } from './driver.js'
@@ -19,11 +19,10 @@ import type { AnyRequest, HandleOptions } from './handle.js'
 import { admit, sendError, serve } from './handle.js'
 import { Keeper } from './keeper.js'
 import { closedMessage, errorMessage } from './messages.js'
-import { checkClientId } from './names.js'
+import { checkClientId, checkTopicName } from './names.js'
 import type { Settings, StreamerOptions } from './options.js'
 import { settingsFrom } from './options.js'
 import type { AnyResponse } from './response-outlet.js'
-import { ResponseOutlet } from './response-outlet.js'
 import type { Stats } from './stats.js'
 import { noCounts } from './stats.js'
 import type { SubscribeOptions } from './subscriptions.js'
@@ -64,7 +63,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   /** @throws OptionsError when an option is unknown or has a value that it does not take. */
   constructor(
-    private readonly driver: Driver,
+    /** The driver that it was given. */
+    readonly driver: Driver,
     options: StreamerOptions = {},
   ) {
     const settings = settingsFrom(options)
@@ -247,9 +247,14 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     await this.close()
   }
 
-  /** @internal Opens a client's stream on a response whose headers have been sent. */
-  attach(client: Client, response: AnyResponse, position: string | undefined): void {
-    const connection = new Connection(client, new ResponseOutlet(response), this.keeper)
+  /** @throws TopicNameError when `name` can't be a topic here. */
+  checkTopicName(name: unknown): asserts name is string {
+    checkTopicName(name, this.settings.maxTopicLength)
+  }
+
+  /** @internal Opens a client's stream. */
+  attach(client: Client, outlet: Outlet, position: string | undefined): void {
+    const connection = new Connection(client, outlet, this.keeper)
     this.keeper.keep(connection)
     if (client.end !== undefined || this.refusing) {
       this.keeper.end(connection, 'closed', closedMessage(this.retry()))

@@ -1,0 +1,109 @@
+import type { Client, Streamer } from '../src/index.js'
+import { CallbackError, ForbiddenTopicError } from '../src/index.js'
+import { checkRequest, positionOf, queryOf } from '../src/handle.js'
+import type { Authorize, Exchange, PrincipalOptions } from './exchange.js'
+import { assignClient, isAuthorized, ownerOf, principalOf } from './exchange.js'
+
+/** What `autoClient` takes. */
+export interface AutoClientOptions<Context, Principal = unknown> extends PrincipalOptions<
+  Context,
+  Principal
+> {
+  /**
+   * The topics of each new client, chosen by the server. Default: those that the request names,
+   * `?topic=a&topic=b`, each of which `authorize` must allow.
+   */
+  topics?: string[] | ((request: Context) => string[] | Promise<string[]>)
+  /**
+   * Whether the sender may have a topic that the request names. Only `true` allows it. Default:
+   * none is allowed.
+   */
+  authorize?: Authorize<Context, Principal>
+  /**
+   * The id of the request's client, for clients that are to be found again by something that the
+   * server knows; such a client keeps its state for `clientTTL`. Default: a random one, which
+   * goes with its connection, since the request says all that is needed to make it anew.
+   */
+  id?: (request: Context) => string | Promise<string>
+  /**
+   * Answers 307 to the same address with `?id=…` instead of opening the stream here, so that the
+   * page learns an id that it can use elsewhere. Default: false.
+   */
+  redirect?: boolean
+}
+
+/**
+ * Makes a client for a request that names none.
+ *
+ * @returns where to redirect to, or undefined to go on.
+ * @throws ForbiddenTopicError, and what making a client and subscribing it throw.
+ */
+export async function assureClient<Context, Principal>(
+  streamer: Streamer,
+  exchange: Exchange<Context>,
+  options: AutoClientOptions<Context, Principal>,
+): Promise<string | undefined> {
+  const query = queryOf(exchange.request)
+  if (query.get('id')) return undefined
+  checkRequest(exchange.request)
+  const client = await findOrMake(streamer, exchange, options)
+  if (!options.redirect) {
+    assignClient(exchange.request, client)
+    return undefined
+  }
+  query.set('id', client.id)
+  // Relative to the address as the browser sees it, whatever has been cut off it on the way here.
+  return `?${query.toString()}`
+}
+
+async function findOrMake<Context, Principal>(
+  streamer: Streamer,
+  exchange: Exchange<Context>,
+  options: AutoClientOptions<Context, Principal>,
+): Promise<Client> {
+  const id = options.id && (await called('id', () => options.id!(exchange.context)))
+  const existing = id === undefined ? undefined : streamer.getClient(id)
+  if (existing !== undefined) return existing
+  const topics = await topicsFor(exchange, options)
+  const settings = {
+    owner: ownerOf(exchange, options),
+    transient: id === undefined && !options.redirect,
+  }
+  const client =
+    id === undefined
+      ? await streamer.newClient(settings)
+      : await streamer.newCustomClient(id, settings)
+  try {
+    const after = positionOf(exchange.request)
+    await Promise.all(topics.map((topic) => streamer.subscribe(client.id, topic, { after })))
+  } catch (error) {
+    await client.close()
+    throw error
+  }
+  return client
+}
+
+async function topicsFor<Context, Principal>(
+  exchange: Exchange<Context>,
+  options: AutoClientOptions<Context, Principal>,
+): Promise<string[]> {
+  const { topics } = options
+  if (typeof topics === 'function') return called('topics', () => topics(exchange.context))
+  if (topics !== undefined) return topics
+  const named = [...new Set(queryOf(exchange.request).getAll('topic'))]
+  const principal = principalOf(exchange, options)
+  const allowed = await Promise.all(
+    named.map((topic) => isAuthorized(options.authorize, exchange, principal, topic)),
+  )
+  const forbidden = named.filter((_, index) => !allowed[index])
+  if (forbidden.length > 0) throw new ForbiddenTopicError(forbidden)
+  return named
+}
+
+async function called<T>(name: string, call: () => T | Promise<T>): Promise<T> {
+  try {
+    return await call()
+  } catch (error) {
+    throw new CallbackError(name, error)
+  }
+}

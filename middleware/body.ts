@@ -1,0 +1,56 @@
+import type { AnyRequest } from '../src/index.js'
+import { BodyError, BodyTooLargeError, MediaTypeError } from '../src/index.js'
+
+/** The most that is read of a body unless the options say otherwise, in bytes. */
+export const MAX_BODY_BYTES = 64 * 1024
+
+const JSON_TYPE = /^application\/(?:[\w.!#$&^-]+\+)?json\s*(?:;|$)/i
+
+/**
+ * A request's JSON body: what a body parser has left, or read here.
+ *
+ * @returns undefined where there is none.
+ * @throws MediaTypeError, BodyTooLargeError, BodyError
+ */
+export async function jsonBody(
+  request: AnyRequest,
+  parsed: unknown,
+  maxBytes: number,
+): Promise<unknown> {
+  const type = request.headers['content-type']
+  const wasRead = request.readableDidRead
+  const text = wasRead ? undefined : await read(request, maxBytes)
+  if (text === '' || (wasRead && isAbsent(request))) return undefined
+  if (type === undefined || !JSON_TYPE.test(type)) throw new MediaTypeError()
+  if (text === undefined) return parsed
+  try {
+    return JSON.parse(text) as unknown
+  } catch (error) {
+    throw new BodyError('The body is not valid JSON.', { cause: error })
+  }
+}
+
+function isAbsent(request: AnyRequest): boolean {
+  const { 'content-length': length, 'transfer-encoding': coding } = request.headers
+  return (length === undefined || length === '0') && coding === undefined
+}
+
+async function read(request: AnyRequest, maxBytes: number): Promise<string> {
+  const declared = Number(request.headers['content-length'] ?? 0)
+  if (declared > maxBytes) throw new BodyTooLargeError(maxBytes)
+  const chunks: Buffer[] = []
+  let size = 0
+  // Not `for await`: leaving that loop early destroys the request, and with it the answer's socket.
+  await new Promise<void>((resolve, reject) => {
+    request.on('data', (chunk: Buffer) => {
+      size += chunk.length
+      if (size <= maxBytes) chunks.push(chunk)
+      else reject(new BodyTooLargeError(maxBytes))
+    })
+    request.once('end', resolve)
+    request.once('error', () => reject(new BodyError('The body ended before it was complete.')))
+    request.once('close', () => reject(new BodyError('The body ended before it was complete.')))
+  })
+  const body = Buffer.concat(chunks)
+  return body.toString('utf8')
+}

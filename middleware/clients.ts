@@ -1,0 +1,53 @@
+import type { Streamer } from '../src/index.js'
+import { BodyError, MethodError, NoClientError, NoIdError, NotOwnerError } from '../src/index.js'
+import { queryOf } from '../src/handle.js'
+import { jsonBody, MAX_BODY_BYTES } from './body.js'
+import type { Answer, Exchange, PrincipalOptions } from './exchange.js'
+import { ownerOf } from './exchange.js'
+
+/** What `clients` takes. */
+export interface ClientsOptions<Context, Principal = unknown> extends PrincipalOptions<
+  Context,
+  Principal
+> {
+  /** The most that is read of a body, in bytes. Default: 65,536. */
+  maxBodyBytes?: number
+}
+
+/**
+ * `POST` makes a client that belongs to who asks; `DELETE` removes one, named by `?id=` or by
+ * `{"client_id"}`.
+ *
+ * @throws MethodError, NoIdError, NoClientError, NotOwnerError, and what the body is refused with
+ */
+export async function answerClients<Context, Principal>(
+  streamer: Streamer,
+  exchange: Exchange<Context>,
+  options: ClientsOptions<Context, Principal>,
+): Promise<Answer> {
+  const { request, parsedBody } = exchange
+  const method = request.method ?? 'GET'
+  if (method !== 'POST' && method !== 'DELETE') throw new MethodError(method, ['POST', 'DELETE'])
+  const owner = ownerOf(exchange, options)
+  const body = await jsonBody(request, parsedBody, options.maxBodyBytes ?? MAX_BODY_BYTES)
+  if (method === 'POST') {
+    const client = await streamer.newClient({ owner })
+    return {
+      status: 201,
+      body: { client_id: client.id, client_ttl_millis: streamer.clientTTL },
+    }
+  }
+  const id = queryOf(request).get('id') ?? clientIdIn(body)
+  if (id === undefined || id === '') throw new NoIdError()
+  const client = streamer.getClient(id)
+  if (client === undefined) throw new NoClientError()
+  if (client.owner !== undefined && client.owner !== owner) throw new NotOwnerError()
+  await client.close()
+  return { status: 204 }
+}
+
+function clientIdIn(body: unknown): string | undefined {
+  const { client_id: id } = Object(body) as { client_id?: unknown }
+  if (id !== undefined && typeof id !== 'string') throw new BodyError('client_id must be a string.')
+  return id
+}

@@ -1,0 +1,114 @@
+import type { AnyRequest, Client } from '../src/index.js'
+import { CallbackError, OptionsError } from '../src/index.js'
+
+/** One request, in terms that no framework owns. */
+export interface Exchange<FrameworkRequest> {
+  /** Node's request. */
+  request: AnyRequest
+  /** The framework's: what the application's own functions get. */
+  context: FrameworkRequest
+  /** Who asks, as some authentication before has found. */
+  principal: unknown
+  /** What a body parser before has made of the body. */
+  parsedBody: unknown
+}
+
+/** A complete answer, for a framework to send. */
+export interface Answer {
+  status: number
+  headers?: Record<string, string>
+  /** To be sent as JSON. */
+  body?: unknown
+}
+
+/** How every middleware finds out who asks. */
+export interface PrincipalOptions<FrameworkRequest, Principal = unknown> {
+  /**
+   * Who asks. Default: what other middleware has left, `req.auth` or `req.user` in Express,
+   * `ctx.state.user` in Koa.
+   */
+  principal?: (request: FrameworkRequest) => Principal | undefined
+  /**
+   * The owner that a principal stands for. Default: the principal itself where it is a string or
+   * a number, else its `sub` or `id`.
+   */
+  owner?: (principal: Principal) => string
+}
+
+/** Whether `principal` may have `topic`. */
+export type Authorize<FrameworkRequest, Principal = unknown> = (
+  principal: Principal,
+  topic: string,
+  request: FrameworkRequest,
+) => boolean | Promise<boolean>
+
+/** The client that `autoClient` has made for a request, for the middleware that streams. */
+const clients = new WeakMap<AnyRequest, Client>()
+
+export function assignClient(request: AnyRequest, client: Client): void {
+  clients.set(request, client)
+}
+
+export function assignedClient(request: AnyRequest): Client | undefined {
+  return clients.get(request)
+}
+
+/** Who the request's sender is, as the owner of clients; undefined where nobody is known. */
+export function ownerOf<Context, Principal>(
+  exchange: Exchange<Context>,
+  options: PrincipalOptions<Context, Principal>,
+): string | undefined {
+  const principal = principalOf(exchange, options)
+  if (principal === undefined) return undefined
+  const owner = options.owner
+    ? guarded('owner', () => options.owner!(principal))
+    : defaultOwner(principal)
+  if (typeof owner === 'string' && owner !== '') return owner
+  throw new OptionsError(
+    'The principal names no owner: it is no string, and has neither a sub nor an id. ' +
+      'Give owner: principal => string.',
+  )
+}
+
+export function principalOf<Context, Principal>(
+  exchange: Exchange<Context>,
+  options: PrincipalOptions<Context, Principal>,
+): Principal | undefined {
+  const principal = options.principal
+    ? guarded('principal', () => options.principal!(exchange.context))
+    : (exchange.principal as Principal | undefined)
+  return principal ?? undefined
+}
+
+function defaultOwner(principal: unknown): string | undefined {
+  const { sub, id } = Object(principal) as { sub?: unknown; id?: unknown }
+  for (const value of [principal, sub, id]) {
+    if (typeof value === 'string') return value
+    if (typeof value === 'number' || typeof value === 'bigint') return String(value)
+  }
+  return undefined
+}
+
+/** Asks the application's `authorize`, which may throw. */
+export async function isAuthorized<Context, Principal>(
+  authorize: Authorize<Context, Principal> | undefined,
+  exchange: Exchange<Context>,
+  principal: Principal | undefined,
+  topic: string,
+): Promise<boolean> {
+  if (authorize === undefined) return false
+  try {
+    // Only `true`: an answer that is merely truthy is most likely a forgotten comparison.
+    return (await authorize(principal as Principal, topic, exchange.context)) === true
+  } catch (error) {
+    throw new CallbackError('authorize', error)
+  }
+}
+
+function guarded<T>(name: string, call: () => T): T {
+  try {
+    return call()
+  } catch (error) {
+    throw new CallbackError(name, error)
+  }
+}

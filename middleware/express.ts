@@ -1,0 +1,146 @@
+import type { Application, NextFunction, Request, RequestHandler, Response } from 'express'
+import type { Streamer } from '../src/index.js'
+import { UnifrostError } from '../src/index.js'
+import { sendError, serve } from '../src/handle.js'
+import type { AuthenticateOptions } from './authenticate.js'
+import { checkAuthenticateOptions, identify } from './authenticate.js'
+import type { AutoClientOptions } from './auto-client.js'
+import { assureClient } from './auto-client.js'
+import type { ClientsOptions } from './clients.js'
+import { answerClients } from './clients.js'
+import type { Answer, Exchange, PrincipalOptions } from './exchange.js'
+import type { OwnStreamerOptions } from './stream.js'
+import { admitStream, streamerFrom } from './stream.js'
+import type { SubscriptionsOptions } from './subscriptions.js'
+import { answerSubscriptions } from './subscriptions.js'
+
+export type { AuthenticateOptions, TokenSource } from './authenticate.js'
+export type { AutoClientOptions } from './auto-client.js'
+export type { ClientsOptions } from './clients.js'
+export type { Authorize, PrincipalOptions } from './exchange.js'
+export type { JwtOptions } from './jwt.js'
+export { jwt } from './jwt.js'
+export type { OwnStreamerOptions } from './stream.js'
+export type { SubscriptionsOptions } from './subscriptions.js'
+
+/** A middleware that carries its Streamer. */
+export type StreamHandler = RequestHandler & { readonly streamer: Streamer }
+
+/**
+ * Streams the events of the client that `?id=` names, or that `autoClient` has made.
+ *
+ * @param given A Streamer, or the options to make one, which the middleware then carries.
+ */
+export function unifrostExpress<Principal = unknown>(
+  given?: Streamer | OwnStreamerOptions,
+  options: PrincipalOptions<Request, Principal> = {},
+): StreamHandler {
+  const streamer = streamerFrom(given)
+  const handler = handling(async (request, response) => {
+    serve(streamer, admitStream(streamer, exchangeOf(request), options), request, response)
+  })
+  return Object.assign(handler, { streamer })
+}
+
+/**
+ * Lets through only requests with a token that holds, and leaves its principal in `req.auth`.
+ *
+ * @throws OptionsError
+ */
+export function authenticate<Principal = unknown>(
+  options: AuthenticateOptions<Request, Principal>,
+): RequestHandler {
+  checkAuthenticateOptions(options)
+  return handling(async (request, _response, next) => {
+    ;(request as Identified).auth = await identify(exchangeOf(request), options)
+    next()
+  })
+}
+
+/** Makes a client for each request that names none; put it before `unifrostExpress`. */
+export function autoClient<Principal = unknown>(
+  streamer: Streamer,
+  options: AutoClientOptions<Request, Principal> = {},
+): RequestHandler {
+  return handling(async (request, response, next) => {
+    const location = await assureClient(streamer, exchangeOf(request), options)
+    if (location === undefined) next()
+    else
+      send(response, { status: 307, headers: { Location: location, 'Cache-Control': 'no-store' } })
+  })
+}
+
+/** `POST` makes a client for who asks, `DELETE` removes one. */
+export function clients<Principal = unknown>(
+  streamer: Streamer,
+  options: ClientsOptions<Request, Principal> = {},
+): RequestHandler {
+  return handling(async (request, response) => {
+    send(response, await answerClients(streamer, exchangeOf(request), options))
+  })
+}
+
+/** `POST` changes a client's topics, as far as `authorize` allows. */
+export function subscriptions<Principal = unknown>(
+  streamer: Streamer,
+  options: SubscriptionsOptions<Request, Principal> = {},
+): RequestHandler {
+  return handling(async (request, response) => {
+    send(response, await answerSubscriptions(streamer, exchangeOf(request), options))
+  })
+}
+
+type Identified = Request & { auth?: unknown; user?: unknown }
+
+function exchangeOf(request: Request): Exchange<Request> {
+  const { auth, user, body } = request as Identified
+  return { request, context: request, principal: auth ?? user, parsedBody: body as unknown }
+}
+
+function send(response: Response, { status, headers = {}, body }: Answer): void {
+  response.status(status).set('Cache-Control', 'no-store').set(headers)
+  if (body === undefined) response.end()
+  else response.json(body)
+}
+
+/** Express 4 does not look at promises, so a rejection goes to `next` by hand. */
+function handling(
+  handle: (request: Request, response: Response, next: NextFunction) => Promise<void>,
+): RequestHandler {
+  return (request, response, next) => {
+    handle(request, response, next).catch((error: unknown) => {
+      fail(error, request, response, next)
+    })
+  }
+}
+
+/**
+ * The application's error handler decides what is answered. Where there is none, the answer is
+ * ours: Express's own would show the stack.
+ */
+function fail(error: unknown, request: Request, response: Response, next: NextFunction): void {
+  const app = request.app as Application | undefined
+  if (app === undefined || handlesErrors(app)) {
+    next(error)
+    return
+  }
+  sendError(response, error)
+  const expected = error instanceof UnifrostError && error.expose
+  // Express logs what nobody handles, once the answer is out.
+  if (!expected) response.once('finish', () => next(error))
+}
+
+interface Layer {
+  handle?: ((...args: unknown[]) => unknown) & { stack?: Layer[] }
+}
+
+function handlesErrors(app: Application & { parent?: Application }): boolean {
+  // Express 4 has the router in `_router`, and a `router` that throws.
+  const { _router: router } = app as { _router?: { stack?: Layer[] } }
+  const stack = router?.stack ?? (app.router as { stack?: Layer[] } | undefined)?.stack ?? []
+  return hasErrorLayer(stack) || (app.parent !== undefined && handlesErrors(app.parent))
+}
+
+function hasErrorLayer(stack: Layer[]): boolean {
+  return stack.some(({ handle }) => handle?.length === 4 || hasErrorLayer(handle?.stack ?? []))
+}

@@ -1,0 +1,198 @@
+import { Readable } from 'node:stream'
+import type { Context, Middleware } from 'koa'
+import type { Client, Streamer } from '../src/index.js'
+import type { AnyResponse } from '../src/index.js'
+import { openStream, sendError, STREAM_HEADERS } from '../src/handle.js'
+import type { AuthenticateOptions } from './authenticate.js'
+import { checkAuthenticateOptions, identify } from './authenticate.js'
+import type { AutoClientOptions } from './auto-client.js'
+import { assureClient } from './auto-client.js'
+import type { ClientsOptions } from './clients.js'
+import { answerClients } from './clients.js'
+import type { Answer, Exchange, PrincipalOptions } from './exchange.js'
+import type { OwnStreamerOptions } from './stream.js'
+import { admitStream, streamerFrom } from './stream.js'
+import type { SubscriptionsOptions } from './subscriptions.js'
+import { answerSubscriptions } from './subscriptions.js'
+
+export type { AuthenticateOptions, TokenSource } from './authenticate.js'
+export type { AutoClientOptions } from './auto-client.js'
+export type { ClientsOptions } from './clients.js'
+export type { Authorize, PrincipalOptions } from './exchange.js'
+export type { JwtOptions } from './jwt.js'
+export { jwt } from './jwt.js'
+export type { OwnStreamerOptions } from './stream.js'
+export type { SubscriptionsOptions } from './subscriptions.js'
+
+/** A middleware that carries its Streamer. */
+export type StreamMiddleware = Middleware & { readonly streamer: Streamer }
+
+/**
+ * Streams the events of the client that `?id=` names, or that `autoClient` has made.
+ *
+ * @param given A Streamer, or the options to make one, which the middleware then carries.
+ */
+export function unifrostKoa<Principal = unknown>(
+  given?: Streamer | OwnStreamerOptions,
+  options: PrincipalOptions<Context, Principal> = {},
+): StreamMiddleware {
+  const streamer = streamerFrom(given)
+  const middleware: Middleware = handling(async (ctx) => {
+    const client = admitStream(streamer, exchangeOf(ctx), options)
+    if (ctx.headerSent || !ctx.writable) {
+      streamer.abandon(client)
+      return
+    }
+    ctx.status = 200
+    ctx.set(STREAM_HEADERS)
+    ctx.body = new EventStream(streamer, client, ctx)
+    ignoreDisconnects(ctx)
+  })
+  return Object.assign(middleware, { streamer })
+}
+
+/**
+ * Lets through only requests with a token that holds, and leaves its principal in
+ * `ctx.state.user`.
+ *
+ * @throws OptionsError
+ */
+export function authenticate<Principal = unknown>(
+  options: AuthenticateOptions<Context, Principal>,
+): Middleware {
+  checkAuthenticateOptions(options)
+  return handling(async (ctx) => {
+    ctx.state.user = await identify(exchangeOf(ctx), options)
+    return 'next'
+  })
+}
+
+/** Makes a client for each request that names none; put it before `unifrostKoa`. */
+export function autoClient<Principal = unknown>(
+  streamer: Streamer,
+  options: AutoClientOptions<Context, Principal> = {},
+): Middleware {
+  return handling(async (ctx) => {
+    const location = await assureClient(streamer, exchangeOf(ctx), options)
+    if (location === undefined) return 'next'
+    send(ctx, { status: 307, headers: { Location: location } })
+    return undefined
+  })
+}
+
+/** `POST` makes a client for who asks, `DELETE` removes one. */
+export function clients<Principal = unknown>(
+  streamer: Streamer,
+  options: ClientsOptions<Context, Principal> = {},
+): Middleware {
+  return handling(async (ctx) => {
+    send(ctx, await answerClients(streamer, exchangeOf(ctx), options))
+  })
+}
+
+/** `POST` changes a client's topics, as far as `authorize` allows. */
+export function subscriptions<Principal = unknown>(
+  streamer: Streamer,
+  options: SubscriptionsOptions<Context, Principal> = {},
+): Middleware {
+  return handling(async (ctx) => {
+    send(ctx, await answerSubscriptions(streamer, exchangeOf(ctx), options))
+  })
+}
+
+/**
+ * The body that Koa is given. Koa, and everything further out, sees a stream like any other; but
+ * when it is piped, it hands the response to the Streamer, which writes there without a hop.
+ */
+class EventStream extends Readable {
+  private opened = false
+
+  constructor(
+    private readonly streamer: Streamer,
+    private readonly client: Client,
+    private readonly ctx: Context,
+  ) {
+    super({ autoDestroy: true })
+  }
+
+  override pipe<T extends NodeJS.WritableStream>(destination: T, options?: { end?: boolean }): T {
+    this.opened = true
+    if (options?.end !== false) this.once('end', () => destination.end())
+    openStream(this.streamer, this.client, this.ctx.req, destination as unknown as AnyResponse, {
+      end: () => {
+        this.push(null)
+        this.resume()
+      },
+    })
+    return destination
+  }
+
+  override _read(): void {
+    // Nothing comes through here: the Streamer writes to what this is piped to.
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    if (!this.opened) this.streamer.abandon(this.client)
+    callback(error)
+  }
+}
+
+function exchangeOf(ctx: Context): Exchange<Context> {
+  const { user } = ctx.state as { user?: unknown }
+  const { body } = ctx.request as { body?: unknown }
+  return { request: ctx.req, context: ctx, principal: user, parsedBody: body }
+}
+
+function send(ctx: Context, { status, headers = {}, body }: Answer): void {
+  ctx.status = status
+  ctx.set('Cache-Control', 'no-store')
+  ctx.set(headers)
+  ctx.body = body ?? null
+  // Koa takes an empty body for 204.
+  ctx.status = status
+}
+
+/** Runs a handler, then the rest where it says so; errors are thrown for the app's own handler. */
+function handling(handle: (ctx: Context) => Promise<'next' | undefined | void>): Middleware {
+  return async (ctx, next) => {
+    let result
+    try {
+      result = await handle(ctx)
+    } catch (error) {
+      answerInJson(ctx, error)
+      throw error
+    }
+    if (result === 'next') await next()
+  }
+}
+
+/**
+ * Where no middleware catches the error and the app has no handler of its own, the answer is
+ * ours, in JSON, in place of Koa's plain text.
+ */
+function answerInJson(ctx: Context, error: unknown): void {
+  const { onerror } = ctx
+  if (onerror !== Koa(ctx).onerror) return
+  ctx.onerror = (thrown) => {
+    if (thrown !== error) {
+      onerror.call(ctx, thrown)
+      return
+    }
+    ctx.app.emit('error', thrown, ctx)
+    sendError(ctx.res, thrown)
+  }
+}
+
+/** That a browser leaves is no error; newer Koa reports it as one for every stream. */
+function ignoreDisconnects(ctx: Context): void {
+  const { onerror } = ctx
+  ctx.onerror = (error) => {
+    const { code } = Object(error) as { code?: unknown }
+    if (code !== 'ERR_STREAM_PREMATURE_CLOSE') onerror.call(ctx, error)
+  }
+}
+
+/** Koa's own context, from which each app's context inherits. */
+function Koa(ctx: Context): Partial<Context> {
+  return Object.getPrototypeOf(ctx.app.context) as Partial<Context>
+}

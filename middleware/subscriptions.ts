@@ -1,0 +1,122 @@
+import type { Client, Streamer } from '../src/index.js'
+import {
+  BodyError,
+  ForbiddenTopicError,
+  MethodError,
+  NoClientError,
+  NotOwnerError,
+  TopicNameError,
+} from '../src/index.js'
+import { publicError } from '../src/handle.js'
+import { jsonBody, MAX_BODY_BYTES } from './body.js'
+import type { Answer, Authorize, Exchange, PrincipalOptions } from './exchange.js'
+import { isAuthorized, ownerOf, principalOf } from './exchange.js'
+
+/** What `subscriptions` takes. */
+export interface SubscriptionsOptions<Context, Principal = unknown> extends PrincipalOptions<
+  Context,
+  Principal
+> {
+  /**
+   * Whether the sender may subscribe to a topic. Only `true` allows it. Default: nothing is
+   * allowed. Unsubscribing is always allowed.
+   */
+  authorize?: Authorize<Context, Principal>
+  /** The most that is read of a body, in bytes. Default: 65,536. */
+  maxBodyBytes?: number
+}
+
+/** One topic that was not subscribed to, and why. */
+interface Refusal {
+  topic: string
+  code: string
+  message: string
+}
+
+/**
+ * `POST {"client_id", "add", "remove"}` changes a client's topics, first removing. The answer
+ * lists the client's topics after it, and what was added, removed and refused.
+ *
+ * Names that can't be topics refuse the whole request before anything is done. A topic that is
+ * not allowed, or that the broker does not open, is refused on its own; where that leaves nothing
+ * done, the status is that of the first refusal, else 200.
+ *
+ * @throws MethodError, NoClientError, NotOwnerError, TopicNameError, and what the body is refused
+ *   with
+ */
+export async function answerSubscriptions<Context, Principal>(
+  streamer: Streamer,
+  exchange: Exchange<Context>,
+  options: SubscriptionsOptions<Context, Principal>,
+): Promise<Answer> {
+  const { request, parsedBody } = exchange
+  if (request.method !== 'POST') throw new MethodError(request.method ?? 'GET', ['POST'])
+  const owner = ownerOf(exchange, options)
+  const limit = options.maxBodyBytes ?? MAX_BODY_BYTES
+  const wanted = wantedIn(streamer, await jsonBody(request, parsedBody, limit))
+  const client = streamer.getClient(wanted.clientId)
+  if (client === undefined) throw new NoClientError()
+  if (client.owner !== undefined && client.owner !== owner) throw new NotOwnerError()
+
+  // All is asked before anything is done, so that a failing `authorize` leaves nothing half-done.
+  const principal = principalOf(exchange, options)
+  const allowed = await Promise.all(
+    wanted.add.map((topic) => isAuthorized(options.authorize, exchange, principal, topic)),
+  )
+  const removed = await remove(streamer, client, wanted.remove)
+  const added: string[] = []
+  const refused: Refusal[] = []
+  let status = 200
+  await Promise.all(
+    wanted.add.map(async (topic, index) => {
+      try {
+        if (!allowed[index]) throw new ForbiddenTopicError([topic])
+        const had = client.topics.includes(topic)
+        await streamer.subscribe(client.id, topic)
+        if (!had) added.push(topic)
+      } catch (error) {
+        const answer = publicError(error)
+        if (refused.length === 0) status = answer.status
+        refused.push({ topic, ...answer.body.error })
+      }
+    }),
+  )
+  const body = { client_id: client.id, topics: client.topics, added, removed, refused }
+  return { status: added.length + removed.length > 0 ? 200 : status, body }
+}
+
+async function remove(streamer: Streamer, client: Client, topics: string[]): Promise<string[]> {
+  const present = topics.filter((topic) => client.topics.includes(topic))
+  await Promise.all(present.map((topic) => streamer.unsubscribe(client.id, topic)))
+  return present
+}
+
+function wantedIn(
+  streamer: Streamer,
+  body: unknown,
+): { clientId: string; add: string[]; remove: string[] } {
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new BodyError('The body must be an object: {"client_id", "add", "remove"}.')
+  }
+  const { client_id: clientId, add = [], remove = [] } = body as Record<string, unknown>
+  if (typeof clientId !== 'string' || clientId === '') {
+    throw new BodyError('client_id must be a string: the id of the client to change.')
+  }
+  return {
+    clientId,
+    add: namesIn(streamer, 'add', add),
+    remove: namesIn(streamer, 'remove', remove),
+  }
+}
+
+function namesIn(streamer: Streamer, field: string, value: unknown): string[] {
+  if (!Array.isArray(value)) throw new BodyError(`${field} must be an array of topic names.`)
+  for (const [index, name] of value.entries()) {
+    try {
+      streamer.checkTopicName(name)
+    } catch (error) {
+      throw new TopicNameError(`${field}[${index}]: ${(error as Error).message}`)
+    }
+  }
+  return [...new Set(value as string[])]
+}
