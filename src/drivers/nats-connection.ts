@@ -1,0 +1,200 @@
+import { OptionsError } from '../errors.js'
+
+/**
+ * What the driver uses of a connection, so that one made by either library, `nats` or
+ * `@nats-io/transport-node`, fits and neither has to be installed for the types to hold.
+ */
+export interface NatsConnection {
+  subscribe(
+    subject: string,
+    options: { callback: (error: Error | null, message: { readonly data: Uint8Array }) => void },
+  ): NatsSubscription
+  flush(): Promise<void>
+  status(): AsyncIterable<NatsStatus>
+  closed(): Promise<void | Error>
+  close(): Promise<void>
+  isClosed(): boolean
+  getServer(): string
+}
+
+/** One subject of a connection. */
+export interface NatsSubscription {
+  unsubscribe(): void
+  isClosed(): boolean
+}
+
+/** What happens to a connection: `error` carries it in v3, `data` its code in v2. */
+export interface NatsStatus {
+  readonly type: string
+  readonly data?: unknown
+  readonly error?: Error
+}
+
+/** The `connect` function of either library. */
+export type NatsConnect = (options: NatsConnectOptions) => Promise<NatsConnection>
+
+/**
+ * Where NATS is and how to get in: handed to the library's `connect` as it is, so everything
+ * the library knows may stand here. These defaults differ from the library's:
+ */
+export interface NatsConnectOptions {
+  /** `nats://[user:password@]host:port` or `tls://…`, one or several of one cluster. */
+  servers: string | string[]
+  /** How often a silent link is probed, in milliseconds. Default: 1,000. */
+  pingInterval?: number
+  /** How many probes may stand unanswered; the next one breaks the link. Default: 2. */
+  maxPingOut?: number
+  /** How often reconnecting is tried. Default: -1, for ever. */
+  maxReconnectAttempts?: number
+  /** How long to wait between two tries. Default: 100 to 2,000 ms, growing, with jitter. */
+  reconnectDelayHandler?: () => number
+  user?: string
+  pass?: string
+  token?: string
+  [option: string]: unknown
+}
+
+/** The wait before the next try to reconnect: doubled with each one, with jitter. */
+export class Backoff {
+  #tries = 0
+  #wait = 0
+
+  /** The library asks several times for one wait, so the answer only changes with a try. */
+  readonly delay = (): number => this.#wait
+
+  /** Follows the connection's status. */
+  follow(type: string): void {
+    if (type === 'reconnecting') this.#tries++
+    else if (type === 'reconnect') this.#tries = 0
+    else return
+    const full = Math.min(2_000, 100 * 2 ** this.#tries)
+    this.#wait = Math.round(full / 2 + (Math.random() * full) / 2)
+  }
+}
+
+/** The options with the address taken apart. Throws an `OptionsError` for one that is none. */
+export function connectOptions(target: string | NatsConnectOptions): NatsConnectOptions {
+  const given = typeof target === 'string' ? { servers: target } : { ...target }
+  const list = typeof given.servers === 'string' ? given.servers.split(',') : given.servers
+  if (!Array.isArray(list) || list.length === 0) throw addressError(target)
+  const options: NatsConnectOptions = { ...given, servers: [] }
+  options.servers = list.map((server) => {
+    const url = parse(server)
+    // The libraries drop what stands before the @, which would connect as nobody.
+    if (url.username && url.password) {
+      options.user ??= decodeURIComponent(url.username)
+      options.pass ??= decodeURIComponent(url.password)
+    } else if (url.username) {
+      options.token ??= decodeURIComponent(url.username)
+    }
+    if (url.protocol === 'tls:') options['tls'] ??= {}
+    return `${url.hostname}:${url.port || '4222'}`
+  })
+  return options
+}
+
+function parse(server: unknown): URL {
+  if (typeof server !== 'string') throw addressError(server)
+  const text = server.includes('://') ? server.trim() : `nats://${server.trim()}`
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url?.hostname && (url.protocol === 'nats:' || url.protocol === 'tls:')) return url
+  throw addressError(server)
+}
+
+function addressError(got: unknown): OptionsError {
+  // What stands before an @ is secret; of anything but text, the kind is enough.
+  const shown = typeof got === 'string' ? JSON.stringify(got.replace(/[^/@]*@/, '…@')) : typeof got
+  return new OptionsError(
+    `natsDriver got ${shown} as the address of a NATS server. It takes a connection, ` +
+      'nats://host:port or tls://host:port, several with commas between them, or { servers }.',
+  )
+}
+
+/** Connects, or rejects within `timeout` milliseconds with an error that says what to do. */
+export async function connectNats(
+  options: NatsConnectOptions,
+  timeout: number,
+  backoff: Backoff,
+  connect: NatsConnect,
+): Promise<NatsConnection> {
+  const servers = options.servers as string[]
+  const connecting = connect({
+    pingInterval: 1_000,
+    maxPingOut: 2,
+    maxReconnectAttempts: -1,
+    reconnectDelayHandler: backoff.delay,
+    // The library gives it to each server in turn; all of them together get ours.
+    timeout: Math.max(1, Math.floor(timeout / servers.length)),
+    ...options,
+  })
+  let timer: NodeJS.Timeout | undefined
+  let late = false
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      late = true
+      reject(new Error(`no answer within ${timeout} ms`))
+    }, timeout)
+  })
+  try {
+    return await Promise.race([connecting, deadline])
+  } catch (error) {
+    if (late) void connecting.then((connection) => connection.close()).catch(ignoreLate)
+    throw connectError(servers, timeout, error)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Our caller has been told that the connection failed; how it went on to fail adds nothing. */
+function ignoreLate(): void {}
+
+function connectError(servers: string[], timeout: number, cause: unknown): Error {
+  const { code, message } = cause as { code?: string; message?: string }
+  const reason = [message, code].filter(Boolean).join(', ') || String(cause)
+  const where = servers.join(', ')
+  if (/authorization|authentication|credentials|BAD_CREDS/i.test(reason)) {
+    return new Error(
+      `The NATS server at ${where} refused the credentials (${reason}). ` +
+        'Check user and password, token or authenticator.',
+      { cause },
+    )
+  }
+  if (/certificate|tls|ssl/i.test(reason)) {
+    return new Error(
+      `No TLS connection to the NATS server at ${where} (${reason}). Check the tls options.`,
+      { cause },
+    )
+  }
+  return new Error(
+    `No NATS server could be reached at ${where} within ${timeout} ms (${reason}). ` +
+      'Start it, or correct the address.',
+    { cause },
+  )
+}
+
+/** The libraries are optional: whichever is there is loaded when a connection is first needed. */
+export async function loadConnect(): Promise<NatsConnect> {
+  const loaded =
+    (await load(() => import('@nats-io/transport-node'), '@nats-io/transport-node')) ??
+    (await load(() => import('nats'), 'nats'))
+  if (loaded) return loaded as NatsConnect
+  throw new Error(
+    'natsDriver needs a NATS library to connect to an address. Run ' +
+      '`npm install @nats-io/transport-node`, or hand it a connection of your own.',
+  )
+}
+
+async function load<T extends { connect: unknown }>(
+  importing: () => Promise<T>,
+  name: string,
+): Promise<T['connect'] | undefined> {
+  try {
+    return (await importing()).connect
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    // One that is there and broken, or that lacks a part of its own, is no reason to go on.
+    const absent = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND'
+    if (absent && message.includes(`'${name}'`)) return undefined
+    throw error
+  }
+}

@@ -1,0 +1,35 @@
+import { TopicNameError } from '../errors.js'
+
+/** A server takes 4,096 bytes for a whole command; this leaves room for the rest of it. */
+const MAX_SUBJECT_BYTES = 4_000
+
+/** The subject that a topic is read from. Throws a `TopicNameError` for what NATS can't hold. */
+export function toSubject(topic: string, address: (topic: string) => string): string {
+  const subject: unknown = address(topic)
+  const rule = brokenRule(subject)
+  if (!rule) return subject as string
+  const name = JSON.stringify(topic)?.slice(0, 100)
+  const what =
+    subject === topic ? name : `${name}, read from ${JSON.stringify(subject)?.slice(0, 100)},`
+  throw new TopicNameError(`Topic ${what} can't be read from NATS: ${rule}.`)
+}
+
+/** Sent as it is, a bad name would break the link or, in v2, join a queue group. */
+function brokenRule(subject: unknown): string | undefined {
+  if (typeof subject !== 'string') return 'a subject is a string'
+  if (subject === '') return 'a subject is not empty'
+  if (/[\s\p{Cc}\p{Cs}]/u.test(subject)) {
+    return 'a subject has no white space, control characters or lone surrogates'
+  }
+  const tokens = subject.split('.')
+  if (tokens.includes('')) {
+    return 'a subject is made of tokens with single dots between them, none of them empty'
+  }
+  if (tokens.indexOf('>') !== -1 && tokens.indexOf('>') !== tokens.length - 1) {
+    return 'the wildcard > stands only at the end of a subject'
+  }
+  if (Buffer.byteLength(subject) > MAX_SUBJECT_BYTES) {
+    return `a subject has at most ${MAX_SUBJECT_BYTES} bytes`
+  }
+  return undefined
+}

@@ -1,0 +1,135 @@
+import type { Sink, Subscription } from '../driver.js'
+import type { NatsConnection, NatsSubscription } from './nats-connection.js'
+
+/** How long `close` waits for a server to say that it has let go. */
+export const CLOSE_TIMEOUT = 1_000
+
+/** One subject, subscribed to for one topic. */
+export class NatsTopic implements Subscription {
+  readonly #connection: NatsConnection
+  readonly #subject: string
+  readonly #sink: Sink
+  readonly #topics: Set<NatsTopic>
+  readonly #subscription: NatsSubscription
+  #ready = false
+  /** Whether a message that is missing from now on would leave a hole. */
+  #counts = false
+  #refusal: Error | undefined
+  #wake: () => void = () => undefined
+
+  constructor(connection: NatsConnection, subject: string, sink: Sink, topics: Set<NatsTopic>) {
+    this.#connection = connection
+    this.#subject = subject
+    this.#sink = sink
+    this.#topics = topics
+    this.#subscription = connection.subscribe(subject, {
+      callback: (error, message) => {
+        if (error) return this.ended(notAllowed(subject, error))
+        this.#counts = true
+        this.#tell(() => sink.message(message.data))
+      },
+    })
+    topics.add(this)
+  }
+
+  /** Settles when the server has confirmed the subscription. */
+  async opened(timeout: number): Promise<void> {
+    const until = performance.now() + timeout
+    for (;;) {
+      const woken = new Promise<'woken'>((resolve) => (this.#wake = () => resolve('woken')))
+      const confirmed = this.#connection.flush().then(() => 'confirmed' as const)
+      let outcome = await within(Promise.race([confirmed, woken]), until - performance.now())
+      // The reason for a refusal comes through a queue of the library, a little later than the
+      // answer that follows it.
+      if (outcome === 'confirmed') await new Promise(setImmediate)
+      this.#check()
+      if (outcome === 'confirmed') break
+      // The library restores a subscription after a reconnect, but not a flush: that is ours.
+      if (outcome === 'failed') outcome = await within(woken, until - performance.now())
+      this.#check()
+      if (outcome === 'late') throw this.#unconfirmed(timeout)
+    }
+    this.#ready = this.#counts = true
+  }
+
+  #check(): void {
+    if (this.#refusal) throw this.#refusal
+    if (this.#subscription.isClosed()) throw new Error('The connection to NATS is being closed.')
+  }
+
+  #unconfirmed(timeout: number): Error {
+    return new Error(
+      `NATS at ${this.#connection.getServer()} did not confirm the subscription to ` +
+        `${JSON.stringify(this.#subject)} within ${timeout} ms. Check that it is up and reachable.`,
+    )
+  }
+
+  /** The library subscribes anew by itself; what it can't know is what was missed meanwhile. */
+  reconnected(reason: string): void {
+    if (this.#counts) this.#tell(() => this.#sink.gap(reason))
+    this.#wake()
+  }
+
+  /** The server refused something, without saying what: it may have been this. */
+  refused(error: Error): void {
+    if (!this.#ready) this.ended(error)
+  }
+
+  ended(error: Error): void {
+    if (!this.#topics.has(this)) return
+    if (this.#ready) {
+      this.release()
+      this.#tell(() => this.#sink.fail(error))
+    } else {
+      this.#refusal = error
+      this.#wake()
+    }
+  }
+
+  /** Lets go of it without a word: its driver is being closed. */
+  abandon(reason: Error): void {
+    if (this.#ready) return this.release()
+    this.#refusal = reason
+    this.#wake()
+  }
+
+  release(): void {
+    if (this.#topics.delete(this)) this.#subscription.unsubscribe()
+  }
+
+  async close(): Promise<void> {
+    if (!this.#topics.has(this)) return
+    this.release()
+    if (this.#connection.isClosed()) return
+    await within(this.#connection.flush(), CLOSE_TIMEOUT)
+  }
+
+  /** An error thrown into the library would silence its whole connection. */
+  #tell(call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      process.emitWarning(error instanceof Error ? error : String(error))
+    }
+  }
+}
+
+/** Waits for `promise`, but no longer than `ms`. It never rejects. */
+export function within<T>(promise: Promise<T>, ms: number): Promise<T | 'failed' | 'late'> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve('late'), Math.max(0, ms))
+    const settle = (outcome: T | 'failed') => {
+      clearTimeout(timer)
+      resolve(outcome)
+    }
+    promise.then(settle, () => settle('failed'))
+  })
+}
+
+function notAllowed(subject: string, cause: Error): Error {
+  return new Error(
+    `NATS does not let this connection subscribe to ${JSON.stringify(subject)} ` +
+      `(${cause.message}). Allow it in the subscribe permissions of the user.`,
+    { cause },
+  )
+}
