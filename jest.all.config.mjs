@@ -1,0 +1,9 @@
+import unit from './jest.config.mjs'
+
+/** `npm run test:all`: with the tests that need a broker, a browser or the packed package. */
+export default {
+  ...unit,
+  testPathIgnorePatterns: ['/node_modules/'],
+  // Installing and starting a broker or a browser takes its time on a fresh machine.
+  testTimeout: 60_000,
+}

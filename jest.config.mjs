@@ -1,0 +1,42 @@
+import { availableParallelism } from 'node:os'
+
+// Sources and tests are compiled to CommonJS, which is what users' Jest runs as well. Packages
+// that exist as ES modules only have to go through the same mill.
+const esmOnly = ['jose', 'uuid']
+
+const swc = (parser) => [
+  '@swc/jest',
+  {
+    swcrc: false,
+    sourceMaps: 'inline',
+    module: { type: 'commonjs' },
+    jsc: { parser, target: 'es2022', keepClassNames: true },
+  },
+]
+
+/** `npm test`: everything that needs nothing but Node. */
+export default {
+  roots: ['<rootDir>/test'],
+  testMatch: ['**/*.test.ts'],
+  testPathIgnorePatterns: ['/node_modules/', '\\.real\\.test\\.ts$'],
+  testEnvironment: 'node',
+  testTimeout: 10_000,
+  transform: {
+    '\\.tsx?$': swc({ syntax: 'typescript', decorators: true }),
+    '\\.m?js$': swc({ syntax: 'ecmascript' }),
+  },
+  transformIgnorePatterns: [`/node_modules/(?!(${esmOnly.join('|')})/)`],
+  moduleNameMapper: {
+    // As in tsconfig.json: inside the repo the package's name means its sources.
+    '^unifrost$': '<rootDir>/src/index.ts',
+    '^unifrost/(express|koa)$': '<rootDir>/middleware/$1.ts',
+    '^unifrost/(drivers/.*)$': '<rootDir>/src/$1.ts',
+    '^unifrost/testing$': '<rootDir>/src/testing/index.ts',
+    // TypeScript's sources name the file that will exist; packages name the one that does.
+    '^(\\.{1,2}/.*)\\.js$': ['$1.js', '$1.ts'],
+  },
+  setupFilesAfterEnv: ['<rootDir>/test/support/leaks.ts'],
+  reporters: ['default', '<rootDir>/test/support/summary-reporter.mjs'],
+  // A worker for each core, the last of which keeps the others fed.
+  maxWorkers: Math.max(1, Math.min(4, availableParallelism())),
+}
