@@ -51,11 +51,15 @@ export function jwt(options: JwtOptions): (token: string) => Promise<JWTPayload>
       if (error instanceof jose.errors.JWTExpired) {
         throw new AuthenticationError('The token has expired.', true)
       }
-      // That the issuer's keys could not be had says nothing of the token.
-      const tokensFault =
-        error instanceof jose.errors.JOSEError && !(error instanceof jose.errors.JWKSTimeout)
-      if (tokensFault) throw new AuthenticationError('The token does not hold.', true)
+      if (isTokensFault(error, jose))
+        throw new AuthenticationError('The token does not hold.', true)
       throw error
     }
   }
+}
+
+/** That the issuer's keys could not be had, or are no keys, says nothing of the token. */
+function isTokensFault(error: unknown, { errors }: typeof import('jose')): boolean {
+  if (!(error instanceof errors.JOSEError)) return false
+  return !['ERR_JOSE_GENERIC', 'ERR_JWKS_TIMEOUT', 'ERR_JWKS_INVALID'].includes(error.code)
 }
