@@ -1,0 +1,44 @@
+const MOST = 3
+
+/** What the page has to say besides the data, until it is put away. */
+export class Notices {
+  #element
+  #losses = new Set()
+  #timer = 0
+
+  constructor(element) {
+    this.#element = element
+  }
+
+  show(text, kind = 'info') {
+    const notice = document.createElement('div')
+    notice.className = 'notice'
+    notice.dataset.kind = kind
+    const words = document.createElement('p')
+    words.textContent = text
+    const close = document.createElement('button')
+    close.type = 'button'
+    close.textContent = 'Dismiss'
+    close.addEventListener('click', () => notice.remove())
+    notice.append(words, close)
+    this.#element.append(notice)
+    while (this.#element.children.length > MOST) this.#element.firstChild.remove()
+  }
+
+  /** `{topic, code, message}` as the server sends it. */
+  error({ topic, code, message }) {
+    if (code !== 'messages-lost') {
+      this.show(`${code}${topic ? ` in ${topic}` : ''}: ${message}`, 'bad')
+      return
+    }
+    // They come one for each topic; all of one moment make one notice.
+    this.#losses.add(topic)
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => {
+      const topics = [...this.#losses]
+      this.#losses.clear()
+      const some = topics.slice(0, 6).join(', ') + (topics.length > 6 ? ', \u2026' : '')
+      this.show(`messages-lost: the server no longer has all messages of ${some}`, 'bad')
+    }, 300)
+  }
+}
