@@ -1,0 +1,107 @@
+// Which file may import what: docs/architecture.md in a form that fails the lint.
+import { isBuiltin } from 'node:module'
+import { dirname, join, relative, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+
+const core = /^src\/(?!index\.ts$)[^/]+\.ts$/
+const natsLibraries = ['nats', '@nats-io/transport-node']
+
+/**
+ * The first layer whose `files` match is the file's. `reaches` are the files of ours it may
+ * import; Node's own modules are open to all but `node: false`. Packages come in three kinds:
+ * `packages` may be imported as one likes, `lazy` ones only as types or when they are used, so
+ * that nobody has to install what they do without, and `types` only as types.
+ */
+export const layers = [
+  { name: 'index', files: /^src\/index\.ts$/, reaches: [core, /^src\/drivers\/memory\.ts$/] },
+  { name: 'core', files: core, reaches: [core] },
+  {
+    name: 'memory driver',
+    files: /^src\/drivers\/memory\.ts$/,
+    reaches: [/^src\/(driver|errors)\.ts$/],
+  },
+  {
+    name: 'NATS driver',
+    files: /^src\/drivers\/nats[^/]*\.ts$/,
+    reaches: [/^src\/(driver|errors)\.ts$/, /^src\/drivers\/nats[^/]*\.ts$/],
+    lazy: natsLibraries,
+  },
+  {
+    name: 'testing',
+    files: /^src\/testing\//,
+    reaches: [/^src\/(driver|errors)\.ts$/, /^src\/testing\//],
+  },
+  {
+    name: 'Express adapter',
+    files: /^middleware\/express\.ts$/,
+    reaches: [/^src\/[^/]+\.ts$/, /^middleware\/(?!koa\.ts$)/],
+    types: ['express'],
+  },
+  {
+    name: 'Koa adapter',
+    files: /^middleware\/koa\.ts$/,
+    reaches: [/^src\/[^/]+\.ts$/, /^middleware\/(?!express\.ts$)/],
+    types: ['koa', '@koa/router'],
+  },
+  {
+    name: 'middleware',
+    files: /^middleware\//,
+    reaches: [/^src\/[^/]+\.ts$/, /^middleware\/(?!(express|koa)\.ts$)/],
+    packages: ['cookie'],
+    lazy: ['jose'],
+  },
+  // An example shows what a user can do, and a user has the package only.
+  { name: 'examples', files: /^examples\//, reaches: [/^examples\//], packages: true },
+]
+
+const packageName = (specifier) => /^(?:@[^/]+\/)?[^/]+/.exec(specifier)[0]
+
+/** What is wrong with this import, or nothing. `kind` is 'static', 'type' or 'dynamic'. */
+function judge(file, specifier, kind) {
+  const layer = layers.find(({ files }) => files.test(file))
+  if (layer === undefined) return `No layer in scripts/eslint/layers.mjs takes ${file}.`
+  if (specifier.startsWith('.')) {
+    const target = join(dirname(file), specifier).split(sep).join('/').replace(/\.js$/, '.ts')
+    if (layer.reaches.some((pattern) => pattern.test(target))) return
+    return `${target} is out of reach for the layer '${layer.name}'.`
+  }
+  if (isBuiltin(specifier)) return
+  const name = packageName(specifier)
+  if (layer.packages === true || layer.packages?.includes(name)) return
+  if (layer.lazy?.includes(name)) {
+    return kind === 'static'
+      ? `The layer '${layer.name}' imports ${name} as a type or with import(), when it is used.`
+      : undefined
+  }
+  if (layer.types?.includes(name)) {
+    return kind === 'type'
+      ? undefined
+      : `The layer '${layer.name}' imports types of ${name}, and nothing else.`
+  }
+  return `The layer '${layer.name}' does without the package ${name}.`
+}
+
+/** ESLint's rule. It sees every form of import there is, `import()` and `require` included. */
+export const layersRule = {
+  meta: { type: 'problem', schema: [], docs: { description: 'keep the layers apart' } },
+  create(context) {
+    const file = relative(root, context.filename).split(sep).join('/')
+    const check = (node, source, kind) => {
+      if (typeof source?.value !== 'string') return
+      const message = judge(file, source.value, kind)
+      if (message !== undefined) context.report({ node, message })
+    }
+    const kindOf = (node) => ((node.importKind ?? node.exportKind) === 'type' ? 'type' : 'static')
+    return {
+      ImportDeclaration: (node) => check(node, node.source, kindOf(node)),
+      ExportNamedDeclaration: (node) => check(node, node.source, kindOf(node)),
+      ExportAllDeclaration: (node) => check(node, node.source, kindOf(node)),
+      ImportExpression: (node) => check(node, node.source, 'dynamic'),
+      TSImportType: (node) => check(node, node.source, 'type'),
+      TSExternalModuleReference: (node) => check(node, node.expression, 'static'),
+      "CallExpression[callee.name='require']": (node) => check(node, node.arguments[0], 'static'),
+    }
+  },
+}
