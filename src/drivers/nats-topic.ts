@@ -88,9 +88,9 @@ export class NatsTopic implements Subscription {
 
   /** Lets go of it without a word: its driver is being closed. */
   abandon(reason: Error): void {
-    if (this.#ready) return this.release()
     this.#refusal = reason
     this.#wake()
+    this.release()
   }
 
   release(): void {

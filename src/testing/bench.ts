@@ -1,0 +1,115 @@
+import { randomUUID } from 'node:crypto'
+import type { Driver, Subscription } from '../driver.js'
+import type { Capability, DriverHarness } from './harness.js'
+import { recordingSink } from './sink.js'
+import type { RecordingSink } from './sink.js'
+import { BOUND, check, inTime, until } from './until.js'
+
+/** One case of the contract, before it is bound to a harness. */
+export interface Definition {
+  /** The rule of {@link Driver} that it belongs to. */
+  rule: number
+  name: string
+  needs?: readonly Capability[]
+  run(bench: Bench): Promise<void>
+}
+
+/** A topic that is open. */
+export interface OpenTopic {
+  name: string
+  sink: RecordingSink
+  subscription: Subscription
+}
+
+/** What a case works with: it remembers what was made, and sees to it that it goes again. */
+export class Bench {
+  readonly #drivers: Driver[] = []
+  readonly bound: number
+
+  constructor(readonly harness: DriverHarness) {
+    this.bound = harness.bound ?? BOUND
+  }
+
+  async driver(): Promise<Driver> {
+    return this.keep(await this.harness.create())
+  }
+
+  /** Has `driver` closed at the end. */
+  keep(driver: Driver): Driver {
+    this.#drivers.push(driver)
+    return driver
+  }
+
+  /** What the harness has for a capability that the case says it needs. */
+  use<C extends Exclude<Capability, 'fanOut'>>(capability: C): NonNullable<DriverHarness[C]> {
+    const found = this.harness[capability]
+    check(found !== undefined, `The harness has no ${capability}.`)
+    return (typeof found === 'function' ? found.bind(this.harness) : found) as NonNullable<
+      DriverHarness[C]
+    >
+  }
+
+  async topic(label: string): Promise<string> {
+    if (this.harness.topic) return this.harness.topic(label)
+    return `contract.${label}.${randomUUID().slice(0, 8)}`
+  }
+
+  async open(driver: Driver, name: string): Promise<OpenTopic> {
+    const sink = recordingSink()
+    const subscribing = driver.subscribe(name, sink)
+    const subscription = await inTime(`subscribe to ${name} settles`, subscribing, this.bound)
+    return { name, sink, subscription }
+  }
+
+  /** Opens as many topics at once. */
+  async openMany(driver: Driver, label: string, count: number): Promise<OpenTopic[]> {
+    const names = await Promise.all(
+      Array.from({ length: count }, (_, index) => this.topic(`${label}${index}`)),
+    )
+    return Promise.all(names.map((name) => this.open(driver, name)))
+  }
+
+  async publish(topic: string, payload: string | Uint8Array): Promise<void> {
+    const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
+    await inTime(`publish to ${topic}`, Promise.resolve(this.harness.publish(topic, bytes)))
+  }
+
+  async close(topic: OpenTopic): Promise<void> {
+    await inTime(`closing ${topic.name}`, topic.subscription.close(), this.bound)
+  }
+
+  /** Publishes to a topic and sees the message arrive: it works. */
+  async works({ name, sink }: OpenTopic): Promise<void> {
+    const text = `works ${randomUUID()}`
+    // The publisher may be on its way back too, after a restart.
+    const publish = () =>
+      this.publish(name, text).then(
+        () => true,
+        () => false,
+      )
+    await until(`a publish to ${name}`, publish, this.bound)
+    await sink.until(`a message on ${name}`, () => sink.texts().includes(text), this.bound)
+  }
+
+  async run(definition: Definition): Promise<void> {
+    const before = await this.harness.leftovers?.()
+    try {
+      await definition.run(this)
+    } finally {
+      await Promise.all(
+        this.#drivers.map((driver) => inTime('closing a driver', driver.close(), this.bound)),
+      )
+    }
+    if (before !== undefined) await this.leftovers(before)
+  }
+
+  /** Waits until no more than so much is left on the broker. */
+  async leftovers(expected: number): Promise<void> {
+    let count = Infinity
+    const test = async () => (count = (await this.harness.leftovers?.()) ?? 0) <= expected
+    await until('the broker to let go', test, this.bound).catch((cause: unknown) => {
+      const message = `Expected ${expected} left on the broker, there are ${count}.`
+      throw new Error(message, { cause })
+    })
+  }
+}

@@ -1,0 +1,93 @@
+import type { Driver } from '../driver.js'
+import type { Bench, Definition } from './bench.js'
+import { Load } from './load.js'
+import { recordingSink } from './sink.js'
+import { inTime } from './until.js'
+
+/** Rule 5: the link breaks, in every way a link can break, and nothing is lost in silence. */
+export const breaking: readonly Definition[] = [
+  {
+    rule: 5,
+    name: 'a broker killed and started again under load: everything, or a gap in its place',
+    needs: ['restart'],
+    run: (bench) => underLoad(bench, () => bench.use('restart')()),
+  },
+  {
+    rule: 5,
+    name: 'a broker killed and started again twice in a row: everything, or a gap in its place',
+    needs: ['restart'],
+    run: (bench) =>
+      underLoad(bench, async () => {
+        await bench.use('restart')()
+        await bench.use('restart')()
+      }),
+  },
+  {
+    rule: 5,
+    name: 'a link cut under load: everything, or a gap in its place',
+    needs: ['cut'],
+    run: (bench) => underLoad(bench, async () => bench.use('cut')()),
+  },
+  {
+    rule: 5,
+    name: 'a link gone silent under load is noticed: everything, or a gap in its place',
+    needs: ['stall'],
+    run: (bench) => underLoad(bench, async () => bench.use('stall')()),
+  },
+  {
+    rule: 5,
+    name: 'a broker frozen under load: everything, or a gap in its place',
+    needs: ['freeze'],
+    run: (bench) =>
+      underLoad(bench, async (driver) => {
+        const thaw = await bench.use('freeze')()
+        try {
+          // What a frozen broker does to a subscribe: it must settle, and it takes as long as
+          // the driver needs to notice.
+          const attempt = trySubscribe(bench, driver)
+          await inTime('subscribe with a frozen broker settles', attempt, bench.bound)
+        } finally {
+          await thaw()
+        }
+      }),
+  },
+  {
+    rule: 5,
+    name: 'a topic opened while the broker restarts works, or can be opened afterwards',
+    needs: ['restart'],
+    async run(bench) {
+      const driver = await bench.driver()
+      await bench.works(await bench.open(driver, await bench.topic('before')))
+      const restarting = bench.use('restart')()
+      const attempts = [1, 2, 3].map(() => trySubscribe(bench, driver))
+      await restarting
+      for (const attempt of attempts) {
+        const outcome = await inTime('subscribe during a restart', attempt, bench.bound)
+        await bench.works(outcome ?? (await bench.open(driver, await bench.topic('after'))))
+      }
+    },
+  },
+]
+
+async function underLoad(bench: Bench, breakIt: (driver: Driver) => Promise<void>): Promise<void> {
+  const driver = await bench.driver()
+  const load = new Load(bench, await bench.openMany(driver, 'load', 3))
+  try {
+    await load.more(20)
+    await breakIt(driver)
+    await load.more(20)
+    await load.end()
+  } finally {
+    await load.stop()
+  }
+}
+
+/** Opens a topic, or has nothing when the driver rejects it. */
+async function trySubscribe(bench: Bench, driver: Driver) {
+  const name = await bench.topic('during')
+  const sink = recordingSink()
+  return driver.subscribe(name, sink).then(
+    (subscription) => ({ name, sink, subscription }),
+    () => undefined,
+  )
+}

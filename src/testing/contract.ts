@@ -1,0 +1,61 @@
+import { Bench } from './bench.js'
+import type { Definition } from './bench.js'
+import { breaking } from './breaking.js'
+import { closing } from './closing.js'
+import { delivery } from './delivery.js'
+import { checkHarness } from './harness.js'
+import type { Capability, DriverHarness } from './harness.js'
+import { refusing } from './refusing.js'
+
+/** One test. It is for any framework: `test(c.name, c.run)`. */
+export interface ContractCase {
+  /** Which of the seven rules of `Driver` it holds the driver to. */
+  readonly rule: number
+  readonly name: string
+  /** Rejects with an error that says what was expected and what came instead. */
+  run(): Promise<void>
+}
+
+/** A test that this harness can't run, and why. */
+export interface LeftOutCase {
+  readonly rule: number
+  readonly name: string
+  readonly needs: Capability
+  readonly reason: string
+}
+
+const DEFINITIONS: readonly Definition[] = [...delivery, ...closing, ...breaking, ...refusing]
+
+/**
+ * The tests that every driver has to pass, bound to yours:
+ *
+ * ```ts
+ * for (const { name, run } of driverContract(harness)) test(name, run)
+ * ```
+ *
+ * They run one after the other, against a real broker. A driver must not crash the process
+ * either, which is for the framework to notice: all of them report an unhandled rejection.
+ */
+export function driverContract(harness: DriverHarness): ContractCase[] {
+  checkHarness(harness)
+  return DEFINITIONS.filter((definition) => !lacking(harness, definition)).map((definition) => ({
+    rule: definition.rule,
+    name: `${definition.rule}: ${definition.name}`,
+    run: () => new Bench(harness).run(definition),
+  }))
+}
+
+/** The tests that are left out, so that nothing is in silence: compare it with what you know. */
+export function leftOut(harness: DriverHarness): LeftOutCase[] {
+  checkHarness(harness)
+  return DEFINITIONS.flatMap((definition) => {
+    const needs = lacking(harness, definition)
+    const reason = needs && harness.without?.[needs]
+    if (!needs || !reason) return []
+    return { rule: definition.rule, name: `${definition.rule}: ${definition.name}`, needs, reason }
+  })
+}
+
+function lacking(harness: DriverHarness, { needs = [] }: Definition): Capability | undefined {
+  return needs.find((capability) => harness.without?.[capability] !== undefined)
+}

@@ -1,0 +1,8 @@
+export { driverContract, leftOut } from './contract.js'
+export type { ContractCase, LeftOutCase } from './contract.js'
+export type { Brought, Capability, DriverHarness, Unreachable } from './harness.js'
+export { tcpLink } from './link.js'
+export type { Link } from './link.js'
+export { recordingSink } from './sink.js'
+export type { RecordingSink, SinkEntry } from './sink.js'
+export { until } from './until.js'

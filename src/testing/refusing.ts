@@ -1,0 +1,90 @@
+import type { Driver } from '../driver.js'
+import type { Bench, Definition } from './bench.js'
+import { recordingSink } from './sink.js'
+import { check, rejection } from './until.js'
+
+/** Rules 6 and 7: what can't be is refused with help, and what is the user's stays theirs. */
+export const refusing: readonly Definition[] = [
+  {
+    rule: 6,
+    name: 'names that the broker cannot hold are refused, and harm no other topic',
+    needs: ['badTopics'],
+    async run(bench) {
+      const driver = await bench.driver()
+      const good = await bench.open(driver, await bench.topic('good'))
+      const bad = bench.use('badTopics')
+      check(bad.length > 0, 'Expected the harness to name bad topics, there are none.')
+      for (const name of bad) await refused(bench, driver, name)
+      await Promise.all(bad.map((name) => refused(bench, driver, name)))
+      await bench.works(good)
+      check(good.sink.count('gap') === 0, 'Expected the good topic to have no gap.')
+      await bench.works(await bench.open(driver, await bench.topic('good')))
+    },
+  },
+  {
+    rule: 6,
+    name: 'a topic without permission is refused, and harms no other topic',
+    needs: ['deniedTopic'],
+    async run(bench) {
+      const driver = await bench.driver()
+      const denied = bench.use('deniedTopic')
+      const good = await bench.open(driver, await bench.topic('good'))
+      await Promise.all([1, 2, 3].map(() => refused(bench, driver, denied)))
+      const [next] = await Promise.all([
+        bench.topic('next').then((name) => bench.open(driver, name)),
+        refused(bench, driver, denied),
+      ])
+      await bench.works(good)
+      await bench.works(next)
+      check(good.sink.count('gap') === 0, 'Expected the good topic to have no gap.')
+    },
+  },
+  {
+    rule: 6,
+    name: 'a broker that is not there: subscribe rejects in time and names the address',
+    needs: ['unreachable'],
+    async run(bench) {
+      const { driver, address } = await bench.use('unreachable')()
+      bench.keep(driver)
+      // Twice: that it failed once must not stand in the way of the next attempt.
+      for (let attempt = 0; attempt < 2; attempt++) {
+        const error = await refused(bench, driver, await bench.topic('nowhere'))
+        check(
+          error.message.includes(address),
+          `Expected the error to name ${address}: ${error.message}`,
+        )
+      }
+    },
+  },
+  {
+    rule: 7,
+    name: 'a connection that the user brought works, and still does after the driver is closed',
+    needs: ['brought'],
+    async run(bench) {
+      const { driver, check: stillWorks, end } = await bench.use('brought')()
+      try {
+        bench.keep(driver)
+        const topics = await bench.openMany(driver, 'brought', 3)
+        for (const topic of topics) await bench.works(topic)
+        await driver.close()
+        await stillWorks()
+        const [topic] = topics
+        check(topic !== undefined, 'A topic.')
+        const before = topic.sink.entries.length
+        await bench.publish(topic.name, 'late')
+        await stillWorks()
+        check(topic.sink.entries.length === before, 'Expected nothing after the driver was closed.')
+      } finally {
+        await end()
+      }
+    },
+  },
+]
+
+async function refused(bench: Bench, driver: Driver, name: string): Promise<Error> {
+  const sink = recordingSink()
+  const what = `subscribe to ${JSON.stringify(name).slice(0, 60)}`
+  const error = await rejection(what, driver.subscribe(name, sink), bench.bound)
+  check(sink.entries.length === 0, `Expected nothing from a topic that was refused.`)
+  return error
+}

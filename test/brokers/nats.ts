@@ -1,0 +1,98 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { get } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { requireCommand } from './apt.js'
+import { BrokerProcess, freePort } from './process.js'
+
+/** A NATS server that is running already and is used instead of one of ours. */
+export const RUNNING_NATS = process.env['UNIFROST_TEST_NATS']
+
+/** The subjects that a connection without credentials may not subscribe to. */
+export const DENIED = 'denied.>'
+
+/** Who may do everything. */
+export const ADMIN = { user: 'admin', pass: 'admin-secret' }
+
+/** A NATS server of ours, on a port of its own. */
+export interface NatsServer {
+  readonly port: number
+  readonly url: string
+  readonly process: BrokerProcess
+  /** Counts connections and their subscriptions, without the admin's. */
+  open(): Promise<{ connections: number; subscriptions: number }>
+  stop(): Promise<void>
+}
+
+export interface NatsServerOptions {
+  /** Default: one that is free. */
+  port?: number
+  /** More lines for its configuration. */
+  config?: string
+}
+
+/**
+ * Starts a NATS server. Who has no credentials is a user that may not read {@link DENIED}.
+ */
+export async function startNats(options: NatsServerOptions = {}): Promise<NatsServer> {
+  const command = await requireCommand(
+    'nats-server',
+    'nats-server',
+    'start one and set UNIFROST_TEST_NATS=nats://host:port',
+  )
+  const port = options.port ?? (await freePort())
+  const monitor = await freePort()
+  const folder = await mkdtemp(join(tmpdir(), 'unifrost-nats-'))
+  const file = join(folder, 'nats.conf')
+  await writeFile(
+    file,
+    `
+    host: 127.0.0.1
+    port: ${port}
+    http: "127.0.0.1:${monitor}"
+    no_auth_user: anyone
+    authorization {
+      users: [
+        { user: anyone, password: anyone, permissions: { subscribe: { deny: "${DENIED}" } } }
+        { user: ${ADMIN.user}, password: ${ADMIN.pass} }
+      ]
+    }
+    ${options.config ?? ''}
+    `,
+  )
+  const broker = await BrokerProcess.start({ command, args: ['-c', file], port })
+  return {
+    port,
+    url: `nats://127.0.0.1:${port}`,
+    process: broker,
+    open: () => countOpen(monitor),
+    async stop() {
+      await broker.stop()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}
+
+interface Connz {
+  connections: { subscriptions: number; authorized_user?: string }[]
+}
+
+async function countOpen(monitor: number) {
+  const text = await new Promise<string>((resolve, reject) => {
+    const url = `http://127.0.0.1:${monitor}/connz?auth=1&limit=10000`
+    const request = get(url, { agent: false }, (response) => {
+      let body = ''
+      response.setEncoding('utf8')
+      response.on('data', (chunk: string) => (body += chunk))
+      response.on('end', () => resolve(body))
+      response.on('error', reject)
+    })
+    request.on('error', reject)
+  })
+  const { connections } = JSON.parse(text) as Connz
+  const others = connections.filter(({ authorized_user: user }) => user !== ADMIN.user)
+  return {
+    connections: others.length,
+    subscriptions: others.reduce((sum, { subscriptions }) => sum + subscriptions, 0),
+  }
+}

@@ -1,0 +1,131 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { connect, createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+
+export interface BrokerCommand {
+  command: string
+  args: readonly string[]
+  /** The port that it listens on when it is ready. */
+  port: number
+  env?: NodeJS.ProcessEnv
+  cwd?: string
+  /** How many milliseconds it may take to start. Default: 20,000. */
+  startTimeout?: number
+  /**
+   * Whether it starts children of its own, which have to get every signal too. It then has a
+   * process group of its own, so that Ctrl-C in a terminal no longer reaches it. Default: no.
+   */
+  group?: boolean
+}
+
+/** A broker as a process of ours, on this machine. */
+export class BrokerProcess {
+  #child: ChildProcess | undefined
+  #exited: Promise<void> = Promise.resolve()
+  #output = ''
+  readonly #dieWithUs = () => this.#signal('SIGKILL')
+
+  private constructor(readonly command: BrokerCommand) {}
+
+  static async start(command: BrokerCommand): Promise<BrokerProcess> {
+    const broker = new BrokerProcess(command)
+    process.on('exit', broker.#dieWithUs)
+    await broker.start()
+    return broker
+  }
+
+  /** Settles when it takes connections. */
+  async start(): Promise<void> {
+    const { command, args, port, env, cwd, startTimeout = 20_000, group = false } = this.command
+    const child = spawn(command, args, {
+      env: { ...process.env, ...env },
+      cwd,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      detached: group,
+    })
+    this.#child = child
+    this.#output = ''
+    let over = false
+    this.#exited = new Promise((resolve) => {
+      const end = () => {
+        over = true
+        resolve()
+      }
+      child.once('exit', end)
+      child.once('error', (error) => {
+        this.#output += error.message
+        end()
+      })
+    })
+    for (const stream of [child.stdout, child.stderr]) {
+      stream?.on('data', (chunk) => (this.#output = (this.#output + chunk).slice(-4_000)))
+    }
+    const until = performance.now() + startTimeout
+    while (!(await takesConnections(port))) {
+      if (over) throw new Error(`${command} ended at once:\n${this.#output}`)
+      if (performance.now() > until) {
+        await this.kill()
+        throw new Error(`${command} took no connections in ${startTimeout} ms:\n${this.#output}`)
+      }
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  }
+
+  /** As a crash: nothing is said to anyone. */
+  async kill(): Promise<void> {
+    this.#signal('SIGKILL')
+    await this.#exited
+    this.#child = undefined
+  }
+
+  async restart(): Promise<void> {
+    await this.kill()
+    await this.start()
+  }
+
+  /** It goes on existing, and does nothing. */
+  freeze(): void {
+    this.#signal('SIGSTOP')
+  }
+
+  thaw(): void {
+    this.#signal('SIGCONT')
+  }
+
+  async stop(): Promise<void> {
+    process.off('exit', this.#dieWithUs)
+    await this.kill()
+  }
+
+  #signal(signal: NodeJS.Signals): void {
+    const { pid, exitCode, signalCode } = this.#child ?? {}
+    if (pid === undefined || exitCode !== null || signalCode !== null) return
+    process.kill(this.command.group ? -pid : pid, signal)
+  }
+}
+
+/** Whether something listens on a port of this machine. */
+export function takesConnections(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1')
+    const settle = (listens: boolean) => () => {
+      socket.destroy()
+      resolve(listens)
+    }
+    socket.once('connect', settle(true))
+    socket.once('error', settle(false))
+  })
+}
+
+/** A port of this machine that nothing listens on. */
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', resolve)
+  })
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}

@@ -1,0 +1,29 @@
+/** @needs a NATS server */
+import { driverContract } from '../../../src/testing/index.js'
+import { RUNNING_NATS } from '../../brokers/nats.js'
+import { expectLeftOut } from './left-out.js'
+import { libraries, NatsFixture, natsHarness } from './nats-harness.js'
+import type { Source } from './nats-harness.js'
+
+const sources: readonly Source[] = ['address', 'connection']
+
+describe('natsDriver keeps the contract', () => {
+  const fixture = new NatsFixture()
+  beforeAll(() => fixture.start())
+  afterAll(() => fixture.stop())
+
+  for (const [library, connect] of libraries) {
+    for (const source of sources) {
+      describe(`with ${library}, by ${source}`, () => {
+        const { harness, end } = natsHarness(fixture, connect, source)
+        afterAll(end)
+
+        for (const { name, run } of driverContract(harness)) test(name, run)
+
+        test('nothing is left out but what left-out.json says', () => {
+          expectLeftOut(RUNNING_NATS ? 'nats, running already' : 'nats', harness)
+        })
+      })
+    }
+  }
+})
