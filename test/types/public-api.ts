@@ -1,0 +1,87 @@
+/**
+ * The public types, held by the compiler: `npm run typecheck` fails where one of these no longer
+ * holds. Nothing here is run.
+ */
+import type { Request, RequestHandler } from 'express'
+import type { Context, Middleware } from 'koa'
+import type { Client, Driver, MemoryDriver, Sink, Stats, Subscription } from 'unifrost'
+import { memoryDriver, NoClientError, Streamer, UnifrostError } from 'unifrost'
+import type { NatsDriver } from 'unifrost/drivers/nats'
+import { natsDriver } from 'unifrost/drivers/nats'
+import * as forExpress from 'unifrost/express'
+import * as forKoa from 'unifrost/koa'
+import type { ContractCase } from 'unifrost/testing'
+import { driverContract } from 'unifrost/testing'
+
+type Equal<A, B> =
+  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
+declare function holds<_Claim extends true>(): void
+
+export async function streamers(driver: Driver, sink: Sink): Promise<void> {
+  const memory = memoryDriver({ encoding: 'base64' })
+  holds<Equal<typeof memory, MemoryDriver>>()
+  holds<Equal<ReturnType<typeof memory.publish>, boolean>>()
+  memory.publish('topic', new Uint8Array())
+  // @ts-expect-error a payload is text or bytes
+  memory.publish('topic', { not: 'a payload' })
+
+  const streamer = new Streamer(driver, { clientTTL: 1, history: { maxBytes: 1 }, retry: {} })
+  // @ts-expect-error there is no such option
+  new Streamer(driver, { clientTtl: 1 })
+  // @ts-expect-error a Streamer needs a driver
+  new Streamer()
+
+  const client = await streamer.newClient()
+  holds<Equal<typeof client, Client>>()
+  holds<Equal<typeof client.owner, string | undefined>>()
+  holds<Equal<typeof client.topics, string[]>>()
+  // @ts-expect-error an id is for ever
+  client.id = 'another'
+  await streamer.newCustomClient('id', { owner: 'alice' })
+  holds<Equal<ReturnType<typeof streamer.getClient>, Client | undefined>>()
+  holds<Equal<ReturnType<typeof streamer.stats>, Stats>>()
+  await streamer.subscribe(client.id, 'topic', { rewind: 10 })
+  await streamer.drain({ over: 1_000 })
+  streamer.on('messagesLost', (lost, topic) => {
+    holds<Equal<typeof lost, Client>>()
+    holds<Equal<typeof topic, string>>()
+  })
+  // @ts-expect-error there is no such event
+  streamer.on('messageLost', () => undefined)
+  await using disposed = streamer
+  holds<Equal<typeof disposed.totalClients, number>>()
+
+  const subscription: Subscription = await driver.subscribe('topic', sink)
+  await subscription.close()
+  const error: UnifrostError = new NoClientError()
+  holds<Equal<typeof error.code, string>>()
+  holds<Equal<ReturnType<typeof natsDriver>, NatsDriver>>()
+}
+
+export function middleware(streamer: Streamer): void {
+  const express: RequestHandler = forExpress.unifrostExpress(streamer)
+  const carried: Streamer = forExpress.unifrostExpress({ clientTTL: 1 }).streamer
+  const koa: Middleware = forKoa.unifrostKoa(streamer)
+  forExpress.subscriptions(streamer, {
+    authorize: (user: { sub: string }, topic, request) => {
+      holds<Equal<typeof request, Request>>()
+      return topic === user.sub
+    },
+  })
+  forKoa.autoClient(streamer, {
+    topics: (ctx) => {
+      holds<Equal<typeof ctx, Context>>()
+      return ['a']
+    },
+  })
+  // @ts-expect-error verify is needed
+  forExpress.authenticate({})
+  void [express, carried, koa]
+}
+
+export function contract(driver: Driver): ContractCase[] {
+  const without = { fanOut: 'in-process' } as const
+  // @ts-expect-error a harness publishes
+  driverContract({ create: () => driver, without })
+  return driverContract({ create: () => driver, publish: () => undefined, without })
+}
