@@ -1,6 +1,9 @@
 import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 
+// ESLint starts up here, which takes longer where everything runs at once.
+jest.setTimeout(60_000)
+
 // Each snippet breaks, or keeps, one rule of docs/architecture.md. What is expected is the rule
 // that says so, or nothing.
 const snippets: [what: string, path: string, code: string, rule: string | undefined][] = [

@@ -1,0 +1,196 @@
+/** @needs npm to install the packed package */
+import { transformSync } from '@swc/core'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { blocksOf } from './support/markdown.js'
+import { until } from './support/until.js'
+
+jest.setTimeout(300_000)
+
+const root = join(__dirname, '..')
+const run = promisify(execFile)
+
+/** An empty folder in which somebody has installed the package and the frameworks. */
+let folder: string
+let tarball: string
+let contents: string[]
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'unifrost-package-'))
+  await run('npm', ['pack', '--pack-destination', folder], { cwd: root })
+  const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
+    name: string
+    version: string
+    devDependencies: Record<string, string>
+  }
+  tarball = join(folder, `${manifest.name}-${manifest.version}.tgz`)
+  contents = (await run('tar', ['-tzf', tarball])).stdout.trim().split('\n').sort()
+  await writeFile(join(folder, 'package.json'), '{ "name": "app", "private": true }\n')
+  const others = ['express', 'koa', '@koa/router', '@types/express', '@types/koa', '@types/node']
+  const wanted = others.map((name) => `${name}@${manifest.devDependencies[name]}`)
+  await run('npm', ['install', '--no-audit', '--no-fund', tarball, ...wanted], { cwd: folder })
+})
+
+afterAll(async () => {
+  await rm(folder, { recursive: true, force: true })
+})
+
+test('what is packed is what a user needs, and no more', () => {
+  expect(contents).toEqual(
+    expect.arrayContaining([
+      'package/CHANGELOG.md',
+      'package/LICENSE',
+      'package/README.md',
+      'package/package.json',
+      'package/dist/esm/src/index.js',
+      'package/dist/cjs/src/index.js',
+    ]),
+  )
+  const file =
+    /^package\/((CHANGELOG|README)\.md|LICENSE|package\.json|dist\/(esm|cjs)\/(package\.json|(src|middleware)\/.+\.(js|d\.ts)))$/
+  expect(contents.filter((path) => !file.test(path))).toEqual([])
+  expect(contents.filter((path) => /test\.|\.map$/.test(path))).toEqual([])
+})
+
+test('its manifest and its types are right for every way to import it', async () => {
+  const check = join(__dirname, 'support/check-package.mjs')
+  expect((await run(process.execPath, [check, tarball])).stdout).toBe('')
+})
+
+const entries = ['unifrost', 'unifrost/express', 'unifrost/koa', 'unifrost/drivers/nats']
+
+test('an ES module and a CommonJS module see the same types', async () => {
+  const use = `
+import { Streamer, memoryDriver, type Driver } from 'unifrost'
+import { unifrostExpress, jwt } from 'unifrost/express'
+import { unifrostKoa } from 'unifrost/koa'
+import { natsDriver } from 'unifrost/drivers/nats'
+import * as testing from 'unifrost/testing'
+import express from 'express'
+import Koa from 'koa'
+const driver: Driver = memoryDriver()
+const streamer: Streamer = new Streamer(driver, { clientTTL: 1 })
+express().use('/events', unifrostExpress(streamer))
+new Koa().use(unifrostKoa(streamer))
+const nats: Driver = natsDriver('nats://localhost')
+export const made = [nats, testing, jwt({ secret: 'x'.repeat(32) })]
+// @ts-expect-error an option that does not exist
+new Streamer(driver, { clientTtl: 1 })
+`
+  await writeFile(join(folder, 'types.mts'), use)
+  await writeFile(join(folder, 'types.cts'), use)
+  const options = ['--strict', '--noEmit', '--module', 'nodenext', '--target', 'es2022']
+  const tsc = join(root, 'node_modules/typescript/bin/tsc')
+  const { stdout } = await run(
+    process.execPath,
+    [tsc, ...options, '--skipLibCheck', '--types', 'node', 'types.mts', 'types.cts'],
+    { cwd: folder },
+  ).catch((error: { stdout: string }) => error)
+  expect(stdout).toBe('')
+})
+
+test.each(['mjs', 'cjs'])('every entry point loads from .%s without a warning', async (kind) => {
+  // The suite needs no broker's library to be installed, and the driver loads its own when used.
+  const names = [...entries, 'unifrost/testing']
+  const lines =
+    kind === 'mjs'
+      ? [...names.map((name) => `await import('${name}')`), `const x = await import('${names[1]}')`]
+      : [...names.map((name) => `require('${name}')`), `const x = require('${names[1]}')`]
+  const token = `x.jwt({ secret: 'x'.repeat(32) })('a.b.c').catch((e) => console.log(e.code))`
+  await writeFile(join(folder, `load.${kind}`), [...lines, token].join('\n'))
+  const { stdout, stderr } = await run(process.execPath, [`load.${kind}`], { cwd: folder })
+  expect({ stdout, stderr }).toEqual({ stdout: 'ERR_UNIFROST_UNAUTHENTICATED\n', stderr: '' })
+})
+
+test('a Jest with nothing configured, which is CommonJS, can use it', async () => {
+  await writeFile(
+    join(folder, 'plain.test.js'),
+    `${entries.map((name) => `require('${name}')`).join('\n')}
+    const { Streamer, memoryDriver } = require('unifrost')
+    test('a client', async () => {
+      const streamer = new Streamer(memoryDriver())
+      await streamer.newClient()
+      expect(streamer.totalClients).toBe(1)
+      await streamer.close()
+    })`,
+  )
+  const jest = join(root, 'node_modules/jest/bin/jest.js')
+  const { stderr } = await run(process.execPath, [jest, '--rootDir', folder], { cwd: folder })
+  expect(stderr).toMatch(/Tests: +1 passed, 1 total/)
+})
+
+describe('the first lines of the README', () => {
+  const readme = join(root, 'README.md')
+
+  describe.each(['express', 'koa'])('%s', (name) => {
+    const block = blocksOf(readme).find(({ marks }) => marks.run === name)
+
+    test('are there', () => {
+      // The block to run is the one below this comment.
+      expect(block === undefined ? `<!-- run: ${name} -->` : 'found').toBe('found')
+    })
+
+    test.each([
+      ['ES module', 'mjs', 'es6'],
+      ['CommonJS', 'cjs', 'commonjs'],
+    ] as const)('run as %s', async (_, extension, type) => {
+      const file = `${name}.${extension}`
+      const { code } = transformSync(block!.code, {
+        swcrc: false,
+        module: { type },
+        jsc: { parser: { syntax: 'typescript' }, target: 'es2022' },
+      })
+      await writeFile(join(folder, file), code)
+      expect(await firstEvent(file)).toContain('"client_id"')
+    })
+  })
+})
+
+/** Starts the file on a free port and gives what its event stream says first. */
+async function firstEvent(file: string): Promise<string> {
+  const port = await freePort()
+  const server = spawn(process.execPath, [file], {
+    cwd: folder,
+    env: { ...process.env, PORT: String(port) },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const exited = once(server, 'exit')
+  let said = ''
+  server.stdout.on('data', (chunk) => (said += String(chunk)))
+  server.stderr.on('data', (chunk) => (said += String(chunk)))
+  try {
+    const response = await until(`${file} to answer`, () => {
+      if (server.exitCode !== null) throw new Error(`${file} ended:\n${said}`)
+      return fetch(`http://127.0.0.1:${port}/events?topic=news`).catch(() => undefined)
+    })
+    expect(response.status).toBe(200)
+    expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/)
+    const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+    let text = ''
+    while (!text.includes('\n\n')) {
+      const { value, done } = await reader.read()
+      if (done) break
+      text += value
+    }
+    await reader.cancel()
+    expect(said).toBe('')
+    return text
+  } finally {
+    server.kill()
+    await exited
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
