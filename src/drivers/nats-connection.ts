@@ -177,7 +177,7 @@ export async function loadConnect(): Promise<NatsConnect> {
   const loaded =
     (await load(() => import('@nats-io/transport-node'), '@nats-io/transport-node')) ??
     (await load(() => import('nats'), 'nats'))
-  if (loaded) return loaded as NatsConnect
+  if (loaded) return loaded
   throw new Error(
     'natsDriver needs a NATS library to connect to an address. Run ' +
       '`npm install @nats-io/transport-node`, or hand it a connection of your own.',

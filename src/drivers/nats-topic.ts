@@ -15,6 +15,8 @@ export class NatsTopic implements Subscription {
   /** Whether a message that is missing from now on would leave a hole. */
   #counts = false
   #refusal: Error | undefined
+  /** Why something was missed, until the sink is told. */
+  #missed: string | undefined
   #wake: () => void = () => undefined
 
   constructor(connection: NatsConnection, subject: string, sink: Sink, topics: Set<NatsTopic>) {
@@ -25,6 +27,7 @@ export class NatsTopic implements Subscription {
     this.#subscription = connection.subscribe(subject, {
       callback: (error, message) => {
         if (error) return this.ended(notAllowed(subject, error))
+        this.restored()
         this.#counts = true
         this.#tell(() => sink.message(message.data))
       },
@@ -64,10 +67,21 @@ export class NatsTopic implements Subscription {
     )
   }
 
-  /** The library subscribes anew by itself; what it can't know is what was missed meanwhile. */
+  /**
+   * The link is back and the library has asked for the subject again, but the server need not
+   * have heard that yet: what is published just now may still be missed.
+   */
   reconnected(reason: string): void {
-    if (this.#counts) this.#tell(() => this.#sink.gap(reason))
+    if (this.#counts) this.#missed = reason
     this.#wake()
+  }
+
+  /** The server sends the subject again: from here on nothing is missed. */
+  restored(): void {
+    const reason = this.#missed
+    if (reason === undefined || !this.#topics.has(this)) return
+    this.#missed = undefined
+    this.#tell(() => this.#sink.gap(reason))
   }
 
   /** The server refused something, without saying what: it may have been this. */

@@ -98,12 +98,23 @@ export function natsDriver(
       if (type === 'reconnect') {
         const reason = `The link to NATS was lost and is back, at ${connection.getServer()}.`
         for (const topic of topics) topic.reconnected(reason)
+        void restore(connection)
       } else if (type === 'error' && isRefusal(error, data)) {
         const reason = error?.message ?? String(data)
         const refusal = new Error(`NATS refused a subscription (${reason}).`, { cause: error })
         for (const topic of topics) topic.refused(refusal)
       }
     }
+  }
+
+  async function restore(connection: NatsConnection) {
+    try {
+      await connection.flush()
+    } catch {
+      // The link is lost again: when it is back, we are here again.
+      return
+    }
+    for (const topic of topics) topic.restored()
   }
 
   /** The connection is closed for good: by its owner, or since its credentials are refused. */

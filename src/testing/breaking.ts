@@ -2,7 +2,7 @@ import type { Driver } from '../driver.js'
 import type { Bench, Definition } from './bench.js'
 import { Load } from './load.js'
 import { recordingSink } from './sink.js'
-import { inTime } from './until.js'
+import { inTime, until } from './until.js'
 
 /** Rule 5: the link breaks, in every way a link can break, and nothing is lost in silence. */
 export const breaking: readonly Definition[] = [
@@ -50,6 +50,32 @@ export const breaking: readonly Definition[] = [
           await thaw()
         }
       }),
+  },
+  {
+    rule: 5,
+    name: 'what is published once gap has been called arrives',
+    needs: ['cut'],
+    async run(bench) {
+      const driver = await bench.driver()
+      const name = await bench.topic('after-gap')
+      const sink = recordingSink()
+      let publishing: Promise<void> | undefined
+      const gap = (reason: string) => {
+        sink.gap(reason)
+        publishing ??= bench.publish(name, 'after the gap')
+      }
+      await driver.subscribe(name, { ...sink, gap })
+      await bench.use('cut')()
+      const back = async () => {
+        await bench.publish(name, 'back?')
+        return sink.texts().includes('back?')
+      }
+      await until('the link to be back', back, bench.bound)
+      if (sink.count('gap') === 0) return
+      await publishing
+      const arrived = () => sink.texts().includes('after the gap')
+      await sink.until('what was published after the gap', arrived, bench.bound)
+    },
   },
   {
     rule: 5,

@@ -40,7 +40,8 @@ export function recordingSink(): RecordingSink {
     gap: (reason) => record({ type: 'gap', reason }),
     fail: (error) => record({ type: 'fail', error }),
 
-    texts: () => entries.flatMap((entry) => (entry.type === 'message' ? `${entry.payload}` : [])),
+    texts: () =>
+      entries.flatMap((entry) => (entry.type === 'message' ? entry.payload.toString() : [])),
     count: (type) => entries.filter((entry) => entry.type === type).length,
 
     until(what, test, within = BOUND) {

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { access, constants, rm, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path'
 import { promisify } from 'node:util'
+import { until } from '../../src/testing/index.js'
 
 const run = promisify(execFile)
 
@@ -57,21 +58,16 @@ async function install(pkg: string): Promise<void> {
 
 async function apt(args: readonly string[]): Promise<void> {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  const until = performance.now() + 180_000
-  for (;;) {
+  const attempt = async () => {
     try {
       await run('apt-get', ['-o', 'DPkg::Lock::Timeout=120', ...args], { env })
-      return
-    } catch (error) {
-      const output = String((error as { stderr?: string }).stderr ?? error)
+      return true
+    } catch (cause) {
+      const output = String((cause as { stderr?: string }).stderr ?? cause)
       // The option above covers the lock of dpkg, not the one on the lists.
-      if (/could not get lock/i.test(output) && performance.now() < until) {
-        await new Promise((resolve) => setTimeout(resolve, 1_000))
-        continue
-      }
-      throw new Error(`apt-get ${args.join(' ')} failed:\n${output.slice(-2_000)}`, {
-        cause: error,
-      })
+      if (/could not get lock/i.test(output)) return false
+      throw new Error(`apt-get ${args.join(' ')} failed:\n${output.slice(-2_000)}`, { cause })
     }
   }
+  await until('apt-get gets its lock', attempt, 180_000)
 }

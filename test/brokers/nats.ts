@@ -21,6 +21,8 @@ export interface NatsServer {
   readonly process: BrokerProcess
   /** Counts connections and their subscriptions, without the admin's. */
   open(): Promise<{ connections: number; subscriptions: number }>
+  /** Withdraws the permission to read a subject while connections are open. */
+  deny(subject: string): Promise<void>
   stop(): Promise<void>
 }
 
@@ -44,28 +46,34 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
   const monitor = await freePort()
   const folder = await mkdtemp(join(tmpdir(), 'unifrost-nats-'))
   const file = join(folder, 'nats.conf')
-  await writeFile(
-    file,
-    `
-    host: 127.0.0.1
-    port: ${port}
-    http: "127.0.0.1:${monitor}"
-    no_auth_user: anyone
-    authorization {
-      users: [
-        { user: anyone, password: anyone, permissions: { subscribe: { deny: "${DENIED}" } } }
-        { user: ${ADMIN.user}, password: ${ADMIN.pass} }
-      ]
-    }
-    ${options.config ?? ''}
-    `,
-  )
+  const configure = (denied: string) =>
+    writeFile(
+      file,
+      `
+      host: 127.0.0.1
+      port: ${port}
+      http: "127.0.0.1:${monitor}"
+      no_auth_user: anyone
+      authorization {
+        users: [
+          { user: anyone, password: anyone, permissions: { subscribe: { deny: "${denied}" } } }
+          { user: ${ADMIN.user}, password: ${ADMIN.pass} }
+        ]
+      }
+      ${options.config ?? ''}
+      `,
+    )
+  await configure(DENIED)
   const broker = await BrokerProcess.start({ command, args: ['-c', file], port })
   return {
     port,
     url: `nats://127.0.0.1:${port}`,
     process: broker,
     open: () => countOpen(monitor),
+    async deny(subject) {
+      await configure(subject)
+      broker.reload()
+    },
     async stop() {
       await broker.stop()
       await rm(folder, { recursive: true, force: true })

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
+import { until } from '../../src/testing/index.js'
 
 export interface BrokerCommand {
   command: string
@@ -61,15 +62,14 @@ export class BrokerProcess {
     for (const stream of [child.stdout, child.stderr]) {
       stream?.on('data', (chunk) => (this.#output = (this.#output + chunk).slice(-4_000)))
     }
-    const until = performance.now() + startTimeout
-    while (!(await takesConnections(port))) {
-      if (over) throw new Error(`${command} ended at once:\n${this.#output}`)
-      if (performance.now() > until) {
-        await this.kill()
-        throw new Error(`${command} took no connections in ${startTimeout} ms:\n${this.#output}`)
-      }
-      await new Promise((resolve) => setTimeout(resolve, 10))
+    const ready = async () => over || (await takesConnections(port))
+    try {
+      await until(`${command} takes connections`, ready, startTimeout)
+    } catch (cause) {
+      await this.kill()
+      throw new Error(`${command} did not start:\n${this.#output}`, { cause })
     }
+    if (over) throw new Error(`${command} ended at once:\n${this.#output}`)
   }
 
   /** As a crash: nothing is said to anyone. */
@@ -87,6 +87,11 @@ export class BrokerProcess {
   /** It goes on existing, and does nothing. */
   freeze(): void {
     this.#signal('SIGSTOP')
+  }
+
+  /** Has it read its configuration anew, if it is one that does so. */
+  reload(): void {
+    this.#signal('SIGHUP')
   }
 
   thaw(): void {

@@ -1,6 +1,6 @@
 import { memoryDriver } from '../../../src/drivers/memory.js'
 import type { MemoryDriver } from '../../../src/drivers/memory.js'
-import { driverContract } from '../../../src/testing/index.js'
+import { driverContract, recordingSink } from '../../../src/testing/index.js'
 import type { DriverHarness } from '../../../src/testing/index.js'
 import { expectLeftOut } from './left-out.js'
 
@@ -34,16 +34,11 @@ describe('memoryDriver keeps the contract', () => {
 
 test('publish says whether somebody was subscribed', async () => {
   const memory = memoryDriver()
-  const got: string[] = []
+  const sink = recordingSink()
   expect(memory.publish('prices', '1')).toBe(false)
-  const sink = { message: (payload: string | Uint8Array) => void got.push(`${payload}`) }
-  const subscription = await memory.subscribe('prices', {
-    ...sink,
-    gap: () => undefined,
-    fail: () => undefined,
-  })
+  const subscription = await memory.subscribe('prices', sink)
   expect(memory.publish('prices', '2')).toBe(true)
   await subscription.close()
   expect(memory.publish('prices', '3')).toBe(false)
-  expect(got).toEqual(['2'])
+  expect(sink.texts()).toEqual(['2'])
 })
