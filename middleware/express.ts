@@ -93,8 +93,9 @@ export function subscriptions<Principal = unknown>(
 type Identified = Request & { auth?: unknown; user?: unknown }
 
 function exchangeOf(request: Request): Exchange<Request> {
-  const { auth, user, body } = request as Identified
-  return { request, context: request, principal: auth ?? user, parsedBody: body as unknown }
+  const { auth, user } = request as Identified
+  const parsedBody: unknown = request.body
+  return { request, context: request, principal: auth ?? user, parsedBody }
 }
 
 function send(response: Response, { status, headers = {}, body }: Answer): void {

@@ -165,7 +165,7 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
 /** Checks an object's keys and values against a table. @throws OptionsError */
 export function checkShape(prefix: string, got: unknown, table: Record<string, Check>): void {
   if (typeof got !== 'object' || got === null) refuse(prefix || 'options', got, 'an object')
-  for (const [key, value] of Object.entries(got as object)) {
+  for (const [key, value] of Object.entries(got)) {
     const check = Object.hasOwn(table, key) ? table[key] : undefined
     if (check === undefined) {
       const known = Object.keys(table).join(', ')

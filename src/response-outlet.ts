@@ -26,7 +26,7 @@ export class ResponseOutlet implements Outlet {
   ) {
     const socket = plainSocket(response)
     this.chunked = socket !== undefined
-    this.target = socket ?? (response as unknown as Writable)
+    this.target = socket ?? response
     this.target.on('drain', this.onDrain)
     response.once('close', () => {
       this.target.off('drain', this.onDrain)

@@ -1,5 +1,6 @@
 import type { Timers } from './clock.js'
-import type { Driver } from './driver.js'
+import type { Driver, Subscription } from './driver.js'
+import { StreamerClosedError } from './errors.js'
 import type { TopicHost } from './topic.js'
 import { Topic } from './topic.js'
 
@@ -43,10 +44,11 @@ export class Topics {
     }
     const topic = new Topic(name, this.host, this.host.newest())
     this.current.set(name, topic)
-    const before = this.closing.get(name)
-    const subscribe = () => this.driver.subscribe(name, topic)
+    // Never at once: a driver may call the sink inside `subscribe`, and finds those who asked
+    // for the topic among its members then.
+    const before = this.closing.get(name) ?? Promise.resolve()
     topic
-      .open(() => (before === undefined ? promised(subscribe) : before.then(subscribe)))
+      .open(() => before.then(() => this.openOnBroker(topic)))
       .then(
         () => {
           if (topic.isOver) return
@@ -85,17 +87,17 @@ export class Topics {
 
   /** Lets every topic go. Those whose opening still hangs are not waited for. */
   async closeAll(): Promise<void> {
-    const open = [...this.current.values()]
-    for (const topic of open) void this.close(topic)
-    await Promise.all(open.filter((topic) => topic.isOpen).map((topic) => topic.closed))
+    const topics = [...this.current.values()]
+    for (const topic of topics) if (!topic.isOpen) void this.close(topic)
+    await Promise.all(topics.filter((topic) => topic.isOpen).map((topic) => this.close(topic)))
+  }
+
+  private openOnBroker(topic: Topic): Promise<Subscription> {
+    if (topic.isOver) throw new StreamerClosedError()
+    return this.driver.subscribe(topic.name, topic)
   }
 
   private forget(topic: Topic): void {
     if (this.current.get(topic.name) === topic) this.current.delete(topic.name)
   }
-}
-
-/** A driver that throws where it should reject is taken as if it had rejected. */
-async function promised<T>(call: () => Promise<T>): Promise<T> {
-  return call()
 }

@@ -1,4 +1,3 @@
-import type { Client } from './client.js'
 import type { Frame } from './frame.js'
 import { Batch } from './frame.js'
 import type { Topic } from './topic.js'

@@ -6,7 +6,18 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 const core = /^src\/(?!index\.ts$)[^/]+\.ts$/
-const natsLibraries = ['nats', '@nats-io/transport-node']
+
+// A broker's driver is one file, with a folder of its own name beside it where it needs more.
+const driver = (name, lazy) => ({
+  name: `${name} driver`,
+  files: new RegExp(`^src/drivers/${name}(\\.ts$|/)`),
+  reaches: [
+    /^src\/(driver|errors)\.ts$/,
+    /^src\/drivers\/toolbox\//,
+    new RegExp(`^src/drivers/${name}(\\.ts$|/)`),
+  ],
+  lazy,
+})
 
 /**
  * The first layer whose `files` match is the file's. `reaches` are the files of ours it may
@@ -23,11 +34,19 @@ export const layers = [
     reaches: [/^src\/(driver|errors)\.ts$/],
   },
   {
-    name: 'NATS driver',
-    files: /^src\/drivers\/nats[^/]*\.ts$/,
-    reaches: [/^src\/(driver|errors)\.ts$/, /^src\/drivers\/nats[^/]*\.ts$/],
-    lazy: natsLibraries,
+    name: 'drivers toolbox',
+    files: /^src\/drivers\/toolbox\//,
+    reaches: [/^src\/(driver|errors)\.ts$/, /^src\/drivers\/toolbox\//],
   },
+  driver('nats', ['nats', '@nats-io/transport-node']),
+  driver('jetstream', ['nats', '@nats-io/transport-node', '@nats-io/jetstream']),
+  driver('rabbitmq', ['amqplib']),
+  driver('kafka', ['kafkajs', '@platformatic/kafka']),
+  driver('google-pubsub', ['@google-cloud/pubsub']),
+  driver('sqs', ['@aws-sdk/client-sqs', '@aws-sdk/client-sns']),
+  driver('azure-service-bus', ['@azure/service-bus']),
+  driver('redis', ['redis', 'ioredis']),
+  driver('redis-streams', ['redis', 'ioredis']),
   {
     name: 'testing',
     files: /^src\/testing\//,

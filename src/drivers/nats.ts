@@ -1,15 +1,22 @@
 import type { Driver, Sink, Subscription } from '../driver.js'
-import { OptionsError } from '../errors.js'
-import { Backoff, connectNats, connectOptions, loadConnect } from './nats-connection.js'
+import { Backoff, connectNats, connectOptions, loadConnect } from './nats/connection.js'
 import type {
   NatsConnect,
   NatsConnection,
   NatsConnectOptions,
   NatsStatus,
   NatsSubscription,
-} from './nats-connection.js'
-import { toSubject } from './nats-subject.js'
-import { CLOSE_TIMEOUT, NatsTopic, within } from './nats-topic.js'
+} from './nats/connection.js'
+import { toSubject } from './nats/subject.js'
+import { CLOSE_TIMEOUT, NatsTopic } from './nats/topic.js'
+import type { OptionCheck } from './toolbox/options.js'
+import {
+  callback,
+  checkDriverOptions,
+  duration,
+  encoding as encodingCheck,
+} from './toolbox/options.js'
+import { within } from './toolbox/within.js'
 
 export type { NatsConnect, NatsConnection, NatsConnectOptions, NatsStatus, NatsSubscription }
 
@@ -53,7 +60,13 @@ export function natsDriver(
 ): NatsDriver {
   const { address = (topic) => topic, encoding = 'utf8' } = options
   const { subscribeTimeout = 5_000, connectTimeout = 5_000 } = options
-  checkOptions(options)
+  checkDriverOptions('natsDriver', options, {
+    address: callback('a function from a topic to a subject'),
+    encoding: encodingCheck,
+    subscribeTimeout: duration,
+    connectTimeout: duration,
+    connect: callback("the library's connect function"),
+  } satisfies Record<keyof NatsDriverOptions, OptionCheck>)
   const brought = isConnection(target) ? target : undefined
   const server = isConnection(target) ? undefined : connectOptions(target)
 
@@ -188,33 +201,4 @@ function closedConnectionError(): Error {
     'The NATS connection given to natsDriver has been closed. Make a new connection and a new ' +
       'driver, or give the address and let the driver connect.',
   )
-}
-
-const OPTIONS: Record<keyof NatsDriverOptions, [(value: unknown) => boolean, takes: string]> = {
-  address: [isFunction, 'a function from a topic to a subject'],
-  encoding: [(value) => value === 'utf8' || value === 'base64', "'utf8' or 'base64'"],
-  subscribeTimeout: [isDuration, 'milliseconds, more than 0'],
-  connectTimeout: [isDuration, 'milliseconds, more than 0'],
-  connect: [isFunction, "the library's connect function"],
-}
-
-function checkOptions(options: NatsDriverOptions): void {
-  for (const [name, value] of Object.entries(options)) {
-    const option = OPTIONS[name as keyof NatsDriverOptions]
-    if (!option) {
-      const known = Object.keys(OPTIONS).join(', ')
-      throw new OptionsError(`natsDriver has no option ${name}. It has ${known}.`)
-    }
-    const [fits, takes] = option
-    if (value === undefined || fits(value)) continue
-    throw new OptionsError(`natsDriver: ${name} is ${String(value)}. It takes ${takes}.`)
-  }
-}
-
-function isFunction(value: unknown): boolean {
-  return typeof value === 'function'
-}
-
-function isDuration(value: unknown): boolean {
-  return typeof value === 'number' && value > 0 && value <= 2 ** 31 - 1
 }

@@ -1,4 +1,4 @@
-import { TopicNameError } from '../errors.js'
+import { TopicNameError } from '../../errors.js'
 
 /** A server takes 4,096 bytes for a whole command; this leaves room for the rest of it. */
 const MAX_SUBJECT_BYTES = 4_000

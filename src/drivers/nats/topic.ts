@@ -1,5 +1,6 @@
-import type { Sink, Subscription } from '../driver.js'
-import type { NatsConnection, NatsSubscription } from './nats-connection.js'
+import type { Sink, Subscription } from '../../driver.js'
+import { within } from '../toolbox/within.js'
+import type { NatsConnection, NatsSubscription } from './connection.js'
 
 /** How long `close` waits for a server to say that it has let go. */
 export const CLOSE_TIMEOUT = 1_000
@@ -126,18 +127,6 @@ export class NatsTopic implements Subscription {
       process.emitWarning(error instanceof Error ? error : String(error))
     }
   }
-}
-
-/** Waits for `promise`, but no longer than `ms`. It never rejects. */
-export function within<T>(promise: Promise<T>, ms: number): Promise<T | 'failed' | 'late'> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(() => resolve('late'), Math.max(0, ms))
-    const settle = (outcome: T | 'failed') => {
-      clearTimeout(timer)
-      resolve(outcome)
-    }
-    promise.then(settle, () => settle('failed'))
-  })
 }
 
 function notAllowed(subject: string, cause: Error): Error {

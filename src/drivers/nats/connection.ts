@@ -1,4 +1,5 @@
-import { OptionsError } from '../errors.js'
+import { OptionsError } from '../../errors.js'
+import { tryPeer } from '../toolbox/peer.js'
 
 /**
  * What the driver uses of a connection, so that one made by either library, `nats` or
@@ -150,7 +151,8 @@ function ignoreLate(): void {}
 
 function connectError(servers: string[], timeout: number, cause: unknown): Error {
   const { code, message } = cause as { code?: string; message?: string }
-  const reason = [message, code].filter(Boolean).join(', ') || String(cause)
+  const given = [...new Set([message || String(cause), code])].filter(Boolean).join(', ')
+  const reason = /^timeout$/i.test(given) ? `no answer within ${timeout} ms` : given
   const where = servers.join(', ')
   if (/authorization|authentication|credentials|BAD_CREDS/i.test(reason)) {
     return new Error(
@@ -166,7 +168,7 @@ function connectError(servers: string[], timeout: number, cause: unknown): Error
     )
   }
   return new Error(
-    `No NATS server could be reached at ${where} within ${timeout} ms (${reason}). ` +
+    `No NATS server could be reached at ${where} (${reason}). ` +
       'Start it, or correct the address.',
     { cause },
   )
@@ -174,27 +176,11 @@ function connectError(servers: string[], timeout: number, cause: unknown): Error
 
 /** The libraries are optional: whichever is there is loaded when a connection is first needed. */
 export async function loadConnect(): Promise<NatsConnect> {
-  const loaded =
-    (await load(() => import('@nats-io/transport-node'), '@nats-io/transport-node')) ??
-    (await load(() => import('nats'), 'nats'))
-  if (loaded) return loaded
+  const newer = await tryPeer('@nats-io/transport-node', () => import('@nats-io/transport-node'))
+  const loaded = newer ?? (await tryPeer('nats', () => import('nats')))
+  if (loaded) return loaded.connect
   throw new Error(
     'natsDriver needs a NATS library to connect to an address. Run ' +
       '`npm install @nats-io/transport-node`, or hand it a connection of your own.',
   )
-}
-
-async function load<T extends { connect: unknown }>(
-  importing: () => Promise<T>,
-  name: string,
-): Promise<T['connect'] | undefined> {
-  try {
-    return (await importing()).connect
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    // One that is there and broken, or that lacks a part of its own, is no reason to go on.
-    const absent = code === 'ERR_MODULE_NOT_FOUND' || code === 'MODULE_NOT_FOUND'
-    if (absent && message.includes(`'${name}'`)) return undefined
-    throw error
-  }
 }
