@@ -1,5 +1,8 @@
+import { connect as connectSocket } from 'node:net'
+import type { Socket } from 'node:net'
 import { OptionsError } from '../../errors.js'
 import { tryPeer } from '../toolbox/peer.js'
+import { within } from '../toolbox/within.js'
 
 /**
  * What the driver uses of a connection, so that one made by either library, `nats` or
@@ -78,7 +81,12 @@ export function connectOptions(target: string | NatsConnectOptions): NatsConnect
   const given = typeof target === 'string' ? { servers: target } : { ...target }
   const list = typeof given.servers === 'string' ? given.servers.split(',') : given.servers
   if (!Array.isArray(list) || list.length === 0) throw addressError(target)
-  const options: NatsConnectOptions = { ...given, servers: [] }
+  const options: NatsConnectOptions = {
+    pingInterval: 1_000,
+    maxPingOut: 2,
+    maxReconnectAttempts: -1,
+    ...given,
+  }
   options.servers = list.map((server) => {
     const url = parse(server)
     // The libraries drop what stands before the @, which would connect as nobody.
@@ -119,39 +127,60 @@ export async function connectNats(
   connect: NatsConnect,
 ): Promise<NatsConnection> {
   const servers = options.servers as string[]
-  const connecting = connect({
-    pingInterval: 1_000,
-    maxPingOut: 2,
-    maxReconnectAttempts: -1,
-    reconnectDelayHandler: backoff.delay,
-    // The library gives it to each server in turn; all of them together get ours.
-    timeout: Math.max(1, Math.floor(timeout / servers.length)),
-    ...options,
-  })
-  let timer: NodeJS.Timeout | undefined
-  let late = false
-  const deadline = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      late = true
-      reject(new Error(`no answer within ${timeout} ms`))
-    }, timeout)
-  })
+  const { handshakeFirst } = (options['tls'] ?? {}) as { handshakeFirst?: boolean }
+  const until = performance.now() + timeout
   try {
-    return await Promise.race([connecting, deadline])
+    await answer(servers, timeout, handshakeFirst ? 'connect' : 'data')
+    const left = Math.max(1, until - performance.now())
+    // The library gives its timeout to each server in turn; together they get what is left.
+    const each = Math.ceil(left / servers.length)
+    const connecting = connect({ reconnectDelayHandler: backoff.delay, timeout: each, ...options })
+    const connection = await within(connecting, left)
+    if (connection === 'failed') return await connecting
+    if (connection !== 'late') return connection
+    void connecting.then((late) => late.close()).catch(ignoreLate)
+    throw new Error(`no answer within ${timeout} ms`)
   } catch (error) {
-    if (late) void connecting.then((connection) => connection.close()).catch(ignoreLate)
     throw connectError(servers, timeout, error)
-  } finally {
-    clearTimeout(timer)
   }
 }
 
 /** Our caller has been told that the connection failed; how it went on to fail adds nothing. */
 function ignoreLate(): void {}
 
+/**
+ * Settles when one of the servers speaks, which they do by themselves. The libraries are sent to
+ * no server that is silent: they leave a socket open for each attempt.
+ */
+async function answer(servers: string[], timeout: number, event: 'connect' | 'data') {
+  const sockets: Socket[] = []
+  const timer = setTimeout(() => {
+    for (const socket of sockets) socket.destroy(new Error(`no answer within ${timeout} ms`))
+  }, timeout)
+  const answers = servers.map((server) => {
+    const { hostname, port } = new URL(`nats://${server}`)
+    const socket = connectSocket(Number(port), hostname.replace(/[[\]]/g, ''))
+    sockets.push(socket)
+    return new Promise((resolve, reject) => {
+      socket.once(event, resolve)
+      socket.on('error', reject)
+      socket.once('close', () => reject(new Error('the connection was closed without a word')))
+    })
+  })
+  try {
+    await Promise.any(answers)
+  } catch (error) {
+    throw (error as AggregateError).errors[0]
+  } finally {
+    clearTimeout(timer)
+    for (const socket of sockets) socket.destroy()
+  }
+}
+
 function connectError(servers: string[], timeout: number, cause: unknown): Error {
   const { code, message } = cause as { code?: string; message?: string }
-  const given = [...new Set([message || String(cause), code])].filter(Boolean).join(', ')
+  const words = message && code && message.includes(code) ? [message] : [message, code]
+  const given = [...new Set(words)].filter(Boolean).join(', ') || String(cause)
   const reason = /^timeout$/i.test(given) ? `no answer within ${timeout} ms` : given
   const where = servers.join(', ')
   if (/authorization|authentication|credentials|BAD_CREDS/i.test(reason)) {

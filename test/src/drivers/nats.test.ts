@@ -1,6 +1,10 @@
+import { createServer } from 'node:net'
+import type { AddressInfo, Server, Socket } from 'node:net'
+import { promisify } from 'node:util'
+import { connectOptions } from '../../../src/drivers/nats/connection.js'
 import { natsDriver } from '../../../src/drivers/nats.js'
 import type { NatsConnectOptions, NatsDriverOptions } from '../../../src/drivers/nats.js'
-import { recordingSink } from '../../../src/testing/index.js'
+import { recordingSink, until } from '../../../src/testing/index.js'
 
 describe('natsDriver refuses at once', () => {
   test.each([
@@ -43,20 +47,6 @@ describe('natsDriver refuses at once', () => {
 })
 
 describe('natsDriver by address', () => {
-  /** What the library would have been asked to connect with. */
-  async function asked(target: string | NatsConnectOptions): Promise<NatsConnectOptions> {
-    let options: NatsConnectOptions | undefined
-    const driver = natsDriver(target, {
-      async connect(given) {
-        options = given
-        throw new Error('enough')
-      },
-    })
-    await expect(driver.connect()).rejects.toThrow('enough')
-    await driver.close()
-    return options as NatsConnectOptions
-  }
-
   test.each([
     ['nats://127.0.0.1:4223', { servers: ['127.0.0.1:4223'] }],
     ['localhost', { servers: ['localhost:4222'] }],
@@ -69,13 +59,13 @@ describe('natsDriver by address', () => {
       { servers: 'nats://a:1', name: 'mine', pingInterval: 7 },
       { servers: ['a:1'], name: 'mine', pingInterval: 7 },
     ],
-  ])('%j is taken apart', async (target, expected) => {
-    expect(await asked(target)).toMatchObject(expected)
+  ])('%j is taken apart', (target, expected) => {
+    expect(connectOptions(target)).toMatchObject(expected)
   })
 
-  test('a frozen server is noticed within seconds, and reconnecting never ends', async () => {
-    const { pingInterval, maxPingOut, maxReconnectAttempts } = await asked('nats://a')
-    expect({ pingInterval, maxPingOut, maxReconnectAttempts }).toEqual({
+  test('a silent link is noticed within seconds, and reconnecting never ends', () => {
+    expect(connectOptions('nats://a')).toEqual({
+      servers: ['a:4222'],
       pingInterval: 1_000,
       maxPingOut: 2,
       maxReconnectAttempts: -1,
@@ -98,12 +88,62 @@ describe('natsDriver by address', () => {
     jest.dontMock('@nats-io/transport-node')
   })
 
-  test('a server that takes connections and says nothing costs no more than the time set', async () => {
-    const never = () => new Promise<never>(() => undefined)
-    const driver = natsDriver('nats://a:1', { connect: never, connectTimeout: 50 })
-    const subscribing = driver.subscribe('x', recordingSink())
-    await expect(subscribing).rejects.toThrow(/a:1 within 50 ms/)
-    await driver.close()
+  describe('of a server that takes connections', () => {
+    let server: Server
+    let address: string
+    const connect = jest.fn()
+    const greet = (socket: Socket) => socket.end('INFO {}\r\n').resume()
+
+    beforeEach(async () => {
+      connect.mockReset()
+      server = createServer()
+      await new Promise<void>((resolve) => {
+        server.listen(0, '127.0.0.1', resolve)
+      })
+      address = `127.0.0.1:${(server.address() as AddressInfo).port}`
+    })
+    afterEach(() => new Promise((resolve) => server.close(resolve)))
+
+    const refusal = async (target: string | NatsConnectOptions) => {
+      const driver = natsDriver(target, { connect, connectTimeout: 100 })
+      const subscribing = driver.subscribe('x', recordingSink())
+      const error = await subscribing.catch((error: unknown) => error)
+      await driver.close()
+      return (error as Error).message
+    }
+
+    test('and says nothing: it costs the time set and no socket', async () => {
+      expect(await refusal(address)).toContain(`${address} (no answer within 100 ms)`)
+      expect(connect).not.toHaveBeenCalled()
+      const open = promisify(server.getConnections.bind(server))
+      await until('no connection is open', async () => (await open()) === 0)
+    })
+
+    test('and closes them: it is said so', async () => {
+      server.on('connection', (socket) => socket.destroy())
+      expect(await refusal(address)).toMatch(/closed without a word|ECONNRESET/)
+    })
+
+    test('and greets, but never lets the library in: the time set, all the same', async () => {
+      server.on('connection', greet)
+      connect.mockReturnValue(new Promise(() => undefined))
+      expect(await refusal(`127.0.0.1:1,${address}`)).toContain('no answer within 100 ms')
+      expect(connect).toHaveBeenCalled()
+    })
+
+    test('for TLS first, which greets later: the library is sent there', async () => {
+      connect.mockRejectedValue(new Error('certificate has expired'))
+      const message = await refusal({ servers: address, tls: { handshakeFirst: true } })
+      expect(message).toContain('No TLS connection')
+    })
+
+    test('and lets the library in too late: that connection is closed', async () => {
+      server.on('connection', greet)
+      let letIn: (connection: unknown) => void = () => undefined
+      connect.mockReturnValue(new Promise((resolve) => (letIn = resolve)))
+      expect(await refusal(address)).toContain('no answer within 100 ms')
+      await new Promise((close) => letIn({ close }))
+    })
   })
 
   test('a name that NATS cannot hold never reaches the library', async () => {
