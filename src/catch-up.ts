@@ -60,7 +60,7 @@ function rewound(membership: Membership, cursor: number): Step | undefined {
     const frame = log.at(i)
     if (frame === undefined || frame.number > through) break
     frames.push(frame)
-    size += frame.bytes.length
+    size += frame.length
   }
   if (frames.length > 0) {
     rewind.from = frames.at(-1)!.number
@@ -96,7 +96,7 @@ function merge(client: Client): Frame[] {
       }
     }
     if (next === undefined) break
-    size += next.bytes.length
+    size += next.length
     if (frames.length > 0 && size > BATCH_BYTES) break
     frames.push(next)
     places[from]!++

@@ -11,14 +11,31 @@ export interface EventFields {
   data: string | Uint8Array
 }
 
-/** One encoded event, ready for every kind of connection, shared by all clients. */
-export interface Encoded {
-  /** The event as one chunk of HTTP/1.1's chunked coding (RFC 9112, section 7.1). */
-  readonly chunked: Buffer
+/**
+ * An event, or several, encoded once for every kind of connection and every client.
+ *
+ * One buffer holds both shapes, and `bytes` is cut out of it when it is asked for: a second
+ * Buffer object kept with each frame would cost more memory than most frames have bytes.
+ */
+export class Encoded {
+  constructor(
+    /** The event as one chunk of HTTP/1.1's chunked coding (RFC 9112, section 7.1). */
+    readonly chunked: Buffer,
+    /** Where in `chunked` the event begins; it ends before the chunk's own line end. */
+    readonly start: number,
+    /** How much of it the `id:` line takes; it comes first, so the rest is the event without. */
+    readonly idLength: number,
+  ) {}
+
+  /** How many bytes the event has. */
+  get length(): number {
+    return this.chunked.length - this.start - CRLF_LENGTH
+  }
+
   /** The event alone. */
-  readonly bytes: Buffer
-  /** How many of `bytes` the `id:` line takes; it comes first, so the rest is the event without. */
-  readonly idLength: number
+  get bytes(): Buffer {
+    return this.chunked.subarray(this.start, this.start + this.length)
+  }
 }
 
 const LINE_END = /\r\n|\r|\n/g
@@ -81,7 +98,7 @@ function frameText(idLine: string, text: string): Encoded {
   const { chunked, start } = allocateChunk(size)
   chunked.write(idLine, start, 'latin1')
   chunked.write(text, start + idLine.length, 'utf8')
-  return { chunked, bytes: chunked.subarray(start, start + size), idLength: idLine.length }
+  return new Encoded(chunked, start, idLine.length)
 }
 
 function frameBytes(idLine: string, fields: string, payload: Buffer): Encoded {
@@ -93,7 +110,7 @@ function frameBytes(idLine: string, fields: string, payload: Buffer): Encoded {
   payload.copy(chunked, start + head)
   chunked[start + size - 2] = LF
   chunked[start + size - 1] = LF
-  return { chunked, bytes: chunked.subarray(start, start + size), idLength: idLine.length }
+  return new Encoded(chunked, start, idLine.length)
 }
 
 /**

@@ -211,8 +211,9 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   /**
    * Closes with the goodbyes spread over a time, so that all browsers do not come back at once:
-   * each is told to wait until the time is over and a while more. New clients and connections
-   * are refused meanwhile; those that are open get their messages until their turn comes.
+   * each is told to wait until the time is over and a while more. New clients and subscriptions
+   * are refused meanwhile; clients that are there get their messages until their turn comes, or,
+   * if they reconnect, until the time is over.
    *
    * @param options.over How long it may take, in milliseconds. Default: 0, at once.
    */
@@ -227,7 +228,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       const wait = (over * index) / clients.length
       this.timers.after(wait, () => this.sendAway(client, over - wait, over))
     }
-    await this.keeper.none()
+    const timeIsUp = new Promise<void>((resolve) => this.timers.after(over, resolve))
+    await Promise.race([this.keeper.none(), timeIsUp])
     await this.close()
   }
 
@@ -256,7 +258,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   attach(client: Client, outlet: Outlet, position: string | undefined): void {
     const connection = new Connection(client, outlet, this.keeper)
     this.keeper.keep(connection)
-    if (client.end !== undefined || this.refusing) {
+    if (client.end !== undefined || this.closing !== undefined) {
       this.keeper.end(connection, 'closed', closedMessage(this.retry()))
       return
     }
