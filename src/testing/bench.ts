@@ -71,7 +71,8 @@ export class Bench {
 
   async publish(topic: string, payload: string | Uint8Array): Promise<void> {
     const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload
-    await inTime(`publish to ${topic}`, Promise.resolve(this.harness.publish(topic, bytes)))
+    const publishing = Promise.resolve(this.harness.publish(topic, bytes))
+    await inTime(`publish to ${topic}`, publishing, this.bound)
   }
 
   async close(topic: OpenTopic): Promise<void> {

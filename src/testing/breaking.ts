@@ -64,7 +64,8 @@ export const breaking: readonly Definition[] = [
         sink.gap(reason)
         publishing ??= bench.publish(name, 'after the gap')
       }
-      await driver.subscribe(name, { ...sink, gap })
+      const subscribing = driver.subscribe(name, { ...sink, gap })
+      await inTime(`subscribe to ${name}`, subscribing, bench.bound)
       await bench.use('cut')()
       const back = async () => {
         await bench.publish(name, 'back?')

@@ -105,10 +105,12 @@ export const closing: readonly Definition[] = [
     async run(bench) {
       const driver = await bench.driver()
       await bench.works(await bench.open(driver, await bench.topic('closed')))
-      await Promise.all([driver.close(), driver.close()])
-      await inTime('closing again', driver.close(), bench.bound)
+      const closing = Promise.all([driver.close(), driver.close()])
+      await inTime('closing a driver twice', closing, bench.bound)
+      await inTime('closing it again', driver.close(), bench.bound)
       const topic = await bench.topic('closed')
-      await rejection('subscribe on a closed driver', driver.subscribe(topic, recordingSink()))
+      const subscribing = driver.subscribe(topic, recordingSink())
+      await rejection('subscribe on a closed driver', subscribing, bench.bound)
     },
   },
   {

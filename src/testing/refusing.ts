@@ -1,7 +1,7 @@
 import type { Driver } from '../driver.js'
 import type { Bench, Definition } from './bench.js'
 import { recordingSink } from './sink.js'
-import { check, rejection } from './until.js'
+import { check, inTime, rejection } from './until.js'
 
 /** Rules 6 and 7: what can't be is refused with help, and what is the user's stays theirs. */
 export const refusing: readonly Definition[] = [
@@ -66,13 +66,13 @@ export const refusing: readonly Definition[] = [
         bench.keep(driver)
         const topics = await bench.openMany(driver, 'brought', 3)
         for (const topic of topics) await bench.works(topic)
-        await driver.close()
-        await stillWorks()
+        await inTime('closing a driver', driver.close(), bench.bound)
+        await inTime('the connection works', stillWorks(), bench.bound)
         const [topic] = topics
         check(topic !== undefined, 'A topic.')
         const before = topic.sink.entries.length
         await bench.publish(topic.name, 'late')
-        await stillWorks()
+        await inTime('the connection works', stillWorks(), bench.bound)
         check(topic.sink.entries.length === before, 'Expected nothing after the driver was closed.')
       } finally {
         await end()
