@@ -10,12 +10,18 @@ import { join, relative } from 'node:path'
  */
 export default class SummaryReporter {
   #root
+  #exist
   #ran = new Set()
   #results
   #finished = false
 
   constructor(globalConfig) {
     this.#root = globalConfig.rootDir
+    const test = join(this.#root, 'test')
+    this.#exist = readdirSync(test, { recursive: true })
+      .filter((name) => name.endsWith('.test.ts'))
+      .map((name) => join(test, name))
+      .sort()
     // At exit, because Jest itself may still have something to say after its last hook.
     process.once('exit', () => {
       process.stdout.write(this.#lines().join('\n') + '\n')
@@ -59,12 +65,7 @@ export default class SummaryReporter {
   }
 
   #leftOut() {
-    const test = join(this.#root, 'test')
-    const missing = readdirSync(test, { recursive: true })
-      .filter((name) => name.endsWith('.test.ts'))
-      .map((name) => join(test, name))
-      .filter((path) => !this.#ran.has(path))
-      .sort()
+    const missing = this.#exist.filter((path) => !this.#ran.has(path))
     if (missing.length === 0) return ['Nothing was left out.']
     const real = missing.filter((path) => path.endsWith('.real.test.ts'))
     const other = missing.length - real.length
