@@ -1,5 +1,6 @@
-/** @needs Chromium */
+/** @needs Chromium and a NATS server */
 import { chromium, type Browser, type Page } from 'playwright-core'
+import { ADMIN, RUNNING_NATS, startNats } from './brokers/nats.js'
 import { startDemo, type Demo } from './support/demo.js'
 import { tcpProxy, type TcpProxy } from './support/tcp-proxy.js'
 import { until } from './support/until.js'
@@ -32,7 +33,7 @@ let proxy: TcpProxy
 let page: Page
 let problems: string[]
 
-async function open(viewport: { width: number; height: number }): Promise<Page> {
+async function open(viewport: { width: number; height: number }, through = proxy): Promise<Page> {
   const context = await browser.newContext({ viewport })
   const opened = await context.newPage()
   opened.on('pageerror', (error) => problems.push(String(error)))
@@ -44,7 +45,7 @@ async function open(viewport: { width: number; height: number }): Promise<Page> 
     if (message.type() === 'error' || message.type() === 'warning') problems.push(message.text())
   })
   await opened.addInitScript(RECORD)
-  await opened.goto(`http://127.0.0.1:${proxy.port}/`)
+  await opened.goto(`http://127.0.0.1:${through.port}/`)
   await state(opened, 'connected')
   return opened
 }
@@ -138,6 +139,28 @@ describe('the demo in Chromium', () => {
     expect(configs).toHaveLength(4)
     const ids = configs.map(({ data }) => JSON.parse(data).config.client_id as string)
     expect(new Set(ids)).toEqual(new Set([await page.innerText('#client-id')]))
+  })
+
+  test('the same on NATS', async () => {
+    const server = RUNNING_NATS === undefined ? await startNats() : undefined
+    const { user, pass } = ADMIN
+    const url = RUNNING_NATS ?? `nats://${user}:${pass}@127.0.0.1:${server!.port}`
+    const onNats = await startDemo({ NATS_URL: url })
+    const itsProxy = await tcpProxy(onNats.port)
+    try {
+      const itsPage = await open({ width: 1440, height: 900 }, itsProxy)
+      expect(await itsPage.innerText('#broker')).toContain('NATS at')
+      await moved(itsPage, ['tick.1', 'ticker.BIFR'])
+      itsProxy.cut()
+      await itsPage.waitForSelector('#report[data-kind=good]')
+      await moved(itsPage, ['tick.1', 'ticker.BIFR'])
+      await expectExactlyOnce(itsPage)
+      await itsPage.close()
+    } finally {
+      await itsProxy.close()
+      expect(await onNats.stop()).toMatchObject({ code: 0, stderr: '' })
+      await server?.stop()
+    }
   })
 
   test('the button drops the connection, and the page says what was caught up', async () => {
@@ -239,6 +262,41 @@ describe('the demo in Chromium', () => {
     await moved(page, ['tick.1', 'tick.12', 'ticker.BIFR'])
     expect([await number(page, 'missing'), await number(page, 'doubled')]).toEqual([0, 0])
     expect((await seen(page)).map(({ data }) => data)).toContain('Client closed')
+  })
+
+  test('a page whose client is connected elsewhere lets go of it and says so', async () => {
+    const id = await page.innerText('#client-id')
+    const other = await fetch(`${demo.url}/events?id=${id}`)
+    await state(page, 'closed')
+    expect(await page.innerText('#report')).toContain('Reload')
+    await other.body!.cancel()
+    await page.reload()
+    await state(page, 'connected')
+    expect(await page.innerText('#client-id')).not.toBe(id)
+  })
+
+  test('messages-lost is shown plainly, once for all topics of a moment', async () => {
+    const lost = ['tick.3', 'chat'].map((topic) =>
+      JSON.stringify({ error: { topic, code: 'messages-lost', message: 'Some are missing.' } }),
+    )
+    await page.route(
+      '**/events?*',
+      (route) =>
+        route.fulfill({
+          contentType: 'text/event-stream',
+          body: `retry: 500\n${lost.map((data) => `data: ${data}\n\n`).join('')}`,
+        }),
+      { times: 1 },
+    )
+    await page.click('text=Drop the connection')
+    const notice = page.locator('.notice')
+    await notice.waitFor()
+    expect(await notice.count()).toBe(1)
+    expect(await notice.innerText()).toMatch(/messages-lost: .* tick\.3, chat/)
+    await page.waitForSelector('#report[data-kind=good]')
+    await page.click('text=Dismiss')
+    await until('no notice', async () => (await notice.count()) === 0)
+    await expectExactlyOnce(page)
   })
 
   test('the page counts what is missing, doubled and out of order', async () => {

@@ -40,7 +40,8 @@ async function openNats(url: string): Promise<Broker> {
       name: `NATS at ${connection.getServer()}`,
       driver,
       publish: (topic, payload) => connection.publish(subject(topic), payload),
-      close: () => connection.drain(),
+      // Not `drain`, which waits for a broker that may be gone.
+      close: () => connection.close(),
     }
   } catch (error) {
     await driver.close()

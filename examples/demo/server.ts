@@ -81,7 +81,7 @@ function fail(error: unknown): never {
     error instanceof StartError
       ? error.message.replace(/\s*\n\s*/g, ' ')
       : error instanceof Error
-        ? error.stack
+        ? error.stack || error.name
         : String(error)
   process.stderr.write(`unifrost demo: ${text}\n`)
   process.exit(1)

@@ -40,6 +40,12 @@ export class Connection {
     this.#connect()
   }
 
+  /** Lets go for good. The browser would come back by itself otherwise. */
+  close() {
+    this.#source?.close()
+    this.#source = undefined
+  }
+
   async #makeClient() {
     const { client_id, client_ttl_millis } = await post('clients')
     const { at, likes } = await post('join', { client_id })

@@ -14,6 +14,7 @@ export class Events {
   constructor({ body, pause, kind }) {
     this.#body = body
     this.#pause = pause
+    this.#label()
     pause.addEventListener('click', () => this.#setPaused(!this.#paused))
     kind.addEventListener('change', () => {
       this.#kind = kind.value
@@ -64,23 +65,25 @@ export class Events {
 
   #setPaused(paused) {
     this.#paused = paused
-    this.#pause.setAttribute('aria-pressed', String(paused))
     if (paused) this.#label()
     else this.#redraw()
   }
 
   #label() {
     const more = this.#waiting > 999 ? '999+' : this.#waiting
-    this.#pause.textContent = this.#paused ? `Paused \u00b7 ${more} new` : 'Pause'
+    this.#pause.textContent = this.#paused ? `Resume (${more})` : 'Pause'
   }
 }
 
 function makeRow({ event, id, data, late, info }) {
   const row = document.createElement('tr')
+  // Said once more, since a narrow window shows the table as something else.
+  row.role = 'row'
   row.dataset.late = late ? '1' : '0'
   row.dataset.info = info ? '1' : '0'
   for (const text of [event, id, data]) {
     const cell = document.createElement('td')
+    cell.role = 'cell'
     cell.textContent = text
     row.append(cell)
   }

@@ -52,6 +52,12 @@ function showLikes(value) {
   byId('likes').textContent = String(likes)
 }
 
+function showConnected(value) {
+  connected = value
+  // Not `disabled`, which would take the focus from whoever has just pressed it.
+  dropButton.setAttribute('aria-disabled', String(!value))
+}
+
 function kindOf(topic) {
   if (topics.has(topic)) return 'tick'
   return ticker.has(topic) ? 'ticker' : 'talk'
@@ -81,7 +87,15 @@ function onInfo(event) {
   // The one message that is not JSON is the server's goodbye.
   if (event.data === 'Client closed') return
   const { error } = JSON.parse(event.data)
-  if (error) notices.error(error)
+  if (!error) return
+  if (error.code === 'replaced') {
+    // Coming back would take the client from whoever has it now.
+    connection.close()
+    showConnected(false)
+    status.replaced()
+  } else {
+    notices.error(error)
+  }
 }
 
 const connection = new Connection({
@@ -99,9 +113,7 @@ const connection = new Connection({
         recovery.down()
         timeline.down()
       }
-      connected = state === 'connected'
-      // Not `disabled`, which would take the focus from whoever has just pressed it.
-      dropButton.setAttribute('aria-disabled', String(!connected))
+      showConnected(state === 'connected')
       status.state(state)
     },
     client(client) {

@@ -38,7 +38,7 @@ export class Notices {
       const topics = [...this.#losses]
       this.#losses.clear()
       const some = topics.slice(0, 6).join(', ') + (topics.length > 6 ? ', \u2026' : '')
-      this.show(`messages-lost: the server no longer has all messages of ${some}`, 'bad')
+      this.show(`messages-lost: the server says that some may be missing in ${some}`, 'bad')
     }, 300)
   }
 }

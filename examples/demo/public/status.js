@@ -63,6 +63,14 @@ export class Status {
     )
   }
 
+  replaced() {
+    this.state('closed')
+    this.#report(
+      'bad',
+      'Another connection has taken this client over. Reload the page to get a new one.',
+    )
+  }
+
   back({ seconds: away, caughtUp, missing, doubled, disordered }) {
     byId('reconnects').textContent = number.format((this.#reconnects += 1))
     const parts = [
