@@ -56,26 +56,8 @@ export const breaking: readonly Definition[] = [
     name: 'what is published once gap has been called arrives',
     needs: ['cut'],
     async run(bench) {
-      const driver = await bench.driver()
-      const name = await bench.topic('after-gap')
-      const sink = recordingSink()
-      let publishing: Promise<void> | undefined
-      const gap = (reason: string) => {
-        sink.gap(reason)
-        publishing ??= bench.publish(name, 'after the gap')
-      }
-      const subscribing = driver.subscribe(name, { ...sink, gap })
-      await inTime(`subscribe to ${name}`, subscribing, bench.bound)
-      await bench.use('cut')()
-      const back = async () => {
-        await bench.publish(name, 'back?')
-        return sink.texts().includes('back?')
-      }
-      await until('the link to be back', back, bench.bound)
-      if (sink.count('gap') === 0) return
-      await publishing
-      const arrived = () => sink.texts().includes('after the gap')
-      await sink.until('what was published after the gap', arrived, bench.bound)
+      // Several times, since a gap that comes too early is right now and then.
+      for (let round = 0; round < 5; round++) await afterGap(bench)
     },
   },
   {
@@ -107,6 +89,31 @@ async function underLoad(bench: Bench, breakIt: (driver: Driver) => Promise<void
   } finally {
     await load.stop()
   }
+}
+
+/** Publishes from within `gap`: the first moment from which nothing may be missing. */
+async function afterGap(bench: Bench): Promise<void> {
+  const driver = await bench.driver()
+  const name = await bench.topic('after-gap')
+  const sink = recordingSink()
+  let publishing: Promise<void> | undefined
+  const gap = (reason: string) => {
+    sink.gap(reason)
+    publishing ??= bench.publish(name, 'after the gap')
+  }
+  const subscribing = driver.subscribe(name, { ...sink, gap })
+  await inTime(`subscribe to ${name}`, subscribing, bench.bound)
+  await bench.use('cut')()
+  const back = async () => {
+    await bench.publish(name, 'back?')
+    return sink.texts().includes('back?')
+  }
+  await until('the link to be back', back, bench.bound)
+  // A driver that has missed nothing has nothing to say.
+  if (!publishing) return
+  await publishing
+  const arrived = () => sink.texts().includes('after the gap')
+  await sink.until('what was published after the gap', arrived, bench.bound)
 }
 
 /** Opens a topic, or has nothing when the driver rejects it. */
