@@ -15,6 +15,9 @@ export type ClientEnd =
   /** The Streamer was closed. */
   | 'closed'
 
+/** How many ended subscriptions are remembered of which a client has not shown that it knows. */
+const MOST_ENDED = 32
+
 /** What a client needs of its Streamer. */
 export interface ClientHost {
   removeClient(id: string): Promise<void>
@@ -30,8 +33,10 @@ export interface ClientHost {
 export class Client {
   /** @internal Its subscriptions in force, by topic. */
   readonly memberships = new Map<string, Membership>()
-  /** @internal Subscriptions that the broker ended, until the client has been told. */
+  /** @internal Subscriptions that the broker ended, until the client is known to know it. */
   ended: Membership[] = []
+  /** @internal A position up to here may come from before an ended subscription it never got. */
+  forgottenThrough = 0
   /** @internal The open response, if there is one. */
   connection: Connection | undefined = undefined
   /** @internal Whether it has been given all that is delivered and takes more. */
@@ -99,6 +104,22 @@ export class Client {
   *readable(): Generator<Membership> {
     yield* this.memberships.values()
     yield* this.ended
+  }
+
+  /**
+   * @internal The broker has ended a subscription, which stands in the history as `number`.
+   *
+   * It is remembered beyond the moment in which the client was told, since what is written may
+   * be lost on its way. Of those that were told, so many are remembered one by one.
+   */
+  lose(membership: Membership, number: number): void {
+    membership.endedAt = number
+    this.memberships.delete(membership.topic.name)
+    this.ended.push(membership)
+    const oldest = this.ended[0]!
+    if (this.ended.length <= MOST_ENDED || oldest.endedAt! > this.position) return
+    this.forgottenThrough = oldest.endedAt!
+    this.forget(oldest)
   }
 
   /** @internal Drops a subscription that the broker ended. */

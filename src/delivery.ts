@@ -108,7 +108,8 @@ export class Delivery {
     greeting: Greeting,
   ): Resume | undefined {
     this.flush()
-    const number = position === undefined ? undefined : this.locate(position)
+    const named = position === undefined ? undefined : this.locate(position)
+    const number = named !== undefined && named < client.forgottenThrough ? undefined : named
     client.connection = connection
     client.cursor = number ?? client.position
     client.live = false
@@ -153,7 +154,6 @@ export class Delivery {
         this.caughtUp += step.batch.events
       }
     }
-    if (client.ended.length > 0 && client.live) this.forgetEnded(client)
   }
 
   /**
@@ -164,8 +164,12 @@ export class Delivery {
   private startAnew(client: Client, connection: Connection, greeting: Greeting): void {
     client.cursor = this.delivered
     const id = formatPosition(this.epoch, client.cursor)
-    const lost = [...new Set([...client.readable()].map(({ topic }) => topic.name))]
-    for (const membership of [...client.ended]) client.forget(membership)
+    const memberships = [...client.readable()]
+    const lost = [...new Set(memberships.map(({ topic }) => topic.name))]
+    // What was to come after a rewind comes with it, or it would be missing behind the rewind.
+    for (const membership of memberships) {
+      if (membership.rewind !== undefined) membership.since = client.cursor
+    }
     const fields = { id: lost.length === 0 ? id : undefined, retry: greeting.retry }
     connection.write(configMessage(greeting.config, client.topics, fields))
     for (const [index, topic] of lost.entries()) {
@@ -194,12 +198,6 @@ export class Delivery {
     this.expiring = due !== undefined
     if (due === undefined) return
     this.timers.after(due - now, () => this.expireLater(this.timers.clock.now()))
-  }
-
-  private forgetEnded(client: Client): void {
-    for (const membership of [...client.ended]) {
-      if (membership.topic.log.length === 0) client.forget(membership)
-    }
   }
 }
 

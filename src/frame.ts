@@ -10,7 +10,6 @@ export const FRAME_OVERHEAD = 640
 export interface FrameLog {
   readonly length: number
   shift(): Frame | undefined
-  readonly onEmpty: () => void
 }
 
 /** One message of a topic, encoded, with its number and its place in the history. */

@@ -22,11 +22,7 @@ export class TopicLog implements FrameLog {
   private head = 0
   private count = 0
 
-  constructor(
-    startsAfter: number,
-    /** Told when an eviction has taken the last frame. */
-    readonly onEmpty: () => void = () => undefined,
-  ) {
+  constructor(startsAfter: number) {
     this.evictedThrough = startsAfter
   }
 
@@ -149,7 +145,6 @@ export class History {
     frame.log.shift()
     this.unlink(frame)
     this.evictions++
-    if (frame.log.length === 0) frame.log.onEmpty()
   }
 
   private unlink(frame: Frame): void {

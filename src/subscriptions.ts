@@ -79,6 +79,7 @@ export class Subscriptions {
   unsubscribe(client: Client, name: string): void {
     const membership = client.memberships.get(name)
     if (membership !== undefined) this.leave(membership)
+    for (const ended of client.ended) if (ended.topic.name === name) client.forget(ended)
   }
 
   /** Ends all subscriptions of a client, and holds their topics until then. */
@@ -144,11 +145,7 @@ export class Subscriptions {
   private failed(topic: Topic, error: Error): void {
     this.counts.failures++
     const endedAt = this.delivery.tell(topic, 'subscription-failure')
-    for (const membership of topic.members) {
-      membership.endedAt = endedAt
-      membership.client.memberships.delete(topic.name)
-      membership.client.ended.push(membership)
-    }
+    for (const membership of topic.members) membership.client.lose(membership, endedAt)
     void this.topics.close(topic)
     this.host.report(error, `The subscription to ${quote(topic)} has failed.`)
   }

@@ -46,7 +46,7 @@ export class Topic implements Sink {
     private readonly host: TopicHost,
     startsAfter: number,
   ) {
-    this.log = new TopicLog(startsAfter, () => this.forgetEnded())
+    this.log = new TopicLog(startsAfter)
   }
 
   /** Whether the broker has ended the subscription, or the topic was closed. */
@@ -102,15 +102,5 @@ export class Topic implements Sink {
   private async openWith(subscribe: (sink: Sink) => Promise<Subscription>): Promise<void> {
     this.subscription = await subscribe(this)
     this.isOpen = true
-  }
-
-  /** Once an ended topic has no frame left, clients that have got its last one need it no more. */
-  private forgetEnded(): void {
-    if (!this.over) return
-    for (const membership of [...this.members]) {
-      if (membership.endedAt !== undefined && membership.client.position >= membership.endedAt) {
-        membership.client.forget(membership)
-      }
-    }
   }
 }

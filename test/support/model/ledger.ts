@@ -1,0 +1,149 @@
+/** Something that reached a topic while the client was subscribed to it. */
+interface Item {
+  kind: 'message' | 'gap' | 'failure'
+  /** Which message of the topic, where it is one. */
+  number: number
+  /** Whether the promise covers it. */
+  owed: boolean
+}
+
+/** One subscription, from `subscribe` to `unsubscribe` or to the broker's failure. */
+class Period {
+  readonly items: Item[] = []
+  /** Where the browser stands: everything before has arrived or was told to be missing. */
+  next = 0
+  /** Whether the browser was told, in this place, that something is missing. */
+  told = false
+  /** Whether it may be told so without anything missing. */
+  mayBeTold = false
+  /** Being told so is meant for everything before this. */
+  doubtful = 0
+  /** Whether `subscribe` has not resolved yet. */
+  pending = true
+  over = false
+}
+
+/**
+ * What the promise owes one client in one topic, and what has come of it: the oracle.
+ *
+ * Numbers rise without doubles, and where an owed one is left out, a `messages-lost` (or a
+ * `subscription-failure`) stands in its place. Where nothing is left out, none stands.
+ */
+export class Ledger {
+  private readonly periods: Period[] = []
+  /** The subscription whose messages the browser is reading. */
+  private reading = 0
+
+  constructor(private readonly name: string) {}
+
+  /** Whether there is a subscription in force or being opened. */
+  get subscribed(): boolean {
+    return this.current !== undefined
+  }
+
+  private get current(): Period | undefined {
+    const last = this.periods.at(-1)
+    return last === undefined || last.over ? undefined : last
+  }
+
+  /**
+   * `subscribe` was called. `past` is what a rewind may bring.
+   *
+   * @returns what to call when it has resolved, and when it has rejected.
+   */
+  begin(
+    past: readonly Omit<Item, 'owed'>[],
+    mayBeTold: boolean,
+  ): { opened(): void; refused(): void } {
+    const period = new Period()
+    for (const { kind, number } of past) period.items.push({ kind, number, owed: false })
+    period.mayBeTold = mayBeTold
+    this.periods.push(period)
+    return {
+      opened: () => (period.pending = false),
+      refused: () => {
+        period.over = true
+        this.forgive()
+      },
+    }
+  }
+
+  /** The subscription ended at the client's wish or was not opened: nothing is owed any more. */
+  end(): void {
+    const { current } = this
+    if (current !== undefined) current.over = true
+    this.forgive()
+  }
+
+  /** Something reached the topic. */
+  reached(kind: Item['kind'], number = 0): void {
+    const { current } = this
+    if (current === undefined) return
+    current.items.push({ kind, number, owed: !current.pending })
+    if (kind === 'failure') current.over = true
+  }
+
+  /** What has reached the topic so far is no longer owed. */
+  forgive(): void {
+    for (const period of this.periods) {
+      for (let i = period.next; i < period.items.length; i++) period.items[i]!.owed = false
+    }
+  }
+
+  /** The browser named a position that says nothing, or the topic was closed meanwhile. */
+  expectDoubt(): void {
+    for (const period of this.periods.slice(this.reading)) {
+      period.mayBeTold = true
+      period.doubtful = period.items.length
+    }
+  }
+
+  /** The browser got a message. */
+  receive(number: number): void {
+    const only = this.reading === this.periods.length - 1
+    for (let k = this.reading; k < this.periods.length; k++) {
+      const period = this.periods[k]!
+      const index = period.items.findIndex(
+        (item, i) => i >= period.next && item.kind === 'message' && item.number === number,
+      )
+      if (index < 0) continue
+      for (; this.reading < k; this.reading++) this.settle(this.periods[this.reading]!, false)
+      this.settle(period, only, index)
+      period.next = index + 1
+      period.told = false
+      period.mayBeTold = false
+      return
+    }
+    throw new Error(`${this.name}: message ${number} is a double, out of order or not its own.`)
+  }
+
+  /** The browser got `messages-lost` or `subscription-failure`. */
+  tell(): void {
+    if (this.periods.length === 0) throw new Error(`${this.name}: told of a topic it never had.`)
+    for (const period of this.periods.slice(this.reading)) {
+      period.told = true
+      for (let i = period.next; i < period.doubtful; i++) period.items[i]!.owed = false
+    }
+  }
+
+  /** The browser has got everything that the server has for it. */
+  finish(): void {
+    const only = this.reading === this.periods.length - 1
+    for (const period of this.periods.slice(this.reading)) this.settle(period, only)
+  }
+
+  /** `only`: nothing else can be meant by what the browser was told. */
+  private settle(period: Period, only: boolean, end = period.items.length): void {
+    const hole = period.items.slice(period.next, end)
+    const missing = hole.find((item) => item.owed)
+    if (missing !== undefined && !period.told) {
+      const what = missing.kind === 'message' ? `message ${missing.number}` : missing.kind
+      throw new Error(`${this.name}: ${what} is missing in silence.`)
+    }
+    if (only && period.told && hole.length === 0 && !period.mayBeTold) {
+      throw new Error(`${this.name}: told of a loss where nothing was missing.`)
+    }
+    period.next = Math.max(period.next, end)
+    period.told = false
+  }
+}
