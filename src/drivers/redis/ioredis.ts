@@ -1,0 +1,101 @@
+import type { RedisConnection, RedisServer } from './connection.js'
+import { connected } from './opening.js'
+import type { Emitter } from './opening.js'
+
+/** What is used of ioredis, versions 5 and 6. */
+export interface IoRedis extends Emitter {
+  readonly options: IoRedisOptions
+  readonly isCluster?: boolean
+  readonly stream?: { destroy(): void }
+  duplicate(overrides: object): IoRedis
+  connect(): Promise<void>
+  callBuffer(command: string, ...args: string[]): Promise<unknown>
+  subscribe(channel: string): Promise<unknown>
+  unsubscribe(channel: string): Promise<unknown>
+  disconnect(): void
+}
+
+interface IoRedisOptions {
+  host?: string
+  port?: number
+  path?: string
+  sentinels?: { host?: string; port?: number }[] | null
+}
+
+/** A server that a client of the user's knows how to get to. */
+export function ioRedisServer(client: IoRedis): RedisServer {
+  return {
+    where: whereIoRedis(client.options),
+    open: (timeout, signal) =>
+      openIoRedis(client.duplicate(ioRedisOptions(timeout)), timeout, signal),
+  }
+}
+
+/** As with node-redis: what is told here to do without is done by the driver. */
+export function ioRedisOptions(timeout: number): object {
+  return {
+    lazyConnect: true,
+    connectTimeout: timeout,
+    protocol: 2,
+    replyMapping: 'legacy',
+    stringNumbers: false,
+    retryStrategy: null,
+    sentinelRetryStrategy: null,
+    reconnectOnError: null,
+    autoResubscribe: false,
+    autoResendUnfulfilledCommands: false,
+    enableAutoPipelining: false,
+    enableOfflineQueue: false,
+    enableReadyCheck: false,
+    failoverDetector: false,
+    maxRetriesPerRequest: null,
+    // A name in `address` is the name in Redis.
+    keyPrefix: '',
+    commandTimeout: undefined,
+    socketTimeout: undefined,
+    blockingTimeout: undefined,
+  }
+}
+
+function whereIoRedis({ host, port, path, sentinels }: IoRedisOptions): string {
+  if (path) return path
+  const nodes = sentinels?.length ? sentinels : [{ host, port }]
+  return nodes.map((node) => `${node.host ?? 'localhost'}:${node.port ?? 6379}`).join(', ')
+}
+
+export async function openIoRedis(
+  client: IoRedis,
+  timeout: number,
+  signal: AbortSignal,
+): Promise<RedisConnection> {
+  const listeners = new Map<string, (payload: Buffer) => void>()
+  const destroy = () => {
+    client.disconnect()
+    // It would wait for an answer, which a frozen server does not give.
+    client.stream?.destroy()
+  }
+  const lost = new Promise<Error>((resolve) => {
+    client.on('error', (error: Error) => {
+      resolve(error)
+      destroy()
+    })
+    client.on('end', () => resolve(new Error('the connection was closed')))
+  })
+  client.on('messageBuffer', (channel: Buffer, payload: Buffer) => {
+    listeners.get(channel.toString())?.(payload)
+  })
+  await connected(client.connect(), lost, timeout, signal, destroy)
+  return {
+    call: ([command = '', ...args]) => client.callBuffer(command, ...args),
+    async subscribe(channel, listener) {
+      listeners.set(channel, listener)
+      await client.subscribe(channel)
+    },
+    async unsubscribe(channel) {
+      listeners.delete(channel)
+      await client.unsubscribe(channel)
+    },
+    lost,
+    destroy,
+  }
+}

@@ -1,0 +1,191 @@
+import { Redis } from 'ioredis'
+import { createClient } from 'redis'
+import { redisDriver } from '../../../src/drivers/redis.js'
+import type { RedisDriverOptions, RedisLibrary, RedisTarget } from '../../../src/drivers/redis.js'
+import { tcpLink, until } from '../../../src/testing/index.js'
+import type { DriverHarness, Link } from '../../../src/testing/index.js'
+import { freePort } from '../../brokers/process.js'
+import { ADMIN, adminClient, DENIED, RUNNING_REDIS, startRedis } from '../../brokers/redis.js'
+import type { AdminClient, RedisServer } from '../../brokers/redis.js'
+
+/** Both libraries, by the name they are installed under. */
+export const libraries: readonly RedisLibrary[] = ['redis', 'ioredis']
+
+/** What a dead link costs: noticed within half a second instead of three. */
+export const QUICK = { pingInterval: 200, pingTimeout: 300 }
+export const LIMITS = { ...QUICK, connectTimeout: 1_500, subscribeTimeout: 1_500 }
+
+/** What the drivers are made of: a URL, or a client that somebody brought. */
+export type Source = 'url' | 'client'
+export const sources: readonly Source[] = ['url', 'client']
+
+/** A client of the user's, and how they end it. */
+export interface OwnClient {
+  target: RedisTarget
+  ping(): Promise<unknown>
+  end(): Promise<void>
+}
+
+/** A client of one library, connected as its user would connect it. */
+export async function ownClient(library: RedisLibrary, url: string): Promise<OwnClient> {
+  if (library === 'ioredis') {
+    const client = new Redis(url, { lazyConnect: true, retryStrategy: () => 50 })
+    client.on('error', () => undefined)
+    await client.connect()
+    return { target: client, ping: () => client.ping(), end: async () => client.disconnect() }
+  }
+  const client = createClient({ url, socket: { reconnectStrategy: 50 } })
+  client.on('error', () => undefined)
+  await client.connect()
+  return { target: client, ping: () => client.ping(), end: async () => client.destroy() }
+}
+
+/** What the tests share: one server, a link to it, and an admin past that link. */
+export class RedisFixture {
+  server: RedisServer | undefined
+  #link: Link | undefined
+  #admin: AdminClient | undefined
+
+  async start(config = ''): Promise<void> {
+    if (!RUNNING_REDIS) this.server = await startRedis({ config })
+    const url = RUNNING_REDIS ?? (this.server as RedisServer).adminUrl
+    const { hostname, port } = new URL(url)
+    this.#link = await tcpLink(Number(port || 6379), hostname)
+    this.#admin = adminClient(url)
+    await this.#admin.connect()
+  }
+
+  async stop(): Promise<void> {
+    this.#admin?.destroy()
+    await this.#link?.close()
+    await this.server?.stop()
+  }
+
+  get link(): Link {
+    if (!this.#link) throw new Error('The fixture has not been started.')
+    return this.#link
+  }
+
+  get admin(): AdminClient {
+    if (!this.#admin) throw new Error('The fixture has not been started.')
+    return this.#admin
+  }
+
+  /** The server's address by way of the link. */
+  get url(): string {
+    const url = new URL(RUNNING_REDIS ?? 'redis://127.0.0.1')
+    url.hostname = '127.0.0.1'
+    url.port = String(this.link.port)
+    return url.href
+  }
+
+  /** Sends a command as the admin, in bounded time: a frozen server does not answer. */
+  async command(...args: (string | Buffer)[]): Promise<unknown> {
+    const sending = this.admin.sendCommand(args)
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error(`No answer to ${String(args[0])}.`)), 2_000)
+    })
+    try {
+      return await Promise.race([sending, late])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** The connections that are not the admin's, as CLIENT LIST tells of them. */
+  async connections(): Promise<Record<string, string>[]> {
+    const list = String(await this.command('CLIENT', 'LIST'))
+    return list
+      .trim()
+      .split('\n')
+      .map((line) => Object.fromEntries(line.split(' ').map((pair) => pair.split(/=(.*)/s))))
+      .filter(({ user }) => user !== ADMIN.username)
+  }
+}
+
+/** What a driver of either kind is made with. */
+export interface Making {
+  make(target: RedisTarget, options: Pick<RedisDriverOptions, 'library'>): Made
+  publish(topic: string, payload: Uint8Array): Promise<void>
+}
+type Made = ReturnType<typeof redisDriver>
+
+/** The contract's harness for one library and one way of getting a connection. */
+export function redisHarness(
+  fixture: RedisFixture,
+  library: RedisLibrary,
+  source: Source,
+  { make, publish }: Making = pubSub(fixture),
+): { harness: DriverHarness; end(): Promise<void> } {
+  const clients: OwnClient[] = []
+  const bring = async () => {
+    const client = await ownClient(library, fixture.url)
+    clients.push(client)
+    return client
+  }
+  const server = () => fixture.server as RedisServer
+  const running = 'the server was running already and is not ours to break'
+
+  const harness: DriverHarness = {
+    create: async () =>
+      source === 'client' ? make((await bring()).target, {}) : make(fixture.url, { library }),
+    publish,
+    badTopics: ['', '\ud800', 'a\udc00b'],
+    cut: () => fixture.link.cut(),
+    stall: () => fixture.link.stall(),
+    async unreachable() {
+      const address = `127.0.0.1:${await freePort()}`
+      return { driver: make(`redis://${address}`, { library }), address }
+    },
+    async brought() {
+      const client = await ownClient(library, fixture.url)
+      return {
+        driver: make(client.target, {}),
+        check: async () => void (await client.ping()),
+        end: () => client.end(),
+      }
+    },
+    without: {},
+    ...(RUNNING_REDIS
+      ? {
+          without: {
+            restart: running,
+            freeze: running,
+            leftovers: running,
+            deniedTopic: running,
+          },
+        }
+      : {
+          restart: () => server().process.restart(),
+          async freeze() {
+            server().process.freeze()
+            return async () => server().process.thaw()
+          },
+          async leftovers() {
+            const open = await fixture.connections()
+            const subscriptions = open.reduce((sum, { sub }) => sum + Number(sub), 0)
+            // A client that was brought is its owner's, and no leftover.
+            return subscriptions + open.length - clients.length
+          },
+          deniedTopic: `${DENIED}.topic`,
+        }),
+  }
+  return {
+    harness,
+    async end() {
+      await Promise.all(clients.map((client) => client.end()))
+      if (!fixture.server) return
+      await until('the server to be alone', async () => (await fixture.connections()).length === 0)
+    },
+  }
+}
+
+function pubSub(fixture: RedisFixture): Making {
+  return {
+    make: (target, options) => redisDriver(target, { ...LIMITS, ...options }),
+    async publish(topic, payload) {
+      await fixture.command('PUBLISH', topic, Buffer.from(payload))
+    },
+  }
+}
