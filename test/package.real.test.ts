@@ -164,10 +164,13 @@ async function firstEvent(file: string): Promise<string> {
   server.stdout.on('data', (chunk) => (said += String(chunk)))
   server.stderr.on('data', (chunk) => (said += String(chunk)))
   try {
-    const response = await until(`${file} to answer`, () => {
+    let answer: Response | undefined
+    await until(`${file} to answer`, async () => {
       if (server.exitCode !== null) throw new Error(`${file} ended:\n${said}`)
-      return fetch(`http://127.0.0.1:${port}/events?topic=news`).catch(() => undefined)
+      answer = await fetch(`http://127.0.0.1:${port}/events?topic=news`).catch(() => undefined)
+      return answer !== undefined
     })
+    const response = answer!
     expect(response.status).toBe(200)
     expect(response.headers.get('content-type')).toMatch(/^text\/event-stream/)
     const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()

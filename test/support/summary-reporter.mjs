@@ -36,6 +36,11 @@ export default class SummaryReporter {
   onRunComplete(_contexts, results) {
     this.#results = results
     this.#finished = !results.wasInterrupted
+    // Fires only where something keeps the process alive, which is a failure and must not be a hang.
+    setTimeout(() => {
+      process.stdout.write('\nThe tests have left something open that keeps Jest from ending.\n')
+      process.exit(1)
+    }, 5_000).unref()
   }
 
   // Jest takes an error of a reporter for a failure of the run.
