@@ -6,7 +6,6 @@ import type { Emitter } from './opening.js'
 export interface IoRedis extends Emitter {
   readonly options: IoRedisOptions
   readonly isCluster?: boolean
-  readonly stream?: { destroy(): void }
   duplicate(overrides: object): IoRedis
   connect(): Promise<void>
   callBuffer(command: string, ...args: string[]): Promise<unknown>
@@ -36,6 +35,8 @@ export function ioRedisOptions(timeout: number): object {
   return {
     lazyConnect: true,
     connectTimeout: timeout,
+    // How long to wait for the server's goodbye, which a frozen one does not give.
+    disconnectTimeout: 1,
     protocol: 2,
     replyMapping: 'legacy',
     stringNumbers: false,
@@ -69,11 +70,7 @@ export async function openIoRedis(
   signal: AbortSignal,
 ): Promise<RedisConnection> {
   const listeners = new Map<string, (payload: Buffer) => void>()
-  const destroy = () => {
-    client.disconnect()
-    // It would wait for an answer, which a frozen server does not give.
-    client.stream?.destroy()
-  }
+  const destroy = () => client.disconnect()
   const lost = new Promise<Error>((resolve) => {
     client.on('error', (error: Error) => {
       resolve(error)

@@ -29,7 +29,13 @@ export interface OwnClient {
 /** A client of one library, connected as its user would connect it. */
 export async function ownClient(library: RedisLibrary, url: string): Promise<OwnClient> {
   if (library === 'ioredis') {
-    const client = new Redis(url, { lazyConnect: true, retryStrategy: () => 50 })
+    const client = new Redis(url, {
+      lazyConnect: true,
+      retryStrategy: () => 50,
+      disconnectTimeout: 1,
+      // It would ask for INFO, which the user of these tests may not.
+      enableReadyCheck: false,
+    })
     client.on('error', () => undefined)
     await client.connect()
     return { target: client, ping: () => client.ping(), end: async () => client.disconnect() }
