@@ -2,14 +2,14 @@ import type { Streamer } from '../src/index.js'
 import { BodyError, MethodError, NoClientError, NoIdError, NotOwnerError } from '../src/index.js'
 import { queryOf } from '../src/handle.js'
 import { jsonBody, MAX_BODY_BYTES } from './body.js'
+import type { CrossSiteOptions } from './cross-site.js'
+import { checkSite } from './cross-site.js'
 import type { Answer, Exchange, PrincipalOptions } from './exchange.js'
 import { ownerOf } from './exchange.js'
 
 /** What `clients` takes. */
-export interface ClientsOptions<Context, Principal = unknown> extends PrincipalOptions<
-  Context,
-  Principal
-> {
+export interface ClientsOptions<Context, Principal = unknown>
+  extends PrincipalOptions<Context, Principal>, CrossSiteOptions {
   /** The most that is read of a body, in bytes. Default: 65,536. */
   maxBodyBytes?: number
 }
@@ -28,6 +28,7 @@ export async function answerClients<Context, Principal>(
   const { request, parsedBody } = exchange
   const method = request.method ?? 'GET'
   if (method !== 'POST' && method !== 'DELETE') throw new MethodError(method, ['POST', 'DELETE'])
+  checkSite(request, options)
   const owner = ownerOf(exchange, options)
   const body = await jsonBody(request, parsedBody, options.maxBodyBytes ?? MAX_BODY_BYTES)
   if (method === 'POST') {

@@ -11,6 +11,8 @@ export interface Exchange<FrameworkRequest> {
   principal: unknown
   /** What a body parser before has made of the body. */
   parsedBody: unknown
+  /** The sender's network address, as the framework's own proxy settings have it. */
+  address: string | undefined
 }
 
 /** A complete answer, for a framework to send. */
@@ -33,6 +35,18 @@ export interface PrincipalOptions<FrameworkRequest, Principal = unknown> {
    * a number, else its `sub` or `id`.
    */
   owner?: (principal: Principal) => string
+}
+
+/** What a middleware that streams takes beside. */
+export interface StreamOptions<FrameworkRequest, Principal = unknown> extends PrincipalOptions<
+  FrameworkRequest,
+  Principal
+> {
+  /**
+   * When what proves who asks expires, in milliseconds since 1970; the stream ends then.
+   * Default: the principal's `exp`, in seconds, as a JSON Web Token has it, else never.
+   */
+  expires?: (principal: Principal) => number | undefined
 }
 
 /** Whether `principal` may have `topic`. */
@@ -87,6 +101,18 @@ function defaultOwner(principal: unknown): string | undefined {
     if (typeof value === 'number' || typeof value === 'bigint') return String(value)
   }
   return undefined
+}
+
+/** When the principal's proof expires, in milliseconds since 1970, or undefined for never. */
+export function expiryOf<Context, Principal>(
+  exchange: Exchange<Context>,
+  options: StreamOptions<Context, Principal>,
+): number | undefined {
+  const principal = principalOf(exchange, options)
+  if (principal === undefined) return undefined
+  if (options.expires) return guarded('expires', () => options.expires!(principal))
+  const { exp } = Object(principal) as { exp?: unknown }
+  return typeof exp === 'number' ? exp * 1000 : undefined
 }
 
 /** Asks the application's `authorize`, which may throw. */

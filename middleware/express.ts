@@ -8,7 +8,7 @@ import type { AutoClientOptions } from './auto-client.js'
 import { assureClient } from './auto-client.js'
 import type { ClientsOptions } from './clients.js'
 import { answerClients } from './clients.js'
-import type { Answer, Exchange, PrincipalOptions } from './exchange.js'
+import type { Answer, Exchange, StreamOptions } from './exchange.js'
 import type { OwnStreamerOptions } from './stream.js'
 import { admitStream, streamerFrom } from './stream.js'
 import type { SubscriptionsOptions } from './subscriptions.js'
@@ -17,9 +17,12 @@ import { answerSubscriptions } from './subscriptions.js'
 export type { AuthenticateOptions, TokenSource } from './authenticate.js'
 export type { AutoClientOptions } from './auto-client.js'
 export type { ClientsOptions } from './clients.js'
-export type { Authorize, PrincipalOptions } from './exchange.js'
+export type { Authorize, PrincipalOptions, StreamOptions } from './exchange.js'
+export type { CrossSiteOptions } from './cross-site.js'
 export type { JwtOptions } from './jwt.js'
 export { jwt } from './jwt.js'
+export type { Grant } from './patterns.js'
+export { patterns } from './patterns.js'
 export type { OwnStreamerOptions } from './stream.js'
 export type { SubscriptionsOptions } from './subscriptions.js'
 
@@ -33,11 +36,12 @@ export type StreamHandler = RequestHandler & { readonly streamer: Streamer }
  */
 export function unifrostExpress<Principal = unknown>(
   given?: Streamer | OwnStreamerOptions,
-  options: PrincipalOptions<Request, Principal> = {},
+  options: StreamOptions<Request, Principal> = {},
 ): StreamHandler {
   const streamer = streamerFrom(given)
   const handler = handling(async (request, response) => {
-    serve(streamer, admitStream(streamer, exchangeOf(request), options), request, response)
+    const { client, terms } = admitStream(streamer, exchangeOf(request), options)
+    serve(streamer, client, request, response, terms)
   })
   return Object.assign(handler, { streamer })
 }
@@ -95,7 +99,7 @@ type Identified = Request & { auth?: unknown; user?: unknown }
 function exchangeOf(request: Request): Exchange<Request> {
   const { auth, user } = request as Identified
   const parsedBody: unknown = request.body
-  return { request, context: request, principal: auth ?? user, parsedBody }
+  return { request, context: request, principal: auth ?? user, parsedBody, address: request.ip }
 }
 
 function send(response: Response, { status, headers = {}, body }: Answer): void {

@@ -1,7 +1,6 @@
 import { Readable } from 'node:stream'
 import type { Context, Middleware } from 'koa'
-import type { Client, Streamer } from '../src/index.js'
-import type { AnyResponse } from '../src/index.js'
+import type { AnyResponse, Client, HandleOptions, Streamer } from '../src/index.js'
 import { openStream, sendError, STREAM_HEADERS } from '../src/handle.js'
 import type { AuthenticateOptions } from './authenticate.js'
 import { checkAuthenticateOptions, identify } from './authenticate.js'
@@ -9,7 +8,7 @@ import type { AutoClientOptions } from './auto-client.js'
 import { assureClient } from './auto-client.js'
 import type { ClientsOptions } from './clients.js'
 import { answerClients } from './clients.js'
-import type { Answer, Exchange, PrincipalOptions } from './exchange.js'
+import type { Answer, Exchange, StreamOptions } from './exchange.js'
 import type { OwnStreamerOptions } from './stream.js'
 import { admitStream, streamerFrom } from './stream.js'
 import type { SubscriptionsOptions } from './subscriptions.js'
@@ -18,9 +17,12 @@ import { answerSubscriptions } from './subscriptions.js'
 export type { AuthenticateOptions, TokenSource } from './authenticate.js'
 export type { AutoClientOptions } from './auto-client.js'
 export type { ClientsOptions } from './clients.js'
-export type { Authorize, PrincipalOptions } from './exchange.js'
+export type { Authorize, PrincipalOptions, StreamOptions } from './exchange.js'
+export type { CrossSiteOptions } from './cross-site.js'
 export type { JwtOptions } from './jwt.js'
 export { jwt } from './jwt.js'
+export type { Grant } from './patterns.js'
+export { patterns } from './patterns.js'
 export type { OwnStreamerOptions } from './stream.js'
 export type { SubscriptionsOptions } from './subscriptions.js'
 
@@ -34,18 +36,18 @@ export type StreamMiddleware = Middleware & { readonly streamer: Streamer }
  */
 export function unifrostKoa<Principal = unknown>(
   given?: Streamer | OwnStreamerOptions,
-  options: PrincipalOptions<Context, Principal> = {},
+  options: StreamOptions<Context, Principal> = {},
 ): StreamMiddleware {
   const streamer = streamerFrom(given)
   const middleware: Middleware = handling(async (ctx) => {
-    const client = admitStream(streamer, exchangeOf(ctx), options)
+    const { client, terms } = admitStream(streamer, exchangeOf(ctx), options)
     if (ctx.headerSent || !ctx.writable) {
       streamer.abandon(client)
       return
     }
     ctx.status = 200
     ctx.set(STREAM_HEADERS)
-    ctx.body = new EventStream(streamer, client, ctx)
+    ctx.body = new EventStream(streamer, client, ctx, terms)
     ignoreDisconnects(ctx)
   })
   return Object.assign(middleware, { streamer })
@@ -111,6 +113,7 @@ class EventStream extends Readable {
     private readonly streamer: Streamer,
     private readonly client: Client,
     private readonly ctx: Context,
+    private readonly terms: HandleOptions,
   ) {
     super({ autoDestroy: true })
   }
@@ -118,11 +121,10 @@ class EventStream extends Readable {
   override pipe<T extends NodeJS.WritableStream>(destination: T, options?: { end?: boolean }): T {
     this.opened = true
     if (options?.end !== false) this.once('end', () => destination.end())
-    openStream(this.streamer, this.client, this.ctx.req, destination as unknown as AnyResponse, {
-      end: () => {
-        this.push(null)
-        this.resume()
-      },
+    const response = destination as unknown as AnyResponse
+    openStream(this.streamer, this.client, this.ctx.req, response, this.terms, () => {
+      this.push(null)
+      this.resume()
     })
     return destination
   }
@@ -140,7 +142,7 @@ class EventStream extends Readable {
 function exchangeOf(ctx: Context): Exchange<Context> {
   const { user } = ctx.state as { user?: unknown }
   const { body } = ctx.request as { body?: unknown }
-  return { request: ctx.req, context: ctx, principal: user, parsedBody: body }
+  return { request: ctx.req, context: ctx, principal: user, parsedBody: body, address: ctx.ip }
 }
 
 function send(ctx: Context, { status, headers = {}, body }: Answer): void {

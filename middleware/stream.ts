@@ -1,8 +1,8 @@
-import type { Client, Driver, StreamerOptions } from '../src/index.js'
+import type { Client, Driver, HandleOptions, StreamerOptions } from '../src/index.js'
 import { memoryDriver, OptionsError, Streamer } from '../src/index.js'
 import { admit } from '../src/handle.js'
-import type { Exchange, PrincipalOptions } from './exchange.js'
-import { assignedClient, ownerOf } from './exchange.js'
+import type { Exchange, StreamOptions } from './exchange.js'
+import { assignedClient, expiryOf, ownerOf } from './exchange.js'
 
 /** What makes a Streamer, where a middleware is not given one. */
 export interface OwnStreamerOptions extends StreamerOptions {
@@ -24,10 +24,22 @@ export function streamerFrom(given: Streamer | OwnStreamerOptions | undefined): 
 export function admitStream<Context, Principal>(
   streamer: Streamer,
   exchange: Exchange<Context>,
-  options: PrincipalOptions<Context, Principal>,
-): Client {
-  const owner = ownerOf(exchange, options)
-  return admit(streamer, exchange.request, { owner, id: assignedClient(exchange.request)?.id })
+  options: StreamOptions<Context, Principal>,
+): { client: Client; terms: HandleOptions } {
+  const made = assignedClient(exchange.request)
+  const terms: HandleOptions = {
+    owner: ownerOf(exchange, options),
+    id: made?.id,
+    expires: expiryOf(exchange, options),
+    address: exchange.address,
+  }
+  try {
+    return { client: admit(streamer, exchange.request, terms), terms }
+  } catch (error) {
+    // It was made for this request alone.
+    if (made !== undefined) streamer.abandon(made)
+    throw error
+  }
 }
 
 /** A Streamer of the package's other module format (ESM beside CommonJS) is one as well. */

@@ -9,14 +9,14 @@ import {
 } from '../src/index.js'
 import { publicError } from '../src/handle.js'
 import { jsonBody, MAX_BODY_BYTES } from './body.js'
+import type { CrossSiteOptions } from './cross-site.js'
+import { checkSite } from './cross-site.js'
 import type { Answer, Authorize, Exchange, PrincipalOptions } from './exchange.js'
 import { isAuthorized, ownerOf, principalOf } from './exchange.js'
 
 /** What `subscriptions` takes. */
-export interface SubscriptionsOptions<Context, Principal = unknown> extends PrincipalOptions<
-  Context,
-  Principal
-> {
+export interface SubscriptionsOptions<Context, Principal = unknown>
+  extends PrincipalOptions<Context, Principal>, CrossSiteOptions {
   /**
    * Whether the sender may subscribe to a topic. Only `true` allows it. Default: nothing is
    * allowed. Unsubscribing is always allowed.
@@ -51,6 +51,7 @@ export async function answerSubscriptions<Context, Principal>(
 ): Promise<Answer> {
   const { request, parsedBody } = exchange
   if (request.method !== 'POST') throw new MethodError(request.method ?? 'GET', ['POST'])
+  checkSite(request, options)
   const owner = ownerOf(exchange, options)
   const limit = options.maxBodyBytes ?? MAX_BODY_BYTES
   const wanted = wantedIn(streamer, await jsonBody(request, parsedBody, limit))

@@ -8,6 +8,8 @@ import type { Turn } from './turn.js'
 export type ClientEnd =
   /** `removeClient` or `Client.close`. */
   | 'removed'
+  /** `revoke`. */
+  | 'revoked'
   /** It stayed away for longer than its TTL. */
   | 'expired'
   /** Its connection ended, and its request can make it anew. */

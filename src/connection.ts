@@ -47,6 +47,8 @@ export type DisconnectReason =
   | 'replaced'
   /** It had lived for `maxConnectionAge`. */
   | 'aged'
+  /** The token that opened it has expired. */
+  | 'expired'
   /** Its client was removed. */
   | 'removed'
   /** The Streamer was closed or drained. */
@@ -64,6 +66,8 @@ export class Connection {
   beat: Timer | undefined = undefined
   /** The keeper's: when it has lived long enough, or has had time enough to say goodbye. */
   limit: Timer | undefined = undefined
+  /** The keeper's: when the token that opened it expires. */
+  expiry: Timer | undefined = undefined
   /** The keeper's: when it will have taken nothing for too long. */
   patience: Timer | undefined = undefined
   private state: 'open' | 'ending' | 'gone' = 'open'
@@ -73,6 +77,8 @@ export class Connection {
 
   constructor(
     readonly client: Client,
+    /** The network address that it comes from, where that is known. */
+    readonly address: string | undefined,
     private readonly outlet: Outlet,
     private readonly host: ConnectionHost,
   ) {

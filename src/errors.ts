@@ -203,3 +203,24 @@ export class CallbackError extends UnifrostError {
     })
   }
 }
+
+/** As many streams are open for this owner, or this address, as the limits allow. */
+export class TooManyConnectionsError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_TOO_MANY_CONNECTIONS'
+  readonly status = 429
+  override readonly headers = { 'Retry-After': '5' }
+  constructor(per: 'owner' | 'address', limit: number) {
+    super(
+      `There are ${limit} streams open for this ${per}, the most there may be. Close one first.`,
+    )
+  }
+}
+
+/** A request with cookies that a page of another site has made. */
+export class CrossSiteError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_CROSS_SITE'
+  readonly status = 403
+  constructor() {
+    super('This request comes from another site, which may not use the cookies of this one.')
+  }
+}

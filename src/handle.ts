@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import type { Client } from './client.js'
 import {
+  AuthenticationError,
   MethodError,
   NoClientError,
   NoIdError,
@@ -23,6 +24,13 @@ export interface HandleOptions {
   id?: string | undefined
   /** Who asks. A client that has an owner is served to that owner only. Default: nobody known. */
   owner?: string | undefined
+  /**
+   * When what proves who asks expires, in milliseconds since 1970. The stream ends then, with
+   * `token-expired`; the client lives on for its TTL. Default: never.
+   */
+  expires?: number | undefined
+  /** The network address to count the stream for. Default: the socket's. */
+  address?: string | undefined
 }
 
 /**
@@ -59,7 +67,8 @@ export function checkRequest(request: AnyRequest): void {
 /**
  * The client that a request may have the stream of.
  *
- * @throws NoIdError, NoClientError, NotOwnerError, and what {@link checkRequest} throws.
+ * @throws NoIdError, NoClientError, NotOwnerError, AuthenticationError, TooManyConnectionsError,
+ *   and what {@link checkRequest} throws.
  */
 export function admit(streamer: Streamer, request: AnyRequest, options: HandleOptions): Client {
   checkRequest(request)
@@ -68,6 +77,10 @@ export function admit(streamer: Streamer, request: AnyRequest, options: HandleOp
   const client = streamer.getClient(id)
   if (client === undefined) throw new NoClientError()
   if (client.owner !== undefined && client.owner !== options.owner) throw new NotOwnerError()
+  if (options.expires !== undefined && options.expires <= Date.now()) {
+    throw new AuthenticationError('The token has expired.', true)
+  }
+  streamer.checkRoom(client, addressOf(request, options))
   return client
 }
 
@@ -77,6 +90,7 @@ export function serve(
   client: Client,
   request: AnyRequest,
   response: AnyResponse,
+  options: HandleOptions,
 ): void {
   if (response.headersSent || response.destroyed || request.destroyed) {
     streamer.abandon(client)
@@ -89,20 +103,21 @@ export function serve(
     streamer.abandon(client)
     return
   }
-  openStream(streamer, client, request, response)
+  openStream(streamer, client, request, response, options)
 }
 
 /**
  * Sends the headers and opens the stream behind them.
  *
- * @param hooks.end Called when the stream is to end, in place of ending the response.
+ * @param end Called when the stream is to end, in place of ending the response.
  */
 export function openStream(
   streamer: Streamer,
   client: Client,
   request: AnyRequest,
   response: AnyResponse,
-  hooks: { end?: () => void } = {},
+  options: HandleOptions,
+  end?: () => void,
 ): void {
   const { socket } = request
   if (request.httpVersionMajor === 1) {
@@ -114,7 +129,15 @@ export function openStream(
   // HTTP/2's compatibility response has it too, whatever its types say.
   const { flushHeaders } = response as Partial<ServerResponse>
   flushHeaders?.call(response)
-  streamer.attach(client, new ResponseOutlet(response, hooks.end), positionOf(request))
+  streamer.attach(client, new ResponseOutlet(response, end), {
+    position: positionOf(request),
+    address: addressOf(request, options),
+    lifetime: options.expires === undefined ? undefined : options.expires - Date.now(),
+  })
+}
+
+function addressOf(request: AnyRequest, { address }: HandleOptions): string | undefined {
+  return address ?? request.socket.remoteAddress
 }
 
 /** The answer to a request that failed: JSON, and nothing that is not meant for who asked. */

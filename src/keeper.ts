@@ -1,12 +1,16 @@
+import type { Client } from './client.js'
 import type { Timers } from './clock.js'
 import type { Connection, ConnectionHost, DisconnectReason } from './connection.js'
 import type { Encoded } from './encode.js'
 import { encodeComment } from './encode.js'
-import { heartbeatMessage } from './messages.js'
+import { TooManyConnectionsError } from './errors.js'
+import { errorMessage, heartbeatMessage } from './messages.js'
 import type { Settings } from './options.js'
 
 /** How long a connection has for its goodbye before it is cut off, in milliseconds. */
 const GOODBYE_TIMEOUT = 5_000
+/** A day: longer times are waited for in parts. */
+const LONGEST_WAIT = 24 * 60 * 60 * 1000
 
 /** What the keeper tells its Streamer. */
 export interface KeeperHost {
@@ -21,6 +25,7 @@ export class Keeper implements ConnectionHost {
   /** Every connection that is not yet gone, those that are saying goodbye too. */
   readonly connections = new Set<Connection>()
   private readonly heartbeat: Encoded
+  private readonly perAddress = new Map<string, number>()
   private waitingForNone: (() => void)[] = []
 
   constructor(
@@ -31,9 +36,11 @@ export class Keeper implements ConnectionHost {
     this.heartbeat = settings.heartbeat === 'message' ? heartbeatMessage() : encodeComment()
   }
 
-  keep(connection: Connection): void {
+  /** @param lifetime Milliseconds until the token that opened it expires, if it does. */
+  keep(connection: Connection, lifetime = Infinity): void {
     const { heartbeatInterval, maxConnectionAge, random } = this.settings
     this.connections.add(connection)
+    this.count(connection.address, 1)
     if (heartbeatInterval > 0) {
       // The first comes early by chance, so that those who came together do not beat together.
       this.beatAfter(connection, heartbeatInterval * (0.5 + random() / 2))
@@ -41,6 +48,25 @@ export class Keeper implements ConnectionHost {
     if (maxConnectionAge > 0) {
       const age = maxConnectionAge * (1 - random() / 10)
       connection.limit = this.timers.after(age, () => this.end(connection, 'aged'))
+    }
+    if (lifetime < Infinity) this.expireAfter(connection, lifetime)
+  }
+
+  /**
+   * @param owned The clients of this client's owner.
+   * @throws TooManyConnectionsError when a further connection of it would be over a limit.
+   */
+  checkRoom(client: Client, owned: readonly Client[], address: string | undefined): void {
+    const { maxConnectionsPerOwner, maxConnectionsPerAddress } = this.settings
+    const others = owned.filter((one) => one !== client && one.connected)
+    if (others.length >= maxConnectionsPerOwner) {
+      throw new TooManyConnectionsError('owner', maxConnectionsPerOwner)
+    }
+    if (address === undefined) return
+    // A connection that the client has is replaced, so the new one adds nothing.
+    const replaced = client.connection?.address === address ? 1 : 0
+    if ((this.perAddress.get(address) ?? 0) - replaced >= maxConnectionsPerAddress) {
+      throw new TooManyConnectionsError('address', maxConnectionsPerAddress)
     }
   }
 
@@ -81,12 +107,29 @@ export class Keeper implements ConnectionHost {
   gone(connection: Connection, reason: DisconnectReason): void {
     this.timers.cancel(connection.beat)
     this.timers.cancel(connection.limit)
+    this.timers.cancel(connection.expiry)
     this.timers.cancel(connection.patience)
     connection.patience = undefined
     this.connections.delete(connection)
+    this.count(connection.address, -1)
     this.host.gone(connection, reason)
     if (this.connections.size > 0) return
     for (const resolve of this.waitingForNone.splice(0)) resolve()
+  }
+
+  private count(address: string | undefined, change: number): void {
+    if (address === undefined) return
+    const count = (this.perAddress.get(address) ?? 0) + change
+    if (count > 0) this.perAddress.set(address, count)
+    else this.perAddress.delete(address)
+  }
+
+  private expireAfter(connection: Connection, lifetime: number): void {
+    const wait = Math.min(Math.max(lifetime, 0), LONGEST_WAIT)
+    connection.expiry = this.timers.after(wait, () => {
+      if (wait < lifetime) this.expireAfter(connection, lifetime - wait)
+      else this.end(connection, 'expired', errorMessage({ code: 'token-expired' }))
+    })
   }
 
   private beatAfter(connection: Connection, milliseconds: number): void {

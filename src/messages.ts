@@ -2,7 +2,7 @@ import type { Encoded } from './encode.js'
 import { encodeEvent } from './encode.js'
 
 /** Why a client is told of an error: the `code` of an error message on the wire. */
-export type WireErrorCode = 'subscription-failure' | 'messages-lost' | 'replaced'
+export type WireErrorCode = 'subscription-failure' | 'messages-lost' | 'replaced' | 'token-expired'
 
 /** What stands behind each code, for the person who reads the stream. */
 export const WIRE_ERRORS: Record<WireErrorCode, string> = {
@@ -10,6 +10,7 @@ export const WIRE_ERRORS: Record<WireErrorCode, string> = {
     'The subscription to this topic has failed and is over. Subscribe again to go on.',
   'messages-lost': 'Messages of this topic are missing here. Load its current state anew.',
   replaced: 'Another connection has taken over this client. This one ends.',
+  'token-expired': 'The token that opened this stream has expired. Get a new one and reconnect.',
 }
 
 /** The text that ends the stream of a client that the server has closed. */

@@ -61,6 +61,14 @@ export interface StreamerOptions {
   maxTopicLength?: number
   /** How many clients there may be, connected or not. Default: Infinity. */
   maxClients?: number
+  /** How many streams may be open for one owner; more get 429. Default: Infinity. */
+  maxConnectionsPerOwner?: number
+  /**
+   * How many streams may be open for one network address; more get 429. Behind a proxy the
+   * framework's own setting says what the address is: Express's `trust proxy`, Koa's `app.proxy`.
+   * Default: Infinity.
+   */
+  maxConnectionsPerAddress?: number
   /**
    * Between which bounds a browser's waiting time before it connects again is chosen at random,
    * so that all do not come back at once. Default: 2,000 to 5,000.
@@ -88,6 +96,8 @@ export interface Settings {
   maxTopics: number
   maxTopicLength: number
   maxClients: number
+  maxConnectionsPerOwner: number
+  maxConnectionsPerAddress: number
   retry: { min: number; max: number }
   logger: Logger
   clock: Clock
@@ -122,6 +132,8 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     maxTopics: count(1),
     maxTopicLength: count(1),
     maxClients: count(1),
+    maxConnectionsPerOwner: count(1),
+    maxConnectionsPerAddress: count(1),
     retry: shape({ min: number(0, LONGEST), max: number(0, LONGEST) }),
     logger: methods('debug', 'info', 'warn', 'error'),
     clock: methods('now', 'setTimeout', 'clearTimeout'),
@@ -154,6 +166,8 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     maxTopics: options.maxTopics ?? 256,
     maxTopicLength: options.maxTopicLength ?? 1_024,
     maxClients: options.maxClients ?? Infinity,
+    maxConnectionsPerOwner: options.maxConnectionsPerOwner ?? Infinity,
+    maxConnectionsPerAddress: options.maxConnectionsPerAddress ?? Infinity,
     retry,
     logger: options.logger ?? silent,
     clock: options.clock ?? systemClock,

@@ -48,6 +48,14 @@ export function noCounts(): Counters {
     gaps: 0,
     failures: 0,
     resumes: { exact: 0, lost: 0, 'unknown-position': 0 },
-    disconnects: { dropped: 0, slow: 0, replaced: 0, aged: 0, removed: 0, closed: 0 },
+    disconnects: {
+      dropped: 0,
+      slow: 0,
+      replaced: 0,
+      aged: 0,
+      expired: 0,
+      removed: 0,
+      closed: 0,
+    },
   }
 }

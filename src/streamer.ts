@@ -22,6 +22,7 @@ import { closedMessage, errorMessage } from './messages.js'
 import { checkClientId, checkTopicName } from './names.js'
 import type { Settings, StreamerOptions } from './options.js'
 import { settingsFrom } from './options.js'
+import { Registry } from './registry.js'
 import type { AnyResponse } from './response-outlet.js'
 import type { Stats } from './stats.js'
 import { noCounts } from './stats.js'
@@ -42,6 +43,16 @@ export interface ClientOptions {
   transient?: boolean
 }
 
+/** What a new connection brings along. */
+export interface Arrival {
+  /** What its client says that it got last. */
+  position: string | undefined
+  /** The network address that it comes from. */
+  address: string | undefined
+  /** Milliseconds until what opened it expires. Default: never. */
+  lifetime?: number | undefined
+}
+
 /**
  * Carries the topics of one broker to clients over Server-Sent Events.
  *
@@ -51,7 +62,7 @@ export interface ClientOptions {
  */
 export class Streamer extends SafeEmitter implements AsyncDisposable {
   private readonly settings: Settings
-  private readonly clients = new Map<string, Client>()
+  private readonly clients = new Registry()
   private readonly counts = noCounts()
   private readonly timers: Timers
   private readonly delivery: Delivery
@@ -141,11 +152,11 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   async newCustomClient(id: string, options: ClientOptions = {}): Promise<Client> {
     if (this.refusing) throw new StreamerClosedError()
     checkClientId(id)
-    if (this.clients.has(id)) throw new ClientExistsError()
+    if (this.clients.get(id) !== undefined) throw new ClientExistsError()
     if (this.clients.size >= this.settings.maxClients) throw new TooManyClientsError()
     this.delivery.flush()
     const client = new Client(id, options.owner, options.transient ?? false, this.clientHost)
-    this.clients.set(id, client)
+    this.clients.add(client)
     this.expireLater(client)
     this.emit('clientCreated', client)
     return client
@@ -154,6 +165,21 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   /** Removes a client: it is told `Client closed`, and its stream ends. @throws NoClientError */
   async removeClient(id: string): Promise<void> {
     this.remove(this.mustGet(id), 'removed')
+  }
+
+  /**
+   * Ends the streams of an owner's clients, or of the client with this id, now, and removes them:
+   * for a user who has been locked out, or a token that was taken back. Whoever comes with such
+   * an id gets 401.
+   *
+   * @returns how many clients that were.
+   */
+  async revoke(ownerOrId: string): Promise<number> {
+    const clients = new Set(this.clients.of(ownerOrId))
+    const named = this.clients.get(ownerOrId)
+    if (named !== undefined) clients.add(named)
+    for (const client of clients) this.remove(client, 'revoked')
+    return clients.size
   }
 
   /**
@@ -189,7 +215,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     options: HandleOptions = {},
   ): Promise<void> {
     try {
-      serve(this, admit(this, request, options), request, response)
+      serve(this, admit(this, request, options), request, response, options)
     } catch (error) {
       if (!(error instanceof UnifrostError)) this.report(error, 'A request failed.')
       sendError(response, error)
@@ -222,7 +248,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       throw new OptionsError(`drain's over takes milliseconds from 0; it got ${String(over)}.`)
     }
     this.refusing = true
-    const clients = [...this.clients.values()].filter((client) => client.connected)
+    const clients = this.clients.all().filter((client) => client.connected)
     shuffle(clients, this.settings.random)
     for (const [index, client] of clients.entries()) {
       const wait = (over * index) / clients.length
@@ -254,10 +280,16 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     checkTopicName(name, this.settings.maxTopicLength)
   }
 
+  /** @internal @throws TooManyConnectionsError when a further stream would be over a limit. */
+  checkRoom(client: Client, address: string | undefined): void {
+    const owned = client.owner === undefined ? [] : this.clients.of(client.owner)
+    this.keeper.checkRoom(client, owned, address)
+  }
+
   /** @internal Opens a client's stream. */
-  attach(client: Client, outlet: Outlet, position: string | undefined): void {
-    const connection = new Connection(client, outlet, this.keeper)
-    this.keeper.keep(connection)
+  attach(client: Client, outlet: Outlet, { position, address, lifetime }: Arrival): void {
+    const connection = new Connection(client, address, outlet, this.keeper)
+    this.keeper.keep(connection, lifetime)
     if (client.end !== undefined || this.closing !== undefined) {
       this.keeper.end(connection, 'closed', closedMessage(this.retry()))
       return
@@ -288,7 +320,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     if (client.end !== undefined) return
     this.delivery.flush()
     client.end = end
-    this.clients.delete(client.id)
+    this.clients.remove(client)
     this.timers.cancel(client.expiry)
     const heldUntil = end === 'left' ? this.timers.clock.now() + this.settings.clientTTL : 0
     this.subscriptions.leaveAll(client, heldUntil)
@@ -345,7 +377,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   private async shutDown(): Promise<void> {
     this.refusing = true
-    for (const client of [...this.clients.values()]) this.remove(client, 'closed')
+    for (const client of this.clients.all()) this.remove(client, 'closed')
     await this.keeper.none()
     await this.subscriptions.close()
     this.timers.stop()

@@ -108,14 +108,14 @@ function koaApp(Factory: new () => Koa, before: Koa.Middleware[] = []) {
 /** Every way in which the middleware is known to be used. */
 export const apps: App[] = [
   { name: 'express 5', build: expressApp(express) },
-  { name: 'express 4', build: expressApp(express4 as unknown as ExpressFactory) },
+  { name: 'express 4', build: expressApp(express4) },
   {
     name: 'express 5 behind compression',
     build: expressApp(express, [compression({ threshold: 0 })]),
   },
   { name: 'express 5 behind a body parser', build: expressApp(express, [express.json()]) },
   { name: 'koa 3', build: koaApp(Koa) },
-  { name: 'koa 2', build: koaApp(Koa2 as unknown as typeof Koa) },
+  { name: 'koa 2', build: koaApp(Koa2) },
   { name: 'koa 3 behind koa-compress', build: koaApp(Koa, [compress({ threshold: 0 })]) },
   {
     name: 'koa 3 behind a body parser',
