@@ -22,7 +22,7 @@ import { closedMessage, errorMessage } from './messages.js'
 import { checkClientId, checkTopicName } from './names.js'
 import type { Settings, StreamerOptions } from './options.js'
 import { settingsFrom } from './options.js'
-import { Registry } from './registry.js'
+import { Roster } from './roster.js'
 import type { AnyResponse } from './response-outlet.js'
 import type { Stats } from './stats.js'
 import { noCounts } from './stats.js'
@@ -62,7 +62,7 @@ export interface Arrival {
  */
 export class Streamer extends SafeEmitter implements AsyncDisposable {
   private readonly settings: Settings
-  private readonly clients = new Registry()
+  private readonly clients = new Roster()
   private readonly counts = noCounts()
   private readonly timers: Timers
   private readonly delivery: Delivery

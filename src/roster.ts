@@ -1,7 +1,7 @@
 import type { Client } from './client.js'
 
 /** The live clients, by id and by owner. */
-export class Registry {
+export class Roster {
   private readonly clients = new Map<string, Client>()
   private readonly owned = new Map<string, Set<Client>>()
 
