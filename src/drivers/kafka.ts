@@ -1,0 +1,108 @@
+import type { Driver, Sink, Subscription } from '../driver.js'
+import { Cluster } from './kafka/cluster.js'
+import * as says from './kafka/says.js'
+import type { KafkaClient, KafkaConnectOptions, KafkaModule } from './kafka/target.js'
+import { isKafkaModule, libraryFor } from './kafka/target.js'
+import { checkTopicName } from './kafka/topic-name.js'
+import type { KafkaMessage } from './kafka/wire.js'
+import type { OptionCheck } from './toolbox/options.js'
+import { checkDriverOptions, duration, encoding as encodingCheck } from './toolbox/options.js'
+import type { RoutingOptions } from './toolbox/sources.js'
+import { routingChecks, Sources } from './toolbox/sources.js'
+
+export type { KafkaJsClient } from './kafka/kafkajs.js'
+export type { PlatformaticClient, PlatformaticModule } from './kafka/platformatic.js'
+export type { KafkaJsModule } from './kafka/target.js'
+export type { KafkaClient, KafkaConnectOptions, KafkaMessage, KafkaModule }
+
+/** What `kafkaDriver` takes besides the cluster. Durations are in milliseconds. */
+export interface KafkaDriverOptions extends RoutingOptions<KafkaMessage> {
+  /** How payloads travel: see {@link Driver.encoding}. Default: `utf8`. */
+  encoding?: 'utf8' | 'base64'
+  /** How long connecting may take, over all configured brokers. Default: 5,000. */
+  connectTimeout?: number
+  /** How long opening a topic may take, reconnects in between included. Default: 5,000. */
+  subscribeTimeout?: number
+  /**
+   * How long an answer of a broker may take, beyond {@link maxWait}, before its link is given up;
+   * and how long a topic may be unknown to Kafka before it counts as deleted. Default: 3,000.
+   */
+  responseTimeout?: number
+  /** For how long a broker holds a request when there is no message. Default: 1,000. */
+  maxWait?: number
+  /** How often new partitions are looked for. Default: 30,000. */
+  metadataInterval?: number
+  /**
+   * The library, as `import()` gives it: for one that is not found by its name, or where both are
+   * installed. Default: kafkajs, or @platformatic/kafka, whichever is installed.
+   */
+  library?: KafkaModule
+}
+
+/** A driver on Kafka. */
+export interface KafkaDriver extends Driver {
+  /**
+   * Connects now instead of with the first topic, to find out early that it can't. It rejects
+   * with one error that says what to do, and may be called again.
+   */
+  connect(): Promise<void>
+}
+
+/**
+ * Carries Kafka topics: every partition, from its end on, without a consumer group.
+ *
+ * @param target A `Kafka` of kafkajs or a client of @platformatic/kafka, whose settings are taken
+ *   for connections of the driver's own; or an address; or `brokers` with `ssl` and `sasl`.
+ */
+export function kafkaDriver(
+  target: KafkaClient | string | KafkaConnectOptions,
+  options: KafkaDriverOptions = {},
+): KafkaDriver {
+  checkDriverOptions('kafkaDriver', options, {
+    ...routingChecks,
+    encoding: encodingCheck,
+    connectTimeout: duration,
+    subscribeTimeout: duration,
+    responseTimeout: duration,
+    maxWait: duration,
+    metadataInterval: duration,
+    library: [isKafkaModule, 'the module of kafkajs or of @platformatic/kafka'],
+  } satisfies Record<keyof KafkaDriverOptions, OptionCheck>)
+  for (const source of options.sources ?? []) checkTopicName(source)
+  const { connectTimeout = 5_000, address } = options
+  const cluster = new Cluster(libraryFor(target, options.library, connectTimeout), {
+    connectTimeout,
+    subscribeTimeout: options.subscribeTimeout ?? 5_000,
+    responseTimeout: options.responseTimeout ?? 3_000,
+    maxWait: options.maxWait ?? 1_000,
+    metadataInterval: options.metadataInterval ?? 30_000,
+  })
+  const sources = new Sources<KafkaMessage>(
+    'kafkaDriver',
+    (source, events) => cluster.open(source, events),
+    options,
+    ({ value }) => value ?? '',
+  )
+  let closed: Promise<void> | undefined
+
+  return {
+    encoding: options.encoding ?? 'utf8',
+
+    async connect() {
+      if (closed) throw says.closed()
+      await cluster.connect()
+    },
+
+    async subscribe(topic: string, sink: Sink): Promise<Subscription> {
+      if (closed) throw says.closed()
+      if (options.sources === undefined) checkTopicName(address ? address(topic) : topic, topic)
+      return sources.subscribe(topic, sink)
+    },
+
+    close() {
+      cluster.close()
+      closed ??= sources.close()
+      return closed
+    },
+  }
+}
