@@ -77,6 +77,9 @@ export class BrokerProcess {
     this.#signal('SIGKILL')
     await this.#exited
     this.#child = undefined
+    // Its children may take a moment longer, and would be taken for those that are started next.
+    const { command, port, group } = this.command
+    if (group) await until(`${command} is gone`, async () => !(await takesConnections(port)))
   }
 
   async restart(): Promise<void> {

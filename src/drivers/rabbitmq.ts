@@ -1,0 +1,207 @@
+import type { Driver, Sink, Subscription } from '../driver.js'
+import { OptionsError, TopicNameError } from '../errors.js'
+import { originOf } from './rabbitmq/connection.js'
+import type {
+  RabbitChannel,
+  RabbitConnect,
+  RabbitConnection,
+  RabbitConnectOptions,
+  RabbitMessage,
+} from './rabbitmq/connection.js'
+import { closedError, Link } from './rabbitmq/link.js'
+import { brokenRule, keyOf, placeOf } from './rabbitmq/names.js'
+import type { Place } from './rabbitmq/names.js'
+import type { OptionCheck } from './toolbox/options.js'
+import {
+  callback,
+  checkDriverOptions,
+  duration,
+  encoding as encodingCheck,
+  text,
+} from './toolbox/options.js'
+import { routingChecks, Sources } from './toolbox/sources.js'
+
+export type { RabbitChannel, RabbitConnect, RabbitConnection, RabbitConnectOptions, RabbitMessage }
+
+/** What `rabbitmqDriver` takes besides the connection. Durations are in milliseconds. */
+export interface RabbitmqDriverOptions {
+  /**
+   * The exchange that topics are read from. It is made, durable, where it is missing. Default:
+   * `unifrost`.
+   */
+  exchange?: string
+  /**
+   * The type of that exchange, and of those that `address` answers: `direct`, where a routing key
+   * is just that, `topic`, where topics may have the wildcards `*` and `#`, or `fanout`, which
+   * takes `address` or `route`. Default: `direct`.
+   */
+  exchangeType?: 'direct' | 'topic' | 'fanout'
+  /**
+   * The routing key, and maybe the exchange, that a topic is read from. An exchange that is named
+   * here has to exist. Default: the topic's own name, on the exchange above.
+   */
+  address?: (topic: string) => string | { exchange?: string; routingKey: string }
+  /**
+   * The routing keys that feed all topics; `route` then says which message is for which. Default
+   * with `route`: everything, from an exchange of type `topic` or `fanout`.
+   */
+  sources?: string[]
+  /** The topic, or topics, that a message is for. What nobody here has is dropped. */
+  route?: (message: RabbitMessage) => string | string[] | undefined
+  /** What of a message is sent. Default: its content, byte for byte. */
+  payload?: (message: RabbitMessage) => string | Uint8Array
+  /** How payloads travel: see {@link Driver.encoding}. Default: `utf8`. */
+  encoding?: 'utf8' | 'base64'
+  /** What the names of the driver's queues start with. Default: `unifrost-`. */
+  queuePrefix?: string
+  /**
+   * How often a silent link is probed, in whole seconds, unless the address says it. A dead link
+   * is noticed after two to three times as long. By address only. Default: 2,000.
+   */
+  heartbeat?: number
+  /** How long connecting may take. Default: 5,000. */
+  connectTimeout?: number
+  /** How long the broker may take to confirm a topic. Default: 5,000. */
+  subscribeTimeout?: number
+  /** How often it is asked whether the exchanges are still there. Default: 2,000. */
+  checkInterval?: number
+}
+
+/** A driver on RabbitMQ. */
+export interface RabbitmqDriver extends Driver {
+  /**
+   * Connects now instead of with the first topic, to find out early that it can't. It rejects
+   * with one error that says what to do, and may be called again.
+   */
+  connect(): Promise<void>
+}
+
+/**
+ * Carries the messages of RabbitMQ's exchanges (AMQP 0-9-1).
+ *
+ * @param target A connection of amqplib, which is used as it is and never closed; or an address,
+ *   amqplib's options with `hostname`, or a function that makes a connection whenever one is
+ *   needed: then the driver connects with the first topic, and reconnects for ever.
+ */
+export function rabbitmqDriver(
+  target: RabbitConnection | string | RabbitConnectOptions | RabbitConnect,
+  options: RabbitmqDriverOptions = {},
+): RabbitmqDriver {
+  checkOptions(options)
+  const { exchange = 'unifrost', exchangeType = 'direct', encoding = 'utf8' } = options
+  const { address, route, payload, queuePrefix = 'unifrost-' } = options
+  const { heartbeat = 2_000, connectTimeout = 5_000 } = options
+  const { subscribeTimeout = 5_000, checkInterval = 2_000 } = options
+  const origin = originOf(target, { heartbeat, connectTimeout })
+  const link = new Link(origin, {
+    where: origin.where,
+    exchange,
+    exchangeType,
+    queuePrefix,
+    once: route !== undefined,
+    checkInterval,
+    connectTimeout,
+    subscribeTimeout,
+  })
+  const sources = new Sources<RabbitMessage>(
+    'rabbitmqDriver',
+    (key, events) => link.open({ ...placeOf(key), events, closed: false }),
+    {
+      ...(payload && { payload }),
+      ...(route && { route, sources: everything(options).map((key) => keyOf(exchange, key)) }),
+      ...(!route && { address: (topic: string) => keyOf(...placeFor(topic)) }),
+    },
+    ({ content }) => content,
+  )
+  let closed: Promise<void> | undefined
+
+  /** Where a topic is read from. Throws a TopicNameError for what RabbitMQ can't hold. */
+  function placeFor(topic: string): Place {
+    const answer = address === undefined ? topic : address(topic)
+    const place: Place =
+      typeof answer === 'object' && answer !== null
+        ? [answer.exchange ?? exchange, answer.routingKey]
+        : [exchange, answer]
+    const rule = brokenRule(place)
+    if (rule === undefined) return place
+    const name = JSON.stringify(topic)?.slice(0, 100)
+    const from = address && `, read from ${JSON.stringify(answer)?.slice(0, 100)},`
+    throw new TopicNameError(`Topic ${name}${from ?? ''} can't be read from RabbitMQ: ${rule}.`)
+  }
+
+  return {
+    encoding,
+
+    async connect() {
+      if (closed) throw closedError()
+      await link.connect()
+    },
+
+    async subscribe(topic: string, sink: Sink): Promise<Subscription> {
+      if (closed) throw closedError()
+      if (typeof topic !== 'string' || topic === '') {
+        throw new TopicNameError('A topic has a name, which is not empty.')
+      }
+      return sources.subscribe(topic, sink)
+    },
+
+    close() {
+      closed ??= Promise.all([link.close(), sources.close()]).then(() => undefined)
+      return closed
+    },
+  }
+}
+
+/** What the topics are routed from. */
+function everything({ sources, exchangeType }: RabbitmqDriverOptions): string[] {
+  if (sources) return sources
+  if (exchangeType === 'topic') return ['#']
+  if (exchangeType === 'fanout') return ['']
+  throw new OptionsError(
+    'rabbitmqDriver: sources and route are given together, unless the exchange is of type topic ' +
+      'or fanout, where route alone gets everything.',
+  )
+}
+
+function checkOptions(options: RabbitmqDriverOptions): void {
+  const type: OptionCheck = [
+    (value) => value === 'direct' || value === 'topic' || value === 'fanout',
+    "'direct', 'topic' or 'fanout'; bind one of these to an exchange of another type",
+  ]
+  const isShort = (value: unknown) => typeof value === 'string' && Buffer.byteLength(value) <= 200
+  checkDriverOptions('rabbitmqDriver', options, {
+    exchange: [(value) => text[0](value) && isShort(value), 'a name of 1 to 200 bytes'],
+    exchangeType: type,
+    address: callback('a function from a topic to a routing key, or { exchange, routingKey }'),
+    sources: routingChecks.sources,
+    route: routingChecks.route,
+    payload: routingChecks.payload,
+    encoding: encodingCheck,
+    queuePrefix: [isShort, 'text of at most 200 bytes'],
+    heartbeat: [
+      (value) =>
+        Number.isInteger(value) && (value as number) >= 1_000 && (value as number) % 1_000 === 0,
+      'milliseconds, 1,000 or a multiple of it',
+    ],
+    connectTimeout: duration,
+    subscribeTimeout: duration,
+    checkInterval: duration,
+  } satisfies Record<keyof RabbitmqDriverOptions, OptionCheck>)
+  const { sources, route, address, exchange, exchangeType } = options
+  if (sources !== undefined && route === undefined) {
+    throw new OptionsError('rabbitmqDriver: sources come with route, which says what is for whom.')
+  }
+  if (route !== undefined && address !== undefined) {
+    throw new OptionsError('rabbitmqDriver: give address, or route with sources, not both.')
+  }
+  for (const key of sources ?? []) {
+    const rule = brokenRule([exchange ?? 'unifrost', key])
+    if (rule !== undefined) throw new OptionsError(`rabbitmqDriver: sources: ${rule}.`)
+  }
+  if (exchangeType === 'fanout' && route === undefined && address === undefined) {
+    throw new OptionsError(
+      'rabbitmqDriver: an exchange of type fanout gives everything to everyone. Say with route ' +
+        'which topic a message is for, or with address which exchange a topic is read from.',
+    )
+  }
+}
