@@ -6,4 +6,9 @@ export default {
   testPathIgnorePatterns: ['/node_modules/'],
   // Installing and starting a broker or a browser takes its time on a fresh machine.
   testTimeout: 60_000,
+  reporters: [
+    'default',
+    '<rootDir>/test/support/figures-reporter.mjs',
+    '<rootDir>/test/support/summary-reporter.mjs',
+  ],
 }

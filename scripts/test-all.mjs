@@ -49,6 +49,7 @@ function installChromium() {
   return found
 }
 
+/** Returns the exit code. */
 async function run(script, args, env = process.env) {
   const child = spawn(process.execPath, [join(root, script), ...args], {
     cwd: root,
@@ -60,17 +61,19 @@ async function run(script, args, env = process.env) {
   process.on('SIGTERM', pass)
   const [code, signal] = await once(child, 'close')
   process.off('SIGTERM', pass)
-  if (code !== 0) process.exit(signal === null ? code : 1)
+  return signal === null ? code : 1
 }
 
 try {
   const chromium = findChromium() ?? installChromium()
-  await run('scripts/build.mjs', [])
-  await run(
+  const built = await run('scripts/build.mjs', [])
+  if (built !== 0) process.exit(built)
+  const tested = await run(
     'node_modules/jest/bin/jest.js',
     ['--config', 'jest.all.config.mjs', ...process.argv.slice(2)],
     { ...process.env, UNIFROST_TEST_CHROMIUM: chromium },
   )
+  process.exitCode = tested
 } catch (error) {
   process.stderr.write(`test:all: ${error.message}\n`)
   process.exit(1)

@@ -24,6 +24,8 @@ export interface EventStream {
   readonly ended: boolean
   /** Waits for an event that `wanted` accepts. */
   next(what: string, wanted: (event: ReceivedEvent) => boolean): Promise<ReceivedEvent>
+  /** Settles in the turn in which `text` has come. */
+  arrived(what: string, text: string): Promise<void>
   /** Waits for the end of the response, in order or not. */
   end(): Promise<void>
   /** Cuts the connection off, as a browser that is closed does. */
@@ -45,7 +47,11 @@ export async function openEvents(
   let text = ''
   let ended = false
   response.setEncoding('utf8')
-  response.on('data', (chunk: string) => (text += chunk))
+  const waiting = new Set<() => void>()
+  response.on('data', (chunk: string) => {
+    text += chunk
+    for (const look of waiting) look()
+  })
   response.on('error', () => (ended = true))
   response.on('close', () => (ended = true))
   return {
@@ -73,6 +79,21 @@ export async function openEvents(
       await until(what, () => (found = parseEvents(text).find(wanted)))
       return found!
     },
+    arrived: (what, wanted) =>
+      new Promise((resolve, reject) => {
+        const timer = setTimeout(() => {
+          waiting.delete(look)
+          reject(new Error(`Waited 15000 ms for ${what}.`))
+        }, 15_000)
+        const look = () => {
+          if (!text.includes(wanted)) return
+          clearTimeout(timer)
+          waiting.delete(look)
+          resolve()
+        }
+        waiting.add(look)
+        look()
+      }),
     end: async () => void (await until('the end of the stream', () => ended)),
     drop: () => response.destroy(),
   }

@@ -1,6 +1,7 @@
 /** @needs a NATS server */
 import { driverContract } from '../../../src/testing/index.js'
 import { RUNNING_NATS } from '../../brokers/nats.js'
+import { measureDriver } from './figures.js'
 import { expectLeftOut } from './left-out.js'
 import { libraries, NatsFixture, natsHarness } from './nats-harness.js'
 import type { Source } from './nats-harness.js'
@@ -19,6 +20,13 @@ describe('natsDriver keeps the contract', () => {
         afterAll(end)
 
         for (const { name, run } of driverContract(harness)) test(name, run)
+
+        if (source === 'address') {
+          test('is ready within 100 ms, and leaves nothing of 1,000 topics', async () => {
+            const figures = await measureDriver(`NATS (${library})`, harness)
+            expect(figures.readyMs).toBeLessThan(100)
+          })
+        }
 
         test('nothing is left out but what left-out.json says', () => {
           expectLeftOut(RUNNING_NATS ? 'nats, running already' : 'nats', harness)

@@ -1,6 +1,7 @@
 /** @needs a Redis server */
 import { driverContract } from '../../../src/testing/index.js'
 import { RUNNING_REDIS } from '../../brokers/redis.js'
+import { measureDriver } from './figures.js'
 import { expectLeftOut } from './left-out.js'
 import { libraries, RedisFixture, redisHarness, sources } from './redis-harness.js'
 
@@ -16,6 +17,13 @@ describe('redisDriver keeps the contract', () => {
         afterAll(end)
 
         for (const { name, run } of driverContract(harness)) test(name, run)
+
+        if (source === 'url') {
+          test('is ready within 100 ms, and leaves nothing of 1,000 topics', async () => {
+            const figures = await measureDriver(`Redis pub/sub (${library})`, harness)
+            expect(figures.readyMs).toBeLessThan(100)
+          })
+        }
 
         test('nothing is left out but what left-out.json says', () => {
           expectLeftOut(RUNNING_REDIS ? 'redis, running already' : 'redis', harness)
