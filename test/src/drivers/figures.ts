@@ -112,7 +112,7 @@ async function measureThroughput(h: DriverHarness, topic: string, idle: string, 
   const publish = async (to: string) => {
     const start = process.cpuUsage()
     for (let sent = 0; sent < count; sent += 50) {
-      await Promise.all(Array.from({ length: 50 }, () => h.publish(to, payload)))
+      await Promise.all(Array.from({ length: 50 }, async () => h.publish(to, payload)))
     }
     if (to === topic) await until('all messages', () => received >= count, 60_000)
     const { user, system } = process.cpuUsage(start)
