@@ -10,8 +10,10 @@ import type {
   RedisTarget,
 } from './redis/libraries.js'
 import { closedError, RedisLink } from './redis/link.js'
+import { redisChecks, redisTiming } from './redis/options.js'
+import type { RedisOptions } from './redis/options.js'
 import type { OptionCheck } from './toolbox/options.js'
-import { checkDriverOptions, duration, encoding as encodingCheck } from './toolbox/options.js'
+import { checkDriverOptions } from './toolbox/options.js'
 import { routingChecks, Sources } from './toolbox/sources.js'
 import type { SourceEvents } from './toolbox/sources.js'
 
@@ -24,23 +26,11 @@ export interface RedisMessage {
 }
 
 /** What `redisDriver` takes besides the target. Durations are in milliseconds. */
-export interface RedisDriverOptions {
+export interface RedisDriverOptions extends RedisOptions {
   /** The channel a topic is read from. Default: the topic's own name. */
   address?: (topic: string) => string
   /** What of a message is sent. Default: its payload, byte for byte. */
   payload?: (message: RedisMessage) => string | Uint8Array
-  /** How payloads travel: see {@link Driver.encoding}. Default: `utf8`. */
-  encoding?: 'utf8' | 'base64'
-  /** How long Redis may take to confirm a channel, a reconnect included. Default: 5,000. */
-  subscribeTimeout?: number
-  /** How long one attempt to connect may take. Default: 5,000. */
-  connectTimeout?: number
-  /** How often the connection is asked whether it still lives. Default: 1,000. */
-  pingInterval?: number
-  /** How long the answer may take before the connection is given up. Default: 2,000. */
-  pingTimeout?: number
-  /** The library that connects to a URL. Default: `redis`, or `ioredis` where that is not there. */
-  library?: RedisLibrary
 }
 
 /** A driver on Redis pub/sub. */
@@ -59,22 +49,15 @@ export interface RedisDriver extends Driver {
  *   are taken for a connection of the driver's own. The client itself is not used or changed.
  */
 export function redisDriver(target: RedisTarget, options: RedisDriverOptions = {}): RedisDriver {
-  const { encoding = 'utf8', subscribeTimeout = 5_000, connectTimeout = 5_000 } = options
-  const { pingInterval = 1_000, pingTimeout = 2_000, address, payload, library } = options
+  const { encoding = 'utf8', address, payload, library } = options
   checkDriverOptions('redisDriver', options, {
     address: routingChecks.address,
     payload: routingChecks.payload,
-    encoding: encodingCheck,
-    subscribeTimeout: duration,
-    connectTimeout: duration,
-    pingInterval: duration,
-    pingTimeout: duration,
-    library: [(value) => value === 'redis' || value === 'ioredis', "'redis' or 'ioredis'"],
+    ...redisChecks,
   } satisfies Record<keyof RedisDriverOptions, OptionCheck>)
-
+  const timing = redisTiming(options)
   const channels = new Set<RedisChannel>()
   const server = redisServer('redisDriver', target, library)
-  const timing = { connectTimeout, pingInterval, pingTimeout }
   const link = new RedisLink(server, timing, {
     up(connection) {
       for (const channel of channels) channel.attach(connection)
@@ -93,6 +76,7 @@ export function redisDriver(target: RedisTarget, options: RedisDriverOptions = {
       const shown = JSON.stringify(name)?.slice(0, 100)
       throw new TopicNameError(`The channel ${shown} can't be read from Redis: ${rule}.`)
     }
+    const { subscribeTimeout } = timing
     const until = performance.now() + subscribeTimeout
     const connection = await link.get(subscribeTimeout)
     const channel = new RedisChannel(name, events, link, channels)
@@ -110,7 +94,7 @@ export function redisDriver(target: RedisTarget, options: RedisDriverOptions = {
   return {
     encoding,
     async connect() {
-      await link.get(connectTimeout)
+      await link.get(timing.connectTimeout)
     },
     async subscribe(topic, sink) {
       if (closed) throw closedError()

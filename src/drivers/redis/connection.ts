@@ -29,6 +29,11 @@ export function isReply(error: unknown): error is Error {
   return error instanceof Error && /^[A-Z][A-Z0-9]+ /.test(error.message)
 }
 
+/** Whether Redis says that it can't answer just now. */
+export function isTransient(error: Error): boolean {
+  return /^(LOADING|BUSY|MASTERDOWN|CLUSTERDOWN|TRYAGAIN) /.test(error.message)
+}
+
 /** Whether Redis does not let us in, now or with the next try. */
 export function refusesCredentials(error: unknown): boolean {
   const { message = '', cause } = error as { message?: string; cause?: { message?: string } }

@@ -63,6 +63,20 @@ export class RedisLink {
     this.#heardAt = performance.now()
   }
 
+  /** What Redis answers, or the connection is given up when it takes longer than so long. */
+  async call(connection: RedisConnection, command: readonly string[], timeout: number) {
+    const reply = connection.call(command)
+    let settled = false
+    const settle = () => (settled = true)
+    reply.then(settle, settle)
+    if ((await within(reply, timeout)) === 'late') {
+      // What came while this process was busy is read before the silence counts.
+      await setImmediate()
+      if (!settled) this.lose(connection)
+    }
+    return reply
+  }
+
   /** Gives a connection up, to have the next one made. */
   lose(connection: RedisConnection): void {
     if (this.#current === connection) connection.destroy()

@@ -1,0 +1,114 @@
+/** Where a reader stands in a stream: what it has had last, and how many were added until then. */
+export interface Place {
+  readonly id: string
+  /** Undefined where Redis does not count: before version 7. */
+  readonly count: number | undefined
+}
+
+/** Where a stream begins. */
+export const START: Place = { id: '0-0', count: 0 }
+
+/** What XINFO STREAM tells of a stream. */
+export interface StreamInfo {
+  /** The highest id that it has given. */
+  readonly last: string
+  /** How many entries it has. */
+  readonly length: number
+  /** How many it has ever been given. Undefined before version 7 of Redis. */
+  readonly added: number | undefined
+  /** The id of the oldest entry that it still has. */
+  readonly first: string | undefined
+}
+
+/** What a look at a stream says about the entries that have just been read from it. */
+export interface Verdict {
+  /** Where the reader stands after them. */
+  readonly place: Place
+  /** Why some before them may be missing. */
+  readonly before?: string
+  /** Why some after them may be missing. */
+  readonly after?: string
+}
+
+/** Orders two ids, `milliseconds-sequence`. Both parts have up to 64 bits, too many for a number. */
+export function compareIds(a: string, b: string): number {
+  const [[a1 = '', a2 = ''], [b1 = '', b2 = '']] = [a.split('-'), b.split('-')]
+  return compareDigits(a1, b1) || compareDigits(a2, b2)
+}
+
+function compareDigits(a: string, b: string): number {
+  if (a.length !== b.length) return a.length - b.length
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+/**
+ * Holds what was read against what the stream says of itself.
+ *
+ * Redis trims the oldest entries first, so nothing is missing while the stream still has one
+ * from before. When it has not, the counts say: the oldest entry that is left is the
+ * `added - length + 1`th that the stream was ever given.
+ *
+ * @param from Where the reader stood before it read `ids`.
+ * @param ids The ids it has read since, in order.
+ * @param info What the stream said later than that; undefined when it was not there.
+ */
+export function judge(from: Place, ids: readonly string[], info: StreamInfo | undefined): Verdict {
+  const id = ids.at(-1) ?? from.id
+  const count = from.count === undefined ? undefined : from.count + ids.length
+  if (info === undefined) {
+    if (id === START.id) return { place: START }
+    return { place: START, after: 'The stream was deleted.' }
+  }
+  const { last, length, added, first } = info
+  // It was made anew, or went back to an older state: entries with ids below ours would never
+  // be read, and those that were read must not be read again.
+  if (compareIds(last, id) < 0) {
+    return { place: { id: last, count: added }, after: 'The stream has ids older than before.' }
+  }
+  const kept = first !== undefined && compareIds(first, from.id) <= 0
+  if (added === undefined || count === undefined || from.count === undefined) {
+    const place = { id, count: last === id ? added : undefined }
+    if (kept || from.id === START.id || last === from.id) return { place }
+    return { place, before: 'The stream was trimmed past the last entry that was read.' }
+  }
+  if (last === id && added !== count) {
+    return { place: { id, count: added }, before: missing(added - count) }
+  }
+  if (added < count) return { place: { id, count: added - length }, before: missing(0) }
+  if (kept || last === id) return { place: { id, count } }
+  const ordinal = added - length + 1
+  const trimmed = first === undefined ? ids.length : ids.filter((it) => isBelow(it, first)).length
+  const lost = ordinal - (from.count + trimmed + 1)
+  if (lost <= 0) return { place: { id, count } }
+  const place = { id, count: count + lost }
+  // With all of those that were read gone, it may have been before or after them.
+  const unsure = trimmed === ids.length && ids.length > 0
+  return unsure
+    ? { place, before: missing(lost), after: missing(lost) }
+    : { place, before: missing(lost) }
+}
+
+function isBelow(id: string, first: string): boolean {
+  return compareIds(id, first) < 0
+}
+
+function missing(count: number): string {
+  return count > 0
+    ? `${count} entries of the stream were gone before they were read.`
+    : 'The stream was made anew.'
+}
+
+/** The reply to XINFO STREAM, a list of names and values. */
+export function parseInfo(reply: unknown): StreamInfo {
+  const list = reply as unknown[]
+  const values = new Map<string, unknown>()
+  for (let at = 0; at + 1 < list.length; at += 2) values.set(String(list[at]), list[at + 1])
+  const first = values.get('first-entry') as [id: Buffer] | null | undefined
+  const added = values.get('entries-added')
+  return {
+    last: String(values.get('last-generated-id')),
+    length: Number(values.get('length')),
+    added: added === undefined ? undefined : Number(added),
+    first: first ? String(first[0]) : undefined,
+  }
+}

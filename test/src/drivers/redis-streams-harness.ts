@@ -1,0 +1,35 @@
+import { redisStreamsDriver } from '../../../src/drivers/redis-streams.js'
+import type { RedisStreamsDriverOptions } from '../../../src/drivers/redis-streams.js'
+import type { RedisLibrary } from '../../../src/drivers/redis.js'
+import type { DriverHarness } from '../../../src/testing/index.js'
+import { LIMITS, redisHarness } from './redis-harness.js'
+import type { RedisFixture, Source } from './redis-harness.js'
+
+/** As quick as for pub/sub, and streams that are deleted are noticed in half a second. */
+export const STREAM_LIMITS: RedisStreamsDriverOptions = { ...LIMITS, checkInterval: 500 }
+
+/** Adds an entry to a stream, with the field that is sent by default, and gives its id. */
+export async function addEntry(
+  fixture: RedisFixture,
+  stream: string,
+  payload: string | Uint8Array,
+  ...trimming: string[]
+): Promise<string> {
+  return String(
+    await fixture.command('XADD', stream, ...trimming, '*', 'data', Buffer.from(payload)),
+  )
+}
+
+/** The contract's harness for one library and one way of getting a connection. */
+export function redisStreamsHarness(
+  fixture: RedisFixture,
+  library: RedisLibrary,
+  source: Source,
+): { harness: DriverHarness; end(): Promise<void> } {
+  return redisHarness(fixture, library, source, {
+    make: (target, options) => redisStreamsDriver(target, { ...STREAM_LIMITS, ...options }),
+    async publish(topic, payload) {
+      await addEntry(fixture, topic, payload)
+    },
+  })
+}

@@ -1,0 +1,35 @@
+/** @needs a Redis server */
+import { driverContract } from '../../../src/testing/index.js'
+import { RUNNING_REDIS } from '../../brokers/redis.js'
+import { measureDriver } from './figures.js'
+import { expectLeftOut } from './left-out.js'
+import { libraries, RedisFixture, sources } from './redis-harness.js'
+import { redisStreamsHarness } from './redis-streams-harness.js'
+
+describe('redisStreamsDriver keeps the contract', () => {
+  const fixture = new RedisFixture()
+  beforeAll(() => fixture.start())
+  afterAll(() => fixture.stop())
+
+  for (const library of libraries) {
+    for (const source of sources) {
+      describe(`with ${library}, by ${source}`, () => {
+        const { harness, end } = redisStreamsHarness(fixture, library, source)
+        afterAll(end)
+
+        for (const { name, run } of driverContract(harness)) test(name, run)
+
+        if (source === 'url') {
+          test('is ready within 100 ms, and leaves nothing of 1,000 topics', async () => {
+            const figures = await measureDriver(`Redis Streams (${library})`, harness)
+            expect(figures.readyMs).toBeLessThan(100)
+          })
+        }
+
+        test('nothing is left out but what left-out.json says', () => {
+          expectLeftOut(RUNNING_REDIS ? 'redis-streams, running already' : 'redis-streams', harness)
+        })
+      })
+    }
+  }
+})
