@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { access, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { requireCommand } from './apt.js'
 import { BrokerProcess, freePort } from './process.js'
@@ -13,7 +13,7 @@ const run = promisify(execFile)
 export const RUNNING_KAFKA = process.env['UNIFROST_TEST_KAFKA']
 
 const VERSION = '3.9.1'
-const CACHE = join(__dirname, '../../.cache/kafka')
+const CACHE = resolve('.cache/kafka')
 
 /** Who may read everything that no ACL speaks of, on the listener that asks for credentials. */
 export const READER = { username: 'web', password: 'web-secret' }
@@ -168,6 +168,41 @@ async function kafkaJars(): Promise<string> {
     await rm(part, { recursive: true, force: true })
   }
   return folder
+}
+
+/** A newer Node than this may be, with the library that needs it. */
+export interface NewerNode {
+  /** The `node` command. */
+  node: string
+  /** The file of `@platformatic/kafka` to import. */
+  library: string
+}
+
+/** Node 22 and version 2 of `@platformatic/kafka`, got by npm once and kept. */
+export async function newerNode(): Promise<NewerNode> {
+  const folder = join(CACHE, 'node-22')
+  const modules = join(folder, 'node_modules')
+  const found = {
+    node: join(modules, 'node/bin/node'),
+    library: join(modules, '@platformatic/kafka/dist/index.js'),
+  }
+  const there = await access(folder).then(
+    () => true,
+    () => false,
+  )
+  if (there) return found
+  await mkdir(CACHE, { recursive: true })
+  const part = await mkdtemp(join(CACHE, 'part-'))
+  try {
+    await writeFile(join(part, 'package.json'), '{ "private": true }')
+    const quiet = ['--no-audit', '--no-fund', '--loglevel=error']
+    const packages = ['node@22', '@platformatic/kafka@2']
+    await run('npm', ['install', '--prefix', part, ...quiet, ...packages])
+    await rename(part, folder).catch(() => access(folder))
+  } finally {
+    await rm(part, { recursive: true, force: true })
+  }
+  return found
 }
 
 const ESTABLISHED = '01'
