@@ -1,8 +1,10 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Subscription } from '../../driver.js'
 import { isReply, isTransient, refusal } from '../redis/connection.js'
 import type { RedisConnection, RedisServer } from '../redis/connection.js'
 import { RedisLink } from '../redis/link.js'
 import type { RedisTiming } from '../redis/options.js'
+import { Backoff } from '../toolbox/backoff.js'
 import type { SourceEvents } from '../toolbox/sources.js'
 import { parseInfo } from './position.js'
 import { OpenStream } from './stream.js'
@@ -67,6 +69,7 @@ export class StreamsReader {
   async open(name: string, events: SourceEvents<RedisStreamMessage>): Promise<Subscription> {
     const { subscribeTimeout } = this.timing
     const until = performance.now() + subscribeTimeout
+    const backoff = new Backoff({ first: 50, cap: 200 })
     for (;;) {
       const left = until - performance.now()
       await this.connect(left)
@@ -75,7 +78,12 @@ export class StreamsReader {
       const info = await looking.catch((error: Error) => error)
       if (info instanceof Error) {
         if (isReply(info) && !isTransient(info)) throw this.#refusal(name, info)
-        if (performance.now() < until && !isReply(info)) continue
+        const wait = isReply(info) ? backoff.next() : 0
+        if (performance.now() + wait < until) {
+          // Lost, which the next connection mends, or Redis is still loading what it keeps.
+          await pause(wait)
+          continue
+        }
         throw new Error(
           `Redis at ${this.server.where} did not open stream ${JSON.stringify(name)} within ` +
             `${subscribeTimeout} ms (${info.message}). Check that it is up and reachable.`,

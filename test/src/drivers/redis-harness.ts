@@ -67,6 +67,13 @@ export class RedisFixture {
     await this.server?.stop()
   }
 
+  /** Kills the server and starts it again; settles when it has loaded what it keeps. */
+  async restart(): Promise<void> {
+    await (this.server as RedisServer).process.restart()
+    const answers = () => this.command('PING').catch(() => undefined)
+    await until('Redis answers', answers, 20_000)
+  }
+
   get link(): Link {
     if (!this.#link) throw new Error('The fixture has not been started.')
     return this.#link
@@ -163,7 +170,7 @@ export function redisHarness(
           },
         }
       : {
-          restart: () => server().process.restart(),
+          restart: () => fixture.restart(),
           async freeze() {
             server().process.freeze()
             return async () => server().process.thaw()
