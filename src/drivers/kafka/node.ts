@@ -3,7 +3,7 @@ import type { Bounds } from './link.js'
 import { Link } from './link.js'
 import type { Pauses } from './pauses.js'
 import type { Partition } from './reading.js'
-import type { Address, FetchAnswer, Library } from './wire.js'
+import type { Address, Library } from './wire.js'
 import { UnreadableError } from './wire.js'
 
 /** What becomes of what a broker is asked for. */
@@ -97,8 +97,7 @@ export class Lane {
   async #fetch(partitions: readonly Partition[]): Promise<void> {
     const asked = partitions.filter(({ lane }) => lane === this)
     if (asked.length === 0) return
-    // Whoever opens a topic waits for the first answer.
-    const wait = asked.every(({ proven }) => proven) ? this.options.wait : 0
+    const { link, wait } = this.options
     const turns = new Map(asked.map((partition) => [partition, partition.turn]))
     const queries = asked.map(({ topic, id, partition, next }) => ({
       topic,
@@ -107,13 +106,7 @@ export class Lane {
       offset: next,
     }))
     const byName = new Map(asked.map((partition) => [nameOf(partition), partition]))
-    let answers: FetchAnswer[]
-    for (const partition of asked) partition.asked = true
-    try {
-      answers = await this.options.link.use((wire) => wire.fetch(queries, wait), wait)
-    } finally {
-      for (const partition of asked) partition.asked = false
-    }
+    const answers = await link.use((wire) => wire.fetch(queries, wait), wait)
     for (const answer of answers) {
       const partition = byName.get(nameOf(answer))
       // It may have been closed or moved while the question was under way.
@@ -129,14 +122,18 @@ function nameOf({ topic, partition }: { topic: string; partition: number }): str
 }
 
 /**
- * One broker of the cluster, with two connections: a broker answers what comes on one connection
- * in order, so that whatever stands behind a question that waits for messages waits too.
+ * One broker of the cluster. It answers what comes on one connection in order, so that whatever
+ * stands behind a question that waits for messages waits too: hence a connection for what is to
+ * be answered at once, one for all that is read, and one for a moment for what has just been
+ * opened, until the question for all the others has been answered and the next takes it in.
  */
 export class Node {
   readonly control: Link
-  readonly #steadyLink: Link
-  readonly #steady: Lane
+  readonly #links: readonly Link[]
+  readonly #lanes: readonly Lane[]
+  readonly #proving: Lane
   readonly #fresh: Lane
+  readonly #steady: Lane
 
   constructor(
     readonly address: Address,
@@ -145,52 +142,62 @@ export class Node {
     events: NodeEvents,
     pauses: Pauses,
   ) {
-    this.control = new Link(library, address, bounds)
-    const link = new Link(library, address, bounds)
-    this.#steadyLink = link
-    // A topic that is opened while the steady question waits does not wait with it: it is asked
-    // for beside, briefly each time, until that question has been answered.
-    const wait = Math.min(25, bounds.maxWait)
+    const [control, beside, main] = [1, 2, 3].map(() => new Link(library, address, bounds)) as [
+      Link,
+      Link,
+      Link,
+    ]
+    const shared = { events, pauses }
+    this.control = control
+    this.#links = [control, beside, main]
+    this.#proving = new Lane({
+      ...shared,
+      link: control,
+      wait: 0,
+      gather: () => this.#move(this.#proving, ({ proven }) => proven),
+    })
     this.#fresh = new Lane({
-      link: this.control,
-      events,
-      pauses,
-      wait,
-      gather: () => this.#steady.busy || this.#settle(),
+      ...shared,
+      link: beside,
+      // Another one that is opened meanwhile has to wait for it.
+      wait: Math.min(25, bounds.maxWait),
+      gather: () => this.#steady.busy || this.#move(this.#fresh, () => true),
+      rest: () => beside.release(),
     })
     this.#steady = new Lane({
-      link,
-      events,
-      pauses,
+      ...shared,
+      link: main,
       wait: bounds.maxWait,
-      gather: () => this.#settle(),
-      rest: () => link.release(),
+      gather: () => this.#move(this.#fresh, () => true, this.#steady),
+      rest: () => main.release(),
     })
+    this.#lanes = [this.#proving, this.#fresh, this.#steady]
   }
 
   get idle(): boolean {
-    return this.#steady.partitions.size + this.#fresh.partitions.size === 0
+    return this.#lanes.every(({ partitions }) => partitions.size === 0)
   }
 
   add(partition: Partition): void {
-    const lane = this.#steady.busy ? this.#fresh : this.#steady
-    lane.add(partition)
+    if (!partition.proven) this.#proving.add(partition)
+    else if (this.#steady.busy) this.#fresh.add(partition)
+    else this.#steady.add(partition)
   }
 
   has(partition: Partition): boolean {
-    return partition.lane === this.#steady || partition.lane === this.#fresh
+    return this.#lanes.some((lane) => lane === partition.lane)
   }
 
   close(): void {
-    this.control.close()
-    this.#steadyLink.close()
+    for (const link of this.#links) link.close()
   }
 
-  #settle(): void {
-    for (const partition of [...this.#fresh.partitions]) {
-      if (partition.asked) continue
-      this.#fresh.remove(partition)
-      this.#steady.add(partition)
+  #move(from: Lane, which: (partition: Partition) => boolean, to?: Lane): void {
+    for (const partition of [...from.partitions].filter(which)) {
+      // What is under way for it no longer counts, and is asked for again.
+      partition.park()
+      if (to) to.add(partition)
+      else this.add(partition)
     }
   }
 }

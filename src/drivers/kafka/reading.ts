@@ -7,8 +7,6 @@ export class Partition implements PartitionName {
   lane: { remove(partition: Partition): void } | undefined
   /** Rises whenever it moves or jumps: an answer to an older question is none. */
   turn = 0
-  /** Whether a question is under way. */
-  asked = false
   /** Whether the broker has let us read it. */
   proven = false
   /** Whether it is being found out from where to go on. */
