@@ -92,7 +92,8 @@ export function serve(
   response: AnyResponse,
   options: HandleOptions,
 ): void {
-  if (response.headersSent || response.destroyed || request.destroyed) {
+  // Not `request.destroyed`, which is also true once its body has been read.
+  if (response.headersSent || response.destroyed || request.socket.destroyed) {
     streamer.abandon(client)
     return
   }

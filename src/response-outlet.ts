@@ -1,5 +1,6 @@
 import { ServerResponse } from 'node:http'
 import type { Http2ServerResponse } from 'node:http2'
+import type { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 import type { Connection, Outlet } from './connection.js'
 
@@ -17,7 +18,14 @@ export class ResponseOutlet implements Outlet {
   connection: Connection | undefined = undefined
   readonly chunked: boolean
   private readonly target: Writable
+  /** The connection of a response that waits in it behind another one. */
+  private readonly queue: Socket | undefined
   private readonly onDrain = () => this.connection?.drained()
+  private readonly onClose = () => {
+    this.target.off('drain', this.onDrain)
+    this.queue?.off('close', this.onClose)
+    this.connection?.gone()
+  }
 
   constructor(
     private readonly response: AnyResponse,
@@ -28,10 +36,10 @@ export class ResponseOutlet implements Outlet {
     this.chunked = socket !== undefined
     this.target = socket ?? response
     this.target.on('drain', this.onDrain)
-    response.once('close', () => {
-      this.target.off('drain', this.onDrain)
-      this.connection?.gone()
-    })
+    response.once('close', this.onClose)
+    // Node tells a response whose turn never came nothing of its end.
+    this.queue = queueOf(response)
+    this.queue?.once('close', this.onClose)
     // A broken response also closes, and that is what counts.
     response.on('error', () => response.destroy())
   }
@@ -51,7 +59,17 @@ export class ResponseOutlet implements Outlet {
 
   destroy(): void {
     this.response.destroy()
+    if (this.queue !== undefined && queueOf(this.response) !== undefined) {
+      process.nextTick(this.onClose)
+    }
   }
+}
+
+/** The connection in which a response waits for its turn behind others (HTTP/1.1's pipelining). */
+function queueOf(response: AnyResponse): Socket | undefined {
+  return response instanceof ServerResponse && response.socket === null
+    ? response.req.socket
+    : undefined
 }
 
 /** The socket of a response that nothing stands in front of, or undefined. */

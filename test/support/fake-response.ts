@@ -19,6 +19,8 @@ export class FakeResponse extends EventEmitter {
   mostWaiting = 0
   /** Whether `close` has been emitted. */
   closed = false
+  /** Whether the peer has read all the time. */
+  keptReading = true
   /** How many bytes the network takes yet. Infinity for a peer that reads. */
   private window = Infinity
   private needDrain = false
@@ -73,6 +75,7 @@ export class FakeResponse extends EventEmitter {
 
   /** The peer stops reading, and all buffers of the network are full. */
   stopReading(): void {
+    this.keptReading = false
     this.window = 0
   }
 
