@@ -1,0 +1,287 @@
+import type {
+  DebugMessage,
+  Message,
+  PubSub,
+  Subscription as LibrarySubscription,
+} from '@google-cloud/pubsub'
+import { randomUUID } from 'node:crypto'
+import { setTimeout as wait } from 'node:timers/promises'
+import type { Subscription } from '../../driver.js'
+import { Backoff } from '../toolbox/backoff.js'
+import type { SourceEvents } from '../toolbox/sources.js'
+import { within } from '../toolbox/within.js'
+import { answered, Code, codeOf, createError, isPassing, once, reasonOf } from './answers.js'
+import type { LinkReader, PubSubLink } from './link.js'
+import { subscriptionName } from './names.js'
+import { SeenIds } from './seen.js'
+
+/** How many ids of a broker's topic are remembered at least, against what is delivered again. */
+const SEEN = 10_000
+
+/** How long an acknowledgement may take; what is delivered again for want of it is known. */
+const ACK_TIMEOUT = 3_000
+
+export interface ReaderOptions {
+  subscribeTimeout: number
+  closeTimeout: number
+  subscriptionPrefix: string
+  /** Milliseconds. */
+  expiration: number
+  /** Milliseconds. */
+  retention: number
+  /** See `GooglePubSubDriverOptions.resume`. */
+  resume: boolean | undefined
+  /** Aborted when the driver is closed. */
+  closing: AbortSignal
+}
+
+/** One of the broker's topics, read by a subscription of our own. */
+export class PubSubReader implements Subscription, LinkReader {
+  name: string | undefined
+  private subscription: LibrarySubscription | undefined
+  private remaking: Promise<void> | undefined
+  private resumes = true
+  private readonly over = new AbortController()
+  private readonly backoff = new Backoff()
+  private readonly seen = new SeenIds(SEEN)
+
+  constructor(
+    private readonly link: PubSubLink,
+    private readonly source: string,
+    private readonly events: SourceEvents<Message>,
+    private readonly options: ReaderOptions,
+  ) {
+    link.readers.add(this)
+  }
+
+  /** Settles when there is a subscription: what is published from then on is kept for it. */
+  async open(): Promise<void> {
+    try {
+      await this.make()
+    } catch (error) {
+      this.link.readers.delete(this)
+      throw error
+    }
+    this.link.watch()
+    await this.attach()
+  }
+
+  private async make(): Promise<void> {
+    const until = performance.now() + this.options.subscribeTimeout
+    const backoff = new Backoff()
+    for (;;) {
+      const client = await unlessClosed(this.link.connected(), this.options.closing)
+      try {
+        this.name = await this.create(client, until - performance.now())
+        return
+      } catch (error) {
+        if (this.options.closing.aborted) throw closedError()
+        const delay = backoff.next()
+        // Silence has already taken all the time that there is.
+        const again = codeOf(error) === Code.Unavailable
+        if (!again || performance.now() + delay > until) {
+          throw createError(client, this.source, error)
+        }
+        await this.wait(delay)
+      }
+    }
+  }
+
+  private async create(client: PubSub, timeout: number): Promise<string> {
+    const { subscriptionPrefix, expiration, retention, closing } = this.options
+    this.resumes = this.options.resume ?? !client.isEmulator
+    const name = subscriptionName(subscriptionPrefix, this.source, randomUUID())
+    const creating = client.createSubscription(this.source, name, {
+      ackDeadlineSeconds: 10,
+      enableMessageOrdering: true,
+      expirationPolicy: { ttl: seconds(expiration) },
+      messageRetentionDuration: seconds(retention),
+      gaxOpts: once(timeout),
+    })
+    const settled = creating.then(ignore, ignore)
+    try {
+      await answered(unlessClosed(creating, closing), timeout)
+    } catch (error) {
+      // Whether it is there, or will be, is unknown unless Pub/Sub has refused it.
+      if (closing.aborted || isPassing(error)) void this.link.drop(name, settled)
+      throw error
+    }
+    return name
+  }
+
+  private async attach(): Promise<void> {
+    const client = await this.link.connected().catch(ignore)
+    // Without one, the link calls `resumed` when it is back.
+    if (client === undefined || this.name === undefined || this.over.signal.aborted) return
+    if (this.subscription !== undefined) return
+    const subscription = client.subscription(this.name, {
+      // One stream is one order. More of them are for more than one can carry.
+      streamingOptions: { maxStreams: 1 },
+      batching: { maxMilliseconds: 20, callOptions: once(ACK_TIMEOUT) },
+    })
+    this.subscription = subscription
+    subscription.on('error', (error: unknown) => this.broken(subscription, error))
+    subscription.on('close', () => this.broken(subscription, undefined))
+    subscription.on('debug', (note: DebugMessage) => this.noted(subscription, note))
+    subscription.on('message', (message: Message) => {
+      if (this.subscription !== subscription) return
+      message.ack()
+      if (!this.seen.add(message.id)) return
+      this.backoff.reset()
+      this.events.message(message)
+    })
+  }
+
+  private detach(): void {
+    const subscription = this.subscription
+    this.subscription = undefined
+    // What it has not been able to acknowledge is delivered again.
+    if (subscription !== undefined) this.link.ends(subscription.close())
+  }
+
+  /** The library has had trouble, and goes on. */
+  private noted(subscription: LibrarySubscription, { message }: DebugMessage): void {
+    if (this.subscription !== subscription) return
+    this.link.suspect()
+    if (!this.resumes && /stream/i.test(message)) this.subscriptionGone('Its stream broke.')
+  }
+
+  /** The library has given it up. */
+  private broken(subscription: LibrarySubscription, error: unknown): void {
+    if (this.subscription !== subscription) return
+    this.detach()
+    const code = codeOf(error)
+    if (code === Code.NotFound) this.subscriptionGone('It was deleted, or has expired.')
+    else if (code === Code.FailedPrecondition) this.subscriptionGone(reasonOf(error))
+    else if (code === Code.PermissionDenied || code === Code.Unauthenticated) {
+      this.fail(
+        `Google Pub/Sub no longer lets this server read ${JSON.stringify(this.source)} ` +
+          `(${reasonOf(error)}). It needs pubsub.subscriptions.consume.`,
+        error,
+      )
+    } else if (!this.resumes) {
+      this.subscriptionGone(`Its stream broke (${reasonOf(error)}).`)
+    } else {
+      this.link.suspect()
+      void this.wait(this.backoff.next()).then(() => this.attach())
+    }
+  }
+
+  paused(): void {
+    this.detach()
+  }
+
+  resumed(outage: number, reopen: boolean): void {
+    if (this.remaking !== undefined) return
+    if (!this.resumes && (reopen || this.subscription === undefined)) {
+      return this.subscriptionGone('Pub/Sub could not be reached for a while.')
+    }
+    if (outage > this.options.retention) {
+      this.events.gap(
+        `Google Pub/Sub could not be reached for ${Math.round(outage / 1_000)} s, which is ` +
+          'longer than it keeps messages for.',
+      )
+    }
+    if (reopen) this.detach()
+    void this.attach()
+  }
+
+  subscriptionGone(reason: string): void {
+    if (this.over.signal.aborted) return
+    this.remaking ??= this.remake(reason).finally(() => (this.remaking = undefined))
+  }
+
+  topicGone(): void {
+    const name = JSON.stringify(this.source)
+    this.fail(`The topic ${name} was deleted from Google Pub/Sub. Create it and subscribe anew.`)
+  }
+
+  /** Without its subscription nothing was kept for us: from the new one on, all is. */
+  private async remake(reason: string): Promise<void> {
+    this.detach()
+    const old = this.name
+    this.name = undefined
+    if (old !== undefined) void this.link.drop(old)
+    const backoff = new Backoff()
+    while (!this.over.signal.aborted) {
+      try {
+        const client = await this.link.connected()
+        const name = await this.create(client, this.options.subscribeTimeout)
+        this.name = name
+        break
+      } catch (error) {
+        if (this.options.closing.aborted) return
+        if (!isPassing(error) && codeOf(error) !== undefined) {
+          const name = JSON.stringify(this.source)
+          return this.fail(
+            `The subscription to ${name} was lost (${reason}) and could not be made anew ` +
+              `(${reasonOf(error)}).`,
+            error,
+          )
+        }
+        this.link.suspect()
+        await this.wait(backoff.next())
+      }
+    }
+    if (this.over.signal.aborted) return this.dropNamed()
+    // A Pub/Sub that forgets its subscriptions, as an emulator does, counts anew as well.
+    this.seen.clear()
+    this.events.gap(`The subscription on Google Pub/Sub was lost and made anew. ${reason}`)
+    await this.attach()
+  }
+
+  private fail(message: string, cause?: unknown): void {
+    if (this.over.signal.aborted) return
+    this.detach()
+    this.events.fail(new Error(message, { cause }))
+  }
+
+  async close(): Promise<void> {
+    this.over.abort()
+    this.link.readers.delete(this)
+    this.detach()
+    if (this.remaking !== undefined) await within(this.remaking, this.options.closeTimeout)
+    await this.dropNamed()
+  }
+
+  private async dropNamed(): Promise<void> {
+    const name = this.name
+    this.name = undefined
+    if (name !== undefined) await this.link.drop(name)
+  }
+
+  /** Settles early when there is nothing to wait for any more. */
+  private async wait(milliseconds: number): Promise<void> {
+    const signal = AbortSignal.any([this.over.signal, this.options.closing])
+    await wait(milliseconds, undefined, { ref: false, signal }).catch(ignore)
+  }
+}
+
+/** What `promise` gives, or an error as soon as the driver is closed. */
+export async function unlessClosed<T>(promise: Promise<T>, closing: AbortSignal): Promise<T> {
+  let abort: () => void = ignore
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => reject(closedError())
+    if (closing.aborted) abort()
+    else closing.addEventListener('abort', abort)
+  })
+  try {
+    return await Promise.race([promise, aborted])
+  } finally {
+    closing.removeEventListener('abort', abort)
+  }
+}
+
+function seconds(milliseconds: number): { seconds: number; nanos: number } {
+  const whole = Math.floor(milliseconds / 1_000)
+  return { seconds: whole, nanos: Math.round((milliseconds - whole * 1_000) * 1e6) }
+}
+
+export function closedError(): Error {
+  return new Error('This Google Pub/Sub driver has been closed. Make a new one.')
+}
+
+/** Its outcome is looked at elsewhere, or is of no use any more. */
+function ignore(): undefined {
+  return undefined
+}
