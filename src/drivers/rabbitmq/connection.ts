@@ -107,6 +107,7 @@ export function originOf(
       const socket = { signal: controller.signal, clientProperties, noDelay: true }
       const connect = async () => (await amqplib.connect(address.url, socket)) as RabbitConnection
       aborted.addEventListener('abort', abort)
+      if (aborted.aborted) abort()
       try {
         return await connectWithin(connect, connectTimeout, address.where, address.vhost)
       } catch (error) {

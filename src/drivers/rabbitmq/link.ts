@@ -168,7 +168,8 @@ export class Link {
     if (this.#session !== session || this.#closed !== undefined) return
     this.#session = undefined
     this.#trouble = session.over
-    this.#track(this.#drop())
+    // Not yet: the library is in the middle of closing it, and would wait for an answer.
+    this.#track(Promise.resolve().then(this.#drop))
     this.#drop = async () => undefined
     if (!this.#recovering) void this.#follow(this.#recover())
   }

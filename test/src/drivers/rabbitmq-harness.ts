@@ -33,7 +33,7 @@ export class Publisher {
       const timer = setTimeout(late, 3_000)
       const settle = (error: unknown) => {
         clearTimeout(timer)
-        if (error) reject(error as Error)
+        if (error instanceof Error) reject(error)
         else resolve()
       }
       channel.publish(exchange, key, Buffer.from(payload as string), options, settle)
