@@ -36,6 +36,15 @@ export class Browser {
     return ledger
   }
 
+  /** The connection, if it takes everything at once. */
+  get keepingUp(): Link | undefined {
+    const { link } = this
+    const response = link?.response
+    return response?.keptReading && !response.writableEnded && !response.destroyed
+      ? link
+      : undefined
+  }
+
   get all(): Ledger[] {
     return [...this.ledgers.values()]
   }
@@ -71,7 +80,7 @@ export class Browser {
     link.events++
     this.checkPosition(link, event)
     if (event.type !== 'message') {
-      this.ledger(event.type).receive(Number(/^(\d+):x*$/.exec(event.data)?.[1]))
+      this.ledger(event.type).receive(Number(/^(\d+):x*$/.exec(event.data)?.[1]), link)
     } else if (event.data === 'Client closed') {
       link.closed = true
     } else {

@@ -5,6 +5,8 @@ interface Item {
   number: number
   /** Whether the promise covers it. */
   owed: boolean
+  /** The connection that took everything at once when it came, and so must have got it. */
+  link: object | undefined
 }
 
 /** One subscription, from `subscribe` to `unsubscribe` or to the broker's failure. */
@@ -52,11 +54,13 @@ export class Ledger {
    * @returns what to call when it has resolved, and when it has rejected.
    */
   begin(
-    past: readonly Omit<Item, 'owed'>[],
+    past: readonly Pick<Item, 'kind' | 'number'>[],
     mayBeTold: boolean,
   ): { opened(): void; refused(): void } {
     const period = new Period()
-    for (const { kind, number } of past) period.items.push({ kind, number, owed: false })
+    for (const { kind, number } of past) {
+      period.items.push({ kind, number, owed: false, link: undefined })
+    }
     period.mayBeTold = mayBeTold
     this.periods.push(period)
     return {
@@ -75,11 +79,11 @@ export class Ledger {
     this.forgive()
   }
 
-  /** Something reached the topic. */
-  reached(kind: Item['kind'], number = 0): void {
+  /** Something reached the topic, while `link` kept up. */
+  reached(kind: Item['kind'], number: number, link: object | undefined): void {
     const { current } = this
     if (current === undefined) return
-    current.items.push({ kind, number, owed: !current.pending })
+    current.items.push({ kind, number, owed: !current.pending, link })
     if (kind === 'failure') current.over = true
   }
 
@@ -98,8 +102,8 @@ export class Ledger {
     }
   }
 
-  /** The browser got a message. */
-  receive(number: number): void {
+  /** The browser got a message on this connection. */
+  receive(number: number, link: object): void {
     const only = this.reading === this.periods.length - 1
     for (let k = this.reading; k < this.periods.length; k++) {
       const period = this.periods[k]!
@@ -107,8 +111,8 @@ export class Ledger {
         (item, i) => i >= period.next && item.kind === 'message' && item.number === number,
       )
       if (index < 0) continue
-      for (; this.reading < k; this.reading++) this.settle(this.periods[this.reading]!, false)
-      this.settle(period, only, index)
+      for (; this.reading < k; this.reading++) this.settle(this.periods[this.reading]!, link, false)
+      this.settle(period, link, only, index)
       period.next = index + 1
       period.told = false
       period.mayBeTold = false
@@ -127,14 +131,17 @@ export class Ledger {
   }
 
   /** The browser has got everything that the server has for it. */
-  finish(): void {
+  finish(link: object): void {
     const only = this.reading === this.periods.length - 1
-    for (const period of this.periods.slice(this.reading)) this.settle(period, only)
+    for (const period of this.periods.slice(this.reading)) this.settle(period, link, only)
   }
 
   /** `only`: nothing else can be meant by what the browser was told. */
-  private settle(period: Period, only: boolean, end = period.items.length): void {
+  private settle(period: Period, link: object, only: boolean, end = period.items.length): void {
     const hole = period.items.slice(period.next, end)
+    if (hole.some((item) => item.owed && item.kind === 'message' && item.link === link)) {
+      throw new Error(`${this.name}: let go before those who keep up were given it.`)
+    }
     const missing = hole.find((item) => item.owed)
     if (missing !== undefined && !period.told) {
       const what = missing.kind === 'message' ? `message ${missing.number}` : missing.kind

@@ -47,7 +47,9 @@ export class World {
 
   constructor(private readonly setup: Setup) {
     this.broker = new ModelBroker(({ topic, kind, number }) => {
-      for (const { browser } of this.slots) browser.ledger(topic).reached(kind, number)
+      for (const { browser } of this.slots) {
+        browser.ledger(topic).reached(kind, number, browser.keepingUp)
+      }
     })
     const options: StreamerOptions = {
       clientTTL: CLIENT_TTL,
@@ -153,7 +155,8 @@ export class World {
         if (!slot.auto && slot.id === undefined) break
       }
       browser.receive()
-      for (const ledger of browser.all) ledger.finish()
+      const { link } = browser
+      if (link !== undefined) for (const ledger of browser.all) ledger.finish(link)
     }
   }
 
