@@ -47,7 +47,7 @@ export interface Permissions {
 /** The permissions that the docs ask for, with one exchange that is not among them. */
 export const PERMISSIONS: Permissions = {
   configure: '^unifrost',
-  write: '^unifrost',
+  write: '^unifrost-',
   read: '^(unifrost|rooms)',
 }
 

@@ -492,7 +492,7 @@ describe('rabbitmqDriver on RabbitMQ', () => {
   })
 
   test('the example publishes and shows', async () => {
-    const env = { RABBITMQ_URL: urlOf(READER, server.host), TOPICS: '3' }
+    const env = { RABBITMQ_URL: urlOf(ADMIN, server.host), TOPICS: '3' }
     const script = await startScript('examples/rabbitmq.ts', env)
     try {
       const stream = await openEvents(`${script.url}/events?topic=topic1&topic=topic3`)
