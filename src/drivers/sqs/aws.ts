@@ -1,0 +1,388 @@
+import { setMaxListeners } from 'node:events'
+import type { SNSClient } from '@aws-sdk/client-sns'
+import type { Message, SQSClient } from '@aws-sdk/client-sqs'
+import { loadPeer } from '../toolbox/peer.js'
+
+/** Clients of the user's, which are used as they are and never destroyed. */
+export interface AwsClients {
+  sqs: SQSClient
+  /** Needed for topics; queues are read without it. */
+  sns?: SNSClient
+}
+
+/** What the driver's own clients are made with: whatever the SDK knows may stand here. */
+export interface AwsConfig {
+  region?: string
+  endpoint?: string
+  credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string }
+  [option: string]: unknown
+}
+
+interface Libraries {
+  sqs: typeof import('@aws-sdk/client-sqs')
+  sns: typeof import('@aws-sdk/client-sns')
+}
+
+/** A driver's SNS calls at once: with more, the SDK's own pool of 50 connections would queue. */
+const SNS_CALLS_AT_ONCE = 25
+
+/** What the driver asks of AWS, each call with a bound. */
+export class Aws {
+  private readonly waiting: (() => void)[] = []
+  private readonly ended = new AbortController()
+  private free = SNS_CALLS_AT_ONCE
+
+  private constructor(
+    private readonly library: Libraries,
+    private readonly sqs: SQSClient,
+    private readonly sns: SNSClient | undefined,
+    private readonly own: boolean,
+    /** How long a call may take, in milliseconds. */
+    private readonly timeout: number,
+    readonly where: string,
+  ) {
+    // Every call under way listens to it.
+    setMaxListeners(0, this.ended.signal)
+  }
+
+  static async open(target: AwsClients | AwsConfig, timeout: number): Promise<Aws> {
+    const sqs = await loadPeer(
+      'sqsDriver',
+      '@aws-sdk/client-sqs',
+      () => import('@aws-sdk/client-sqs'),
+    )
+    const sns = await loadPeer(
+      'sqsDriver',
+      '@aws-sdk/client-sns',
+      () => import('@aws-sdk/client-sns'),
+    )
+    const library = { sqs, sns }
+    if (isClients(target)) {
+      return new Aws(library, target.sqs, target.sns, false, timeout, await addressOf(target.sqs))
+    }
+    const config = { maxAttempts: 2, ...target }
+    const client = new sqs.SQSClient(config)
+    return new Aws(
+      library,
+      client,
+      new sns.SNSClient(config),
+      true,
+      timeout,
+      await addressOf(client),
+    )
+  }
+
+  /** What lets go of something has to leave time for a second try. */
+  private get goodbye(): number {
+    return Math.min(this.timeout, 1_500)
+  }
+
+  /** Ends every call that is under way, and the clients, if they are ours. */
+  end(): void {
+    this.ended.abort()
+    if (!this.own) return
+    this.sqs.destroy()
+    this.sns?.destroy()
+  }
+
+  /** One long poll. It is sent once: a retry within the SDK would hide that an answer is lost. */
+  async receive(url: string, seconds: number, grace: number, stop: AbortSignal) {
+    const command = new this.library.sqs.ReceiveMessageCommand({
+      QueueUrl: url,
+      MaxNumberOfMessages: 10,
+      WaitTimeSeconds: seconds,
+      MessageSystemAttributeNames: ['MessageGroupId'],
+      MessageAttributeNames: ['All'],
+    })
+    command.middlewareStack.add(
+      (next) => async (args) => {
+        try {
+          return await next(args)
+        } catch (error) {
+          throw new SentOnce(error)
+        }
+      },
+      { step: 'finalizeRequest', priority: 'low', name: 'unifrostOnce' },
+    )
+    const sending = (abortSignal: AbortSignal) => this.sqs.send(command, { abortSignal })
+    try {
+      const { Messages = [] } = await this.bounded(sending, seconds * 1_000 + grace, stop)
+      return Messages
+    } catch (error) {
+      throw error instanceof SentOnce ? error.inner : error
+    }
+  }
+
+  async delete(url: string, messages: readonly Message[]): Promise<void> {
+    const Entries = messages.map(({ ReceiptHandle }, index) => ({ Id: `${index}`, ReceiptHandle }))
+    const command = new this.library.sqs.DeleteMessageBatchCommand({ QueueUrl: url, Entries })
+    await this.bounded((abortSignal) => this.sqs.send(command, { abortSignal }))
+  }
+
+  /**
+   * Makes a queue that the account's topics may send to. After a failure it may be there or not;
+   * with the same name and tags it can be tried again.
+   */
+  async createQueue(name: string, tags: Record<string, string>) {
+    const Attributes: Record<string, string> = { MessageRetentionPeriod: '3600' }
+    if (name.endsWith('.fifo')) Attributes['FifoQueue'] = 'true'
+    const creating = new this.library.sqs.CreateQueueCommand({ QueueName: name, Attributes, tags })
+    const made = await this.bounded((abortSignal) => this.sqs.send(creating, { abortSignal }))
+    const url = made.QueueUrl as string
+    const arn = await this.queueArn(url)
+    await this.setPolicy(url, arn)
+    return { url, arn }
+  }
+
+  async queueArn(url: string): Promise<string> {
+    const command = new this.library.sqs.GetQueueAttributesCommand({
+      QueueUrl: url,
+      AttributeNames: ['QueueArn'],
+    })
+    const { Attributes } = await this.bounded((abortSignal) =>
+      this.sqs.send(command, { abortSignal }),
+    )
+    return Attributes?.['QueueArn'] as string
+  }
+
+  /** One statement for all topics: a policy has a limited size. */
+  private async setPolicy(url: string, arn: string): Promise<void> {
+    const [, partition, , , account] = arn.split(':')
+    const Policy = JSON.stringify({
+      Version: '2012-10-17',
+      Statement: [
+        {
+          Effect: 'Allow',
+          Principal: { Service: 'sns.amazonaws.com' },
+          Action: 'sqs:SendMessage',
+          Resource: arn,
+          Condition: { ArnLike: { 'aws:SourceArn': `arn:${partition}:sns:*:${account}:*` } },
+        },
+      ],
+    })
+    const command = new this.library.sqs.SetQueueAttributesCommand({
+      QueueUrl: url,
+      Attributes: { Policy },
+    })
+    await this.bounded((abortSignal) => this.sqs.send(command, { abortSignal }))
+  }
+
+  /** Deletes a queue that may or may not have been made. */
+  async deleteByName(name: string): Promise<void> {
+    const command = new this.library.sqs.GetQueueUrlCommand({ QueueName: name })
+    try {
+      const found = await this.bounded((abortSignal) => this.sqs.send(command, { abortSignal }))
+      await this.deleteQueue(found.QueueUrl as string)
+    } catch (error) {
+      if (!isGone(error)) throw error
+    }
+  }
+
+  async deleteQueue(url: string): Promise<void> {
+    const command = new this.library.sqs.DeleteQueueCommand({ QueueUrl: url })
+    try {
+      await this.bounded((abortSignal) => this.sqs.send(command, { abortSignal }), this.goodbye)
+    } catch (error) {
+      if (!isGone(error)) throw error
+    }
+  }
+
+  async tag(url: string, Tags: Record<string, string>): Promise<void> {
+    const command = new this.library.sqs.TagQueueCommand({ QueueUrl: url, Tags })
+    await this.bounded((abortSignal) => this.sqs.send(command, { abortSignal }))
+  }
+
+  async tags(url: string): Promise<Record<string, string>> {
+    const command = new this.library.sqs.ListQueueTagsCommand({ QueueUrl: url })
+    const { Tags } = await this.bounded((abortSignal) => this.sqs.send(command, { abortSignal }))
+    return Tags ?? {}
+  }
+
+  async queues(prefix: string): Promise<string[]> {
+    const urls: string[] = []
+    let NextToken: string | undefined
+    do {
+      const command = new this.library.sqs.ListQueuesCommand({
+        QueueNamePrefix: prefix,
+        MaxResults: 1_000,
+        NextToken,
+      })
+      const page = await this.bounded((abortSignal) => this.sqs.send(command, { abortSignal }))
+      urls.push(...(page.QueueUrls ?? []))
+      NextToken = page.NextToken
+    } while (NextToken)
+    return urls
+  }
+
+  /** Has a topic send to a queue, each message in SNS's envelope. Gives the subscription. */
+  async subscribe(topic: string, queue: string): Promise<string> {
+    const command = new this.library.sns.SubscribeCommand({
+      TopicArn: topic,
+      Protocol: 'sqs',
+      Endpoint: queue,
+      ReturnSubscriptionArn: true,
+    })
+    const made = await this.onSns((sns, abortSignal) => sns.send(command, { abortSignal }))
+    return made.SubscriptionArn as string
+  }
+
+  async unsubscribe(subscription: string): Promise<void> {
+    const command = new this.library.sns.UnsubscribeCommand({ SubscriptionArn: subscription })
+    try {
+      await this.onSns((sns, abortSignal) => sns.send(command, { abortSignal }), this.goodbye)
+    } catch (error) {
+      if (!isGone(error)) throw error
+    }
+  }
+
+  async subscriptionExists(subscription: string): Promise<boolean> {
+    const command = new this.library.sns.GetSubscriptionAttributesCommand({
+      SubscriptionArn: subscription,
+    })
+    try {
+      await this.onSns((sns, abortSignal) => sns.send(command, { abortSignal }))
+      return true
+    } catch (error) {
+      if (isGone(error)) return false
+      throw error
+    }
+  }
+
+  /** The subscriptions of a topic, by the queue that each sends to. */
+  async subscriptions(topic: string): Promise<Map<string, string>> {
+    const found = new Map<string, string>()
+    let NextToken: string | undefined
+    do {
+      const command = new this.library.sns.ListSubscriptionsByTopicCommand({
+        TopicArn: topic,
+        NextToken,
+      })
+      let page
+      try {
+        page = await this.onSns((sns, abortSignal) => sns.send(command, { abortSignal }))
+      } catch (error) {
+        if (isGone(error)) return found
+        throw error
+      }
+      for (const { Endpoint, SubscriptionArn } of page.Subscriptions ?? []) {
+        if (Endpoint && SubscriptionArn) found.set(Endpoint, SubscriptionArn)
+      }
+      NextToken = page.NextToken
+    } while (NextToken)
+    return found
+  }
+
+  async publishProbe(topic: string, attribute: string, id: string): Promise<void> {
+    const command = new this.library.sns.PublishCommand({
+      TopicArn: topic,
+      Message: 'A probe of unifrost: not a message.',
+      MessageAttributes: { [attribute]: { DataType: 'String', StringValue: id } },
+      ...(topic.endsWith('.fifo')
+        ? { MessageGroupId: attribute, MessageDeduplicationId: `${id}-${Date.now()}` }
+        : {}),
+    })
+    await this.onSns((sns, abortSignal) => sns.send(command, { abortSignal }))
+  }
+
+  private async onSns<T>(
+    call: (sns: SNSClient, signal: AbortSignal) => Promise<T>,
+    timeout?: number,
+  ): Promise<T> {
+    const { sns } = this
+    if (!sns) throw new Error('sqsDriver was given no SNS client, which topics need: { sqs, sns }.')
+    if (this.free === 0) await new Promise<void>((resolve) => this.waiting.push(resolve))
+    else this.free--
+    try {
+      return await this.bounded((signal) => call(sns, signal), timeout)
+    } finally {
+      const next = this.waiting.shift()
+      if (next) next()
+      else this.free++
+    }
+  }
+
+  /** Rejects after `timeout` too, whatever the SDK is doing then. */
+  private async bounded<T>(
+    call: (signal: AbortSignal) => Promise<T>,
+    timeout = this.timeout,
+    stop: AbortSignal = this.ended.signal,
+  ): Promise<T> {
+    if (stop.aborted) throw new Error('stopped')
+    const abort = new AbortController()
+    let end: (error: Error) => void = () => undefined
+    const ended = new Promise<never>((_, reject) => (end = reject))
+    const finish = (reason: string) => () => {
+      end(new Error(reason))
+      abort.abort()
+    }
+    const timer = setTimeout(finish(`no answer from ${this.where} within ${timeout} ms`), timeout)
+    const stopped = finish('stopped')
+    stop.addEventListener('abort', stopped)
+    try {
+      return await Promise.race([ended, call(abort.signal)])
+    } finally {
+      clearTimeout(timer)
+      stop.removeEventListener('abort', stopped)
+    }
+  }
+}
+
+/** Keeps the SDK from knowing an error that it would try again after. */
+class SentOnce extends Error {
+  constructor(readonly inner: unknown) {
+    super('A poll failed.')
+  }
+}
+
+export function isClients(target: unknown): target is AwsClients {
+  return typeof (target as AwsClients | undefined)?.sqs?.send === 'function'
+}
+
+async function addressOf({ config }: SQSClient): Promise<string> {
+  const endpoint = await config.endpoint?.()
+  if (endpoint) {
+    const standard = endpoint.protocol === 'http:' ? 80 : 443
+    return `${endpoint.hostname}:${endpoint.port ?? standard}`
+  }
+  return `sqs.${await config.region()}.amazonaws.com:443`
+}
+
+interface AwsError {
+  name?: string
+  message?: string
+  code?: string
+  $metadata?: { httpStatusCode?: number }
+}
+
+/** AWS has answered with an error: it has done nothing. Anything else may be a lost answer. */
+export function isAnswer(error: unknown): boolean {
+  return ((error as AwsError).$metadata?.httpStatusCode ?? 0) >= 400
+}
+
+/** AWS has refused, and would refuse again. */
+export function isRefusal(error: unknown): boolean {
+  const { name = '', $metadata } = error as AwsError
+  const status = $metadata?.httpStatusCode ?? 0
+  if (status === 429 || /throttl|limitexceeded|toomanyrequests|timeout/i.test(name)) return false
+  return status >= 400 && status < 500
+}
+
+/** The queue, topic or subscription is not there. */
+export function isGone(error: unknown): boolean {
+  return /NonExistentQueue|QueueDoesNotExist|NotFound/.test((error as AwsError).name ?? '')
+}
+
+/** What went wrong, and what to do about it. */
+export function explain(what: string, where: string, cause: unknown): Error {
+  const { name = '', message = '', code } = cause as AwsError
+  const words = [name === 'Error' || message.startsWith(name) ? '' : name, message, code]
+  const reason = [...new Set(words)].filter(Boolean).join(', ') || String(cause)
+  let advice = 'Check that it is up and reachable, and correct region or endpoint.'
+  if (isGone(cause)) advice = 'Create it, or correct the name.'
+  else if (/AccessDenied|AuthorizationError|NotAuthorized/i.test(reason)) {
+    advice = "Allow it in the policy of the role or user; the driver's page lists the actions."
+  } else if (/Token|Signature|Credential|UnrecognizedClient|AccessKey/i.test(reason)) {
+    advice = 'Check the credentials.'
+  } else if (isRefusal(cause)) advice = 'Correct what it names.'
+  return new Error(`${what} failed at ${where} (${reason}). ${advice}`, { cause })
+}
