@@ -64,6 +64,35 @@ export class Crowd extends Child<CrowdCommand, CrowdReport> {
     return crowd
   }
 
+  private reports: CrowdReport[] = []
+
+  override async measure(): Promise<CrowdReport> {
+    const report = await super.measure()
+    this.reports.push(report)
+    return report
+  }
+
+  /** Everything since this was last asked: sums, and the highest of the quantiles. */
+  take(): CrowdReport {
+    const reports = this.reports
+    this.reports = []
+    const sum = (key: 'received' | 'lost') => reports.reduce((all, one) => all + one[key], 0)
+    const highest = (key: 'p50' | 'p99' | 'max') => Math.max(0, ...reports.map((one) => one[key]))
+    return {
+      greeted: reports.at(-1)?.greeted ?? 0,
+      received: sum('received'),
+      lost: sum('lost'),
+      p50: highest('p50'),
+      p99: highest('p99'),
+      max: highest('max'),
+    }
+  }
+
+  /** How many messages came since `take`. */
+  get received(): number {
+    return this.reports.reduce((all, { received }) => all + received, 0)
+  }
+
   open(from: number, to: number, reading = true): void {
     this.tell({ do: 'open', from, to, reading })
   }

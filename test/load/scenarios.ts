@@ -37,28 +37,17 @@ const allGreeted = (crowd: Crowd, clients: number) =>
     PATIENCE,
   )
 
-/** Adds up what the crowd gets until it has got `expected` messages, or nothing comes any more. */
+/** Waits until the crowd has got `expected` messages since `take`, and takes them. */
 async function allReceived(crowd: Crowd, expected: number): Promise<CrowdReport> {
-  const reports: CrowdReport[] = []
-  const total = () => reports.reduce((sum, { received }) => sum + received, 0)
   await until(
     `${expected} messages`,
     async () => {
-      const report = await crowd.measure()
-      if (report.received > 0) reports.push(report)
-      return total() >= expected
+      await crowd.measure()
+      return crowd.received >= expected
     },
     PATIENCE,
   )
-  const highest = (key: 'p50' | 'p99' | 'max') => Math.max(...reports.map((report) => report[key]))
-  const last = reports.at(-1)!
-  return {
-    ...last,
-    received: total(),
-    p50: highest('p50'),
-    p99: highest('p99'),
-    max: highest('max'),
-  }
+  return crowd.take()
 }
 
 /** What a connection costs. */
@@ -138,7 +127,6 @@ export async function neverRead(clients: number): Promise<Row[]> {
       await allGreeted(crowd, clients)
       await server.publish(500, 1_000, 500)
       const before = await server.measure()
-      await crowd.measure()
       let peak = before.rss
       const times: CrowdReport[] = []
       for (let sent = 0; sent < messages; sent += messages / 20) {
