@@ -14,7 +14,7 @@ import { freePort } from '../../brokers/process.js'
 import { ACCOUNT, CREDENTIALS, DENIED, REGION, RUNNING_SQS, startSqs } from '../../brokers/sqs.js'
 import type { SqsServer } from '../../brokers/sqs.js'
 
-export const PREFIX = 'unifrost-test-'
+export const PREFIX = 'unifrost-'
 
 /** A dead link is noticed within two seconds instead of eight. */
 export const QUICK = {
