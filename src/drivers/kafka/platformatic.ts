@@ -22,9 +22,9 @@ export interface PlatformaticClient {
   connectToBrokers(...args: never[]): unknown
 }
 
-/** What is used of the library, all of it public: its connections and its requests. */
+/** The module of `@platformatic/kafka`. Its connections and its requests are used: all public. */
 export interface PlatformaticModule {
-  Connection: new (clientId: string, options: object) => Connection
+  Connection: new (...args: never[]) => object
   apiVersionsV3: Api
 }
 
@@ -36,7 +36,7 @@ interface Connection {
 }
 
 interface Api {
-  api: (connection: Connection, ...args: never[]) => void
+  api: (...args: never[]) => void
 }
 
 interface Settings {
@@ -165,7 +165,9 @@ class PlatformaticWire implements Wire {
   ) {
     // How long an answer may take is watched by whoever asks, so the library's own limit is off.
     const options = { ...settings, requestTimeout: 2 ** 31 - 1 }
-    this.#connection = new library.Connection(settings.clientId, options)
+    this.#connection = new library.Connection(
+      ...([settings.clientId, options] as never[]),
+    ) as Connection
     // Whoever waits for an answer hears of it too.
     this.#connection.on('error', () => undefined)
   }
@@ -287,7 +289,7 @@ class PlatformaticWire implements Wire {
         else if (error) reject(error)
         else resolve(answer)
       }
-      api(this.#connection, ...([...args, done] as never[]))
+      api(...([this.#connection, ...args, done] as never[]))
     })
   }
 }

@@ -103,7 +103,14 @@ export class KafkaFixture {
 
   async #create(names: readonly string[], numPartitions: number): Promise<void> {
     const topics = names.map((topic) => ({ topic, numPartitions, replicationFactor: 1 }))
-    await this.admin.createTopics({ topics, waitForLeaders: true, timeout: 2_000 })
+    await this.admin.createTopics({ topics, waitForLeaders: false, timeout: 2_000 })
+    // A broker hears of it a little later than the one that was asked.
+    const known = () =>
+      this.admin.fetchTopicMetadata({ topics: [...names] }).then(
+        () => true,
+        () => false,
+      )
+    await until('the broker to know the topics', known)
   }
 
   async publish(topic: string, value: string | Uint8Array, partition = 0): Promise<void> {
