@@ -227,7 +227,7 @@ describe('redisDriver on a Redis server', () => {
           lazyConnect: true,
           connectionName: 'mine',
           keyPrefix: 'prefix:',
-          commandTimeout: 5,
+          commandTimeout: 1_000,
           stringNumbers: true,
           enableReadyCheck: false,
           retryStrategy: () => null,
