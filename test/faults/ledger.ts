@@ -1,0 +1,115 @@
+/** What a client has got of one topic. */
+interface Account {
+  /** The highest number received, or undefined for a client that came in the middle. */
+  last: number | undefined
+  /** Whether it was told, after `last`, that something is missing here. */
+  told: boolean
+  /** What was jumped over: if it comes after all, it is out of order and not a double. */
+  holes: [from: number, through: number][]
+}
+
+/** What has gone wrong, as a word for the figures. */
+export type Violation = 'silent' | 'double' | 'disorder' | 'tail' | 'other'
+
+/** How many violations are kept in words; all are counted. */
+const MOST_WORDS = 20
+
+/**
+ * Writes down, per client and topic, what arrives, and compares it with what the promise says:
+ * each number follows the one before it, or the client was told between the two.
+ */
+export class Ledger {
+  received = 0
+  /** How often a client was told `messages-lost`. */
+  told = 0
+  /** Messages missing of which a client was told. */
+  missing = 0
+  failures = 0
+  readonly violations: Record<Violation, number> = {
+    silent: 0,
+    double: 0,
+    disorder: 0,
+    tail: 0,
+    other: 0,
+  }
+  readonly words: string[] = []
+  private readonly accounts = new Map<string, Map<string, Account>>()
+
+  /** A client begins anew. With `from`, it must get everything after that number. */
+  open(client: string, topics: readonly string[], from?: number): void {
+    const fresh = () => ({ last: from, told: false, holes: [] })
+    this.accounts.set(client, new Map(topics.map((topic) => [topic, fresh()])))
+  }
+
+  close(client: string): void {
+    this.accounts.delete(client)
+  }
+
+  message(client: string, topic: string, number: number): void {
+    this.received++
+    const account = this.accounts.get(client)?.get(topic)
+    if (account === undefined) {
+      return this.violation('other', `${client} got ${topic}, which it never asked for`)
+    }
+    const { last } = account
+    if (last !== undefined && number <= last) return this.late(client, topic, account, number)
+    if (last !== undefined && number > last + 1) {
+      const count = number - last - 1
+      account.holes.push([last + 1, number - 1])
+      if (account.told) this.missing += count
+      else this.violation('silent', `${client} ${topic}: ${number} after ${last}`, count)
+    }
+    account.last = number
+    account.told = false
+  }
+
+  /** The client was told that messages of a topic may be missing here. */
+  lost(client: string, topic: string): void {
+    this.told++
+    this.mark(client, topic)
+  }
+
+  /** The client was told that its subscription is over. */
+  failed(client: string, topic: string): void {
+    this.failures++
+    this.mark(client, topic)
+  }
+
+  violation(kind: Violation, words: string, count = 1): void {
+    this.violations[kind] += count
+    if (this.words.length < MOST_WORDS) this.words.push(`${kind}: ${words}`)
+  }
+
+  get totalViolations(): number {
+    return Object.values(this.violations).reduce((sum, count) => sum + count, 0)
+  }
+
+  /** Who has not got the newest message of which topic. */
+  behind(newest: ReadonlyMap<string, number>): string[] {
+    const behind: string[] = []
+    for (const [client, topics] of this.accounts) {
+      for (const [topic, { last }] of topics) {
+        const due = newest.get(topic) ?? 0
+        if (due > 0 && (last ?? 0) < due) behind.push(`${client} ${topic}: ${last} of ${due}`)
+      }
+    }
+    return behind
+  }
+
+  /** Whether a client has everything through these numbers and something beyond them. */
+  has(client: string, through: ReadonlyMap<string, number>): boolean {
+    const topics = [...(this.accounts.get(client) ?? [])]
+    return topics.every(([topic, { last }]) => (last ?? 0) > (through.get(topic) ?? 0))
+  }
+
+  private mark(client: string, topic: string): void {
+    const account = this.accounts.get(client)?.get(topic)
+    if (account !== undefined) account.told = true
+  }
+
+  private late(client: string, topic: string, account: Account, number: number): void {
+    const wasMissing = account.holes.some(([from, through]) => number >= from && number <= through)
+    const words = `${client} ${topic}: ${number} after ${account.last}`
+    this.violation(wasMissing ? 'disorder' : 'double', words)
+  }
+}

@@ -1,0 +1,178 @@
+import { until } from '../support/until.js'
+import type { Broker } from './brokers.js'
+import { ChaosProxy } from './chaos-proxy.js'
+import { CheckingClient } from './checking-client.js'
+import { Ledger } from './ledger.js'
+import type { ServerConfig } from './protocol.js'
+import { Random } from './random.js'
+import type { Launch } from './server-process.js'
+import { ServerProcess } from './server-process.js'
+
+export interface StageSettings {
+  name: string
+  broker: Broker
+  seed: number
+  clients: number
+  /** How many topics there are, and how many each client has. */
+  topics: number
+  each: number
+  /** Messages in a second, over all topics. */
+  rate: number
+  /** The text of a message, in bytes; by chance one in fifty is `large`. */
+  size?: number
+  large?: number
+  config?: Omit<ServerConfig, 'broker'>
+  launch?: Launch
+}
+
+/** How often the publisher has its turn, in milliseconds. */
+const TICK = 50
+
+/** A server under test with its broker, a proxy, checking clients and a publisher. */
+export class Stage {
+  readonly ledger = new Ledger()
+  readonly clients: CheckingClient[] = []
+  /** The newest number of each topic. */
+  readonly newest = new Map<string, number>()
+  published = 0
+  life = 0
+  server!: ServerProcess
+  proxy!: ChaosProxy
+  /** Every line that a server has written on stderr. */
+  complaints = ''
+  readonly topics: string[]
+  private made = 0
+  private readonly random: Random
+  private publisher: NodeJS.Timeout | undefined
+  private publishing: Promise<void> | undefined
+  private debt = 0
+
+  private constructor(readonly settings: StageSettings) {
+    this.random = new Random(settings.seed)
+    this.topics = Array.from({ length: settings.topics }, (_, i) => `${settings.name}.${i}`)
+  }
+
+  static async set(settings: StageSettings): Promise<Stage> {
+    const stage = new Stage(settings)
+    stage.server = await stage.startServer()
+    stage.proxy = await ChaosProxy.start(stage.server.port, settings.config?.host)
+    for (let i = 0; i < settings.clients; i++) stage.addClient(i % 2 === 0 ? 'auto' : 'explicit')
+    // Not all at once: what is tested here is not how fast a server takes connections.
+    for (let i = 0; i < stage.clients.length; i += 50) {
+      await Promise.all(stage.clients.slice(i, i + 50).map((client) => client.start()))
+    }
+    return stage
+  }
+
+  /** @param late Whether it comes when messages are under way. */
+  addClient(kind: 'auto' | 'explicit', late = false, topics?: string[]): CheckingClient {
+    const client = new CheckingClient({
+      name: `${this.settings.name} client ${this.made++}`,
+      topics: topics ?? this.random.sample(this.topics, this.settings.each),
+      kind,
+      origin: () => `http://127.0.0.1:${this.proxy.port}`,
+      life: () => this.life,
+      ledger: this.ledger,
+      late,
+      clientTTL: this.settings.config?.options?.clientTTL ?? 60_000,
+    })
+    this.clients.push(client)
+    return client
+  }
+
+  /** From now on there are messages. */
+  publishOn(): void {
+    this.publisher = setInterval(() => {
+      if (this.publishing !== undefined) return
+      this.debt += (this.settings.rate * TICK) / 1_000
+      const count = Math.floor(this.debt)
+      this.debt -= count
+      const topics = Array.from({ length: count }, () => this.random.pick(this.topics))
+      void this.publish(topics)
+    }, TICK)
+  }
+
+  async publishOff(): Promise<void> {
+    clearInterval(this.publisher)
+    await this.publishing
+  }
+
+  /** One message in each of these topics, in this order. */
+  async publish(topics: readonly string[], size?: number): Promise<void> {
+    const { broker, size: small = 100, large } = this.settings
+    const messages = topics.map((topic): [string, string] => {
+      const number = (this.newest.get(topic) ?? 0) + 1
+      this.newest.set(topic, number)
+      const isLarge = large !== undefined && this.random.next() < 0.02
+      return [topic, `${topic} ${number} `.padEnd(size ?? (isLarge ? large : small), 'x')]
+    })
+    this.published += messages.length
+    const publishing = broker.publish(messages, this.server)
+    this.publishing = publishing
+    await publishing
+    if (this.publishing === publishing) this.publishing = undefined
+  }
+
+  /** The server dies without a word, and another takes its place. */
+  async crash(): Promise<void> {
+    await this.server.kill()
+    await this.replaceServer()
+  }
+
+  async replaceServer(): Promise<void> {
+    this.complaints += this.server.stderr
+    this.life++
+    this.server = await this.startServer()
+    this.proxy.target = this.server.port
+  }
+
+  /** A client leaves for good; nothing more is due to it. */
+  dismiss(client: CheckingClient): void {
+    client.stop()
+    this.clients.splice(this.clients.indexOf(client), 1)
+    this.ledger.close(client.settings.name)
+  }
+
+  get allConnected(): boolean {
+    return this.clients.every((client) => client.connected)
+  }
+
+  async connected(within = 30_000): Promise<void> {
+    await until('all clients to be connected', () => this.allConnected, within)
+  }
+
+  /**
+   * Ends all faults and waits until everybody has the newest message of each topic; who has not
+   * in the end has lost a tail.
+   */
+  async settle(): Promise<void> {
+    await this.publishOff()
+    this.proxy.healAll()
+    for (const client of this.clients) {
+      client.read(true)
+      if (this.proxy.of(client.localPort)?.vanished) client.comeBack()
+    }
+    await this.connected(60_000)
+    // More than once: a broker may itself only just be coming back.
+    for (let round = 0; round < 15; round++) {
+      await this.publish(this.topics)
+      const all = () => this.ledger.behind(this.newest).length === 0
+      const settled = await until('the tail', all, 2_000).catch(() => false)
+      if (settled) return
+    }
+    for (const words of this.ledger.behind(this.newest)) this.ledger.violation('tail', words)
+  }
+
+  async strike(): Promise<void> {
+    await this.publishOff()
+    for (const client of this.clients) client.stop()
+    await this.server.kill()
+    this.complaints += this.server.stderr
+    await this.proxy.close()
+  }
+
+  private startServer(): Promise<ServerProcess> {
+    const { broker, config, launch } = this.settings
+    return ServerProcess.start({ ...config, broker: broker.config }, launch)
+  }
+}
