@@ -35,8 +35,9 @@ export interface GooglePubSubDriverOptions extends RoutingOptions<GooglePubSubMe
   /** How long closing waits until Pub/Sub has deleted what is ours. Default: 5,000. */
   closeTimeout?: number
   /**
-   * How often it is seen whether Pub/Sub answers, and how long it may take to; every
-   * subscription is looked at within six of these. Default: 10,000.
+   * How often it is seen whether Pub/Sub answers, and how long it may take to. A dead connection
+   * is noticed within three of these, and what became of a subscription within six. Default:
+   * 5,000.
    */
   heartbeat?: number
   /** After how long without a reader Pub/Sub deletes a subscription. Default: one day, the least. */
@@ -100,7 +101,7 @@ export function googlePubSubDriver(
   const owned = !isPubSub(target)
   const make = isPubSub(target) ? () => Promise.resolve(target) : maker(target)
   const { connectTimeout = 5_000, subscribeTimeout = 5_000, closeTimeout = 5_000 } = options
-  const { heartbeat = 10_000, expiration = DAY, retention = 600_000 } = options
+  const { heartbeat = 5_000, expiration = DAY, retention = 600_000 } = options
   const { subscriptionPrefix = 'unifrost', address = (topic) => topic } = options
 
   const links: PubSubLink[] = []

@@ -13,6 +13,9 @@ const LINGER = 5_000
 /** Of the subscriptions, so many are looked at in one heartbeat: all of them in six. */
 const SHARE = 6
 
+/** How long opening a stream may wait for a connection. */
+export const STREAM_TIMEOUT = 3_000
+
 /** What a link tells those who read by it. */
 export interface LinkReader {
   /** Its subscription, while there is one. */
@@ -50,7 +53,11 @@ export class PubSubLink {
   private closed = false
   /** When Pub/Sub was last heard of. */
   private heard = 0
-  private lost = false
+  /** When a stream was last opened. */
+  private streamed = 0
+  /** Whether Pub/Sub does not answer at present. */
+  lost = false
+  private silences = 0
   private turn = 0
 
   constructor(private readonly options: LinkOptions) {}
@@ -106,16 +113,20 @@ export class PubSubLink {
     const client = this.client
     if (client === undefined) return
     this.beating = true
+    const { heartbeat, connectTimeout } = this.options
+    const patience = this.lost ? Math.max(heartbeat, connectTimeout) : heartbeat
     const readers = this.next()
-    const looking = readers.map((reader) => this.look(client, reader))
+    const looking = readers.map((reader) => this.look(client, reader, patience))
     // Nobody has a subscription just now, or the last one is being deleted.
-    if (readers.length === 0) looking.push(this.ask(() => contact(client, this.options.heartbeat)))
+    if (readers.length === 0) looking.push(this.ask(() => contact(client, patience)))
     const results = await Promise.all(looking)
     this.beating = false
     if (this.closed) return
-    if (results.includes('answers')) this.isUp()
-    else if (results.includes('silent')) await this.isSilent(client)
-    else this.isDown()
+    if (results.includes('answers')) this.isUp(client)
+    else if (!results.includes('silent')) this.isDown()
+    // A process that is short of time itself may miss an answer, so it asks twice.
+    else if (++this.silences < 2) this.schedule(0)
+    else await this.isSilent(client)
   }
 
   /** Whose turn it is. */
@@ -127,13 +138,12 @@ export class PubSubLink {
     return Array.from({ length: count }, (_, index) => all[(turn + index) % all.length]!)
   }
 
-  private look(client: PubSub, reader: LinkReader): Promise<'answers' | 'silent' | 'away'> {
-    const { heartbeat } = this.options
+  private look(client: PubSub, reader: LinkReader, patience: number) {
     const { name = '' } = reader
     return this.ask(async () => {
       try {
-        const asking = client.subscription(name).getMetadata(once(heartbeat))
-        const [{ topic, detached }] = await answered(asking, heartbeat)
+        const asking = client.subscription(name).getMetadata(once(patience))
+        const [{ topic, detached }] = await answered(asking, patience)
         if (reader.name !== name) return
         // A subscription outlives its topic, and stays silent.
         if (topic === '_deleted-topic_') reader.topicGone()
@@ -156,20 +166,27 @@ export class PubSubLink {
     return 'answers'
   }
 
-  private isUp(): void {
+  private isUp(client: PubSub): void {
+    this.hears(client)
+    this.schedule(this.options.heartbeat)
+  }
+
+  /** A client has been answered, which says that it has a connection. */
+  hears(client: PubSub): void {
+    if (this.replaced(client)) return
     const outage = performance.now() - this.heard
     this.heard = performance.now()
+    this.silences = 0
     this.backoff.reset()
-    if (this.lost) {
-      this.lost = false
-      for (const reader of [...this.readers]) reader.resumed(outage, outage > LONG_OUTAGE)
-    }
-    this.schedule(this.options.heartbeat)
+    if (!this.lost) return
+    this.lost = false
+    for (const reader of [...this.readers]) reader.resumed(outage, outage > LONG_OUTAGE)
   }
 
   /** The connection is open and carries nothing: only another one can. */
   private async isSilent(client: PubSub): Promise<void> {
     this.lost = true
+    this.silences = 0
     if (this.options.owned) {
       const made = await this.options.make()
       if (this.closed) return void this.dispose(made)
@@ -212,14 +229,16 @@ export class PubSubLink {
       try {
         if (client !== undefined) {
           await answered(client.subscription(name).delete(once(patience)), patience)
+          this.hears(client)
           return
         }
       } catch (error) {
         const code = codeOf(error)
+        if (code === Code.NotFound && client !== undefined) this.hears(client)
         if (code === Code.NotFound && (made === undefined || ++missing > 3)) return
         // What can't be deleted expires by itself.
         const again = [Code.NotFound, Code.Unavailable, Code.DeadlineExceeded] as number[]
-        if (code === undefined || !again.includes(code)) return
+        if (!this.replaced(client) && !again.includes(code ?? 0)) return
       }
       if (this.closed && client === undefined) return
       await wait(backoff.next(), undefined, { ref: false })
@@ -243,6 +262,16 @@ export class PubSubLink {
     await this.bounded(disposed)
   }
 
+  /** A client is about to open a stream. */
+  streams(): void {
+    this.streamed = performance.now()
+  }
+
+  /** Whether what a client said is of no weight, since another one has taken its place. */
+  replaced(client: PubSub | undefined): boolean {
+    return client !== this.client
+  }
+
   /**
    * Waits for what a reader has closed before its client is closed: one that is used after that
    * by what is still ending gets a connection that nobody closes.
@@ -255,7 +284,12 @@ export class PubSubLink {
   /** Calls that are still on their way keep their connection until they end. */
   private async dispose(client: PubSub): Promise<void> {
     if (!this.options.owned) return
+    // A stream that still waits for a connection would make one for a client that is closed.
+    const waiting = this.streamed > this.heard ? this.streamed + STREAM_TIMEOUT : 0
+    this.streamed = 0
     await within(Promise.all(this.ending), LINGER)
+    const left = waiting - performance.now()
+    if (left > 0) await wait(left)
     await client.close().catch(ignoreLate)
   }
 }

@@ -11,6 +11,7 @@ import { Backoff } from '../toolbox/backoff.js'
 import type { SourceEvents } from '../toolbox/sources.js'
 import { within } from '../toolbox/within.js'
 import { answered, Code, codeOf, createError, isPassing, once, reasonOf } from './answers.js'
+import { STREAM_TIMEOUT } from './link.js'
 import type { LinkReader, PubSubLink } from './link.js'
 import { subscriptionName } from './names.js'
 import { SeenIds } from './seen.js'
@@ -78,7 +79,7 @@ export class PubSubReader implements Subscription, LinkReader {
         if (this.options.closing.aborted) throw closedError()
         const delay = backoff.next()
         // Silence has already taken all the time that there is.
-        const again = codeOf(error) === Code.Unavailable
+        const again = codeOf(error) === Code.Unavailable || this.link.replaced(client)
         if (!again || performance.now() + delay > until) {
           throw createError(client, this.source, error)
         }
@@ -106,20 +107,28 @@ export class PubSubReader implements Subscription, LinkReader {
       if (closing.aborted || isPassing(error)) void this.link.drop(name, settled)
       throw error
     }
+    this.link.hears(client)
     return name
   }
 
   private async attach(): Promise<void> {
     const client = await this.link.connected().catch(ignore)
     // Without one, the link calls `resumed` when it is back.
-    if (client === undefined || this.name === undefined || this.over.signal.aborted) return
+    if (
+      client === undefined ||
+      this.link.lost ||
+      this.name === undefined ||
+      this.over.signal.aborted
+    )
+      return
     if (this.subscription !== undefined) return
     const subscription = client.subscription(this.name, {
       // One stream is one order. More of them are for more than one can carry.
-      streamingOptions: { maxStreams: 1 },
+      streamingOptions: { maxStreams: 1, timeout: STREAM_TIMEOUT },
       batching: { maxMilliseconds: 20, callOptions: once(ACK_TIMEOUT) },
     })
     this.subscription = subscription
+    this.link.streams()
     subscription.on('error', (error: unknown) => this.broken(subscription, error))
     subscription.on('close', () => this.broken(subscription, undefined))
     subscription.on('debug', (note: DebugMessage) => this.noted(subscription, note))
@@ -172,9 +181,11 @@ export class PubSubReader implements Subscription, LinkReader {
   }
 
   resumed(outage: number, reopen: boolean): void {
-    if (this.remaking !== undefined) return
-    if (!this.resumes && (reopen || this.subscription === undefined)) {
-      return this.subscriptionGone('Pub/Sub could not be reached for a while.')
+    if (this.remaking !== undefined || this.name === undefined) return
+    if (!this.resumes) {
+      // One that still reads has not been interrupted: that would have been told already.
+      if (this.subscription === undefined) this.subscriptionGone('Pub/Sub could not be reached.')
+      return
     }
     if (outage > this.options.retention) {
       this.events.gap(
@@ -204,14 +215,16 @@ export class PubSubReader implements Subscription, LinkReader {
     if (old !== undefined) void this.link.drop(old)
     const backoff = new Backoff()
     while (!this.over.signal.aborted) {
+      let client: PubSub | undefined
       try {
-        const client = await this.link.connected()
+        client = await this.link.connected()
         const name = await this.create(client, this.options.subscribeTimeout)
         this.name = name
         break
       } catch (error) {
         if (this.options.closing.aborted) return
-        if (!isPassing(error) && codeOf(error) !== undefined) {
+        const passing = isPassing(error) || client === undefined || this.link.replaced(client)
+        if (!passing) {
           const name = JSON.stringify(this.source)
           return this.fail(
             `The subscription to ${name} was lost (${reason}) and could not be made anew ` +

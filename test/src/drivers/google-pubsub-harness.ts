@@ -13,8 +13,8 @@ import { freePort } from '../../brokers/process.js'
 import { tcpProxy } from '../../support/tcp-proxy.js'
 import type { TcpProxy } from '../../support/tcp-proxy.js'
 
-/** What a dead link costs: noticed within a second instead of twenty. */
-export const QUICK = { heartbeat: 700, closeTimeout: 1_000, subscribeTimeout: 3_000 }
+/** What a dead link costs: noticed within two seconds instead of fifteen. */
+export const QUICK = { heartbeat: 500, closeTimeout: 1_000, subscribeTimeout: 3_000 }
 
 /** How soon a client of the tests' own connects again. */
 const RECONNECT = {
