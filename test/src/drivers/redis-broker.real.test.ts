@@ -58,6 +58,18 @@ describe('redisDriver on a Redis server', () => {
       await expect(subscribing).rejects.toThrow(/NOPERM.*Allow it in the user's ACL/)
     })
 
+    test('the permissions that the docs name are enough', async () => {
+      const url = await fixture.documentedUser('docs/drivers/redis.md')
+      const driver = made({ address: (topic) => `app:${topic}` }, url)
+      const sink = recordingSink()
+      const subscription = await driver.subscribe('likes', sink)
+      await publish('app:likes', 'x')
+      await sink.received(1)
+      await subscription.close()
+      const denied = made({}, url).subscribe('other', recordingSink())
+      await expect(denied).rejects.toThrow('NOPERM')
+    })
+
     test('a permission that is withdrawn ends that topic and no other', async () => {
       await fixture.command('ACL', 'SETUSER', 'some', 'on', '>pw', '+@all', '&kept', '&withdrawn')
       const driver = made({}, fixture.url.replace('://', '://some:pw@'))

@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { redisDriver } from '../../../src/drivers/redis.js'
@@ -110,6 +111,14 @@ export class RedisFixture {
     } finally {
       clearTimeout(timer)
     }
+  }
+
+  /** Makes the user that a page of the docs tells to make, and gives the URL for it. */
+  async documentedUser(page: string): Promise<string> {
+    const text = await readFile(page, 'utf8')
+    const [line = '', user = ''] = /^ACL SETUSER (\w+) .*>secret.*$/m.exec(text) ?? []
+    await this.command(...line.split(' '))
+    return this.url.replace('://', `://${user}:secret@`)
   }
 
   /** The connections that are not the admin's, as CLIENT LIST tells of them. */

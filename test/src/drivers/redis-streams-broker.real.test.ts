@@ -92,6 +92,19 @@ describe('redisStreamsDriver on a Redis server', () => {
       }
     })
 
+    test('the permissions that the docs name are enough', async () => {
+      const url = await fixture.documentedUser('docs/drivers/redis-streams.md')
+      const driver = made({ address: (topic) => `app:${topic}`, pingInterval: 20_000 }, url)
+      for (const topic of ['likes', 'shares', 'views']) {
+        const sink = recordingSink()
+        await driver.subscribe(topic, sink)
+        await add(`app:${topic}`, 'x')
+        await sink.received(1, 5_000)
+      }
+      const denied = made({}, url).subscribe('other', recordingSink())
+      await expect(denied).rejects.toThrow('NOPERM')
+    })
+
     test('a user without the CLIENT commands reads too, a little later', async () => {
       const rights = ['+ping', '+xread', '+xinfo|stream', '%R~*']
       await fixture.command('ACL', 'SETUSER', 'plain', 'reset', 'on', '>pw', ...rights)
