@@ -255,7 +255,7 @@ export class Cluster implements NodeEvents {
       reading.renew()
       reading.gap(`The Kafka topic ${reading.topic} was deleted and made anew.`)
     } else if (missing && state.id === undefined) {
-      reading.gap(`Kafka did not know the topic ${reading.topic} for a while.`)
+      void this.#doubt(reading, state)
     }
     for (const partition of state.leaders.keys()) {
       if (reading.partitions.has(partition)) continue
@@ -303,6 +303,35 @@ export class Cluster implements NodeEvents {
 
   heard(): void {
     this.#refusedSince = undefined
+  }
+
+  /**
+   * Kafka did not know the topic, and knows it again. It may be another one by the same name, in
+   * which case all that is in it is news.
+   */
+  async #doubt(reading: Reading, { leaders }: TopicState): Promise<void> {
+    const { topic } = reading
+    const partitions = [...reading.partitions.values()]
+    for (const partition of partitions) {
+      partition.park()
+      partition.recovering = true
+    }
+    try {
+      const first = await this.#offsets(topic, leaders, 'earliest')
+      const end = await this.#offsets(topic, leaders, 'latest')
+      for (const partition of partitions) {
+        const from = first.get(partition.partition) ?? 0n
+        const to = end.get(partition.partition) ?? 0n
+        if (partition.next < from || partition.next > to) partition.next = from
+      }
+      reading.gap(`Kafka did not know the topic ${topic} for a while.`)
+    } catch (error) {
+      reading.missingSince ??= performance.now()
+      this.lost(error)
+    } finally {
+      for (const partition of partitions) partition.recovering = false
+      this.#look()
+    }
   }
 
   /** Its position is gone: further on, or behind what Kafka still has. */

@@ -5,7 +5,7 @@ import { kafkaDriver } from '../../../src/drivers/kafka.js'
 import type { KafkaDriver, KafkaDriverOptions } from '../../../src/drivers/kafka.js'
 import { recordingSink, until } from '../../../src/testing/index.js'
 import type { RecordingSink } from '../../../src/testing/index.js'
-import { READER, startKafka } from '../../brokers/kafka.js'
+import { newCluster, READER, startKafka } from '../../brokers/kafka.js'
 import { freePort } from '../../brokers/process.js'
 import { openEvents } from '../../support/event-stream.js'
 import { startScript } from '../../support/script.js'
@@ -321,13 +321,20 @@ describe('kafkaDriver on Kafka', () => {
 
     test('messages that Kafka throws away before they are read are a gap', async () => {
       const topic = await fixture.topic()
-      const sink = await opened(topic)
+      const sink = await opened(topic, { responseTimeout: 3_000 })
       await fixture.publish(topic, 'read')
       await sink.received(1, BOUND)
       // The driver sees nothing of the broker while this happens.
       fixture.link.stall()
       for (const text of ['lost', 'lost too', 'kept']) await fixture.publish(topic, text)
-      await fixture.admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '3' }] })
+      const partitions = [{ partition: 0, offset: '3' }]
+      const deleting = () => fixture.admin.deleteTopicRecords({ topic, partitions })
+      const done = () =>
+        deleting().then(
+          () => true,
+          () => false,
+        )
+      await until('the records are deleted', done, BOUND)
       await sink.until('the message', () => sink.texts().includes('kept'), BOUND)
       expect(sink.entries.map(({ type }) => type)).toEqual(['message', 'gap', 'message'])
     })
@@ -419,6 +426,54 @@ describe('kafkaDriver on Kafka', () => {
       await until('the connections are gone', gone, BOUND)
       expect((await fixture.admin.listGroups()).groups).toEqual([])
     })
+  })
+
+  test('another leader of a partition costs nothing', async () => {
+    const cluster = await newCluster()
+    const first = await startKafka({ cluster })
+    const second = await startKafka({ joins: cluster })
+    const kafka = new kafkaJs.Kafka({
+      brokers: [`127.0.0.1:${first.direct}`],
+      logLevel: kafkaJs.logLevel.NOTHING,
+    })
+    const admin = kafka.admin()
+    const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1 })
+    try {
+      await admin.connect()
+      await producer.connect()
+      const both = async () => (await admin.describeCluster()).brokers.length === 2
+      await until('both brokers', both, BOUND)
+      const replicaAssignment = [{ partition: 0, replicas: [1] }]
+      const topics = [{ topic: 'moves', replicaAssignment }]
+      await admin.createTopics({ topics, waitForLeaders: true })
+      const driver = made({}, `kafka://127.0.0.1:${first.direct}`)
+      const sink = recordingSink()
+      await driver.subscribe('moves', sink)
+      let sent = 0
+      const leader = async () => {
+        const { topics } = await admin.fetchTopicMetadata({ topics: ['moves'] })
+        await producer.send({ topic: 'moves', messages: [{ value: String(sent++) }] })
+        return topics[0]?.partitions[0]?.leader
+      }
+      for (const replica of [2, 1]) {
+        await sink.received(sent, BOUND)
+        const partitionAssignment = [{ partition: 0, replicas: [replica] }]
+        await admin.alterPartitionReassignments({
+          topics: [{ topic: 'moves', partitionAssignment }],
+        })
+        await until('the new leader', async () => (await leader()) === replica, BOUND)
+        await leader()
+      }
+      await sink.received(sent, BOUND)
+      expect(sink.texts()).toEqual(Array.from({ length: sent }, (_, index) => String(index)))
+      expect(sink.count('gap')).toBe(0)
+      await driver.close()
+    } finally {
+      await producer.disconnect()
+      await admin.disconnect()
+      await second.stop()
+      await first.stop()
+    }
   })
 
   test('the example publishes and shows', async () => {
