@@ -65,9 +65,15 @@ export class World {
     }
     this.maxBytes = options.history?.maxBytes ?? 64 * 1024 * 1024
     this.streamer = new Streamer(this.broker, options)
-    this.streamer.on('disconnect', ({ id }) => {
+    this.streamer.on('disconnect', ({ id }, reason) => {
       const slot = this.slots.find((one) => one.id === id)
-      if (slot !== undefined) slot.awaySince = this.clock.now()
+      if (slot !== undefined && reason !== 'replaced') slot.awaySince = this.clock.now()
+    })
+    this.streamer.on('clientRemoved', ({ id, connected }, reason) => {
+      const slot = this.slots.find((one) => one.id === id)
+      if (reason !== 'expired' || slot === undefined) return
+      if (!connected && this.clock.now() - slot.awaySince >= CLIENT_TTL) return
+      this.failures.push(new Error(`${id} has expired before its time.`))
     })
     for (let i = 0; i < 3; i++) {
       this.slots.push(this.newSlot(`slot${i}`, i === 2))

@@ -1,0 +1,352 @@
+import {
+  ClientExistsError,
+  ClientIdError,
+  NoClientError,
+  StreamerClosedError,
+  TooManyClientsError,
+} from '../../src/errors.js'
+import type { Logger } from '../../src/options.js'
+import type { Page } from '../support/stage.js'
+import { Stage, turns } from '../support/stage.js'
+
+let stage: Stage
+afterEach(() => stage.dispose())
+
+describe('a client', () => {
+  test('has an id, an owner, and the topics that it was subscribed to', async () => {
+    stage = new Stage()
+    const client = await stage.streamer.newCustomClient('user-42', { owner: 'alice' })
+    await stage.streamer.subscribe('user-42', 'a')
+    await stage.streamer.subscribe('user-42', 'b')
+    expect(client).toMatchObject({ id: 'user-42', owner: 'alice', connected: false })
+    expect([client.topics, client.totalTopics]).toEqual([['a', 'b'], 2])
+    expect(stage.streamer.getClient('user-42')).toBe(client)
+    expect(stage.streamer.totalClients).toBe(1)
+    expect(stage.connect('user-42').refusal[0]).toBe(403)
+    expect(client.connected).toBe(false)
+    expect((await stage.streamer.newClient()).id).toMatch(/^[0-9a-f]{8}-[0-9a-f-]{27}$/)
+  })
+
+  test('is one of its id', async () => {
+    stage = new Stage()
+    await stage.client('one')
+    await expect(stage.streamer.newCustomClient('one')).rejects.toThrow(ClientExistsError)
+    await expect(stage.streamer.newCustomClient('')).rejects.toThrow(ClientIdError)
+    await stage.streamer.removeClient('one')
+    await stage.client('one')
+  })
+
+  test('is refused where there are maxClients, and those that are there notice nothing', async () => {
+    stage = new Stage({ maxClients: 1 })
+    await stage.client('one', 'a')
+    const page = stage.connect('one')
+    const refused = stage.streamer.newClient()
+    await expect(refused).rejects.toThrow(TooManyClientsError)
+    await expect(refused).rejects.toMatchObject({ status: 503, headers: { 'Retry-After': '5' } })
+    stage.driver.publish('a', '1')
+    await turns()
+    expect(page.got).toEqual(['a=1'])
+  })
+
+  test('that is unknown is an error everywhere', async () => {
+    stage = new Stage()
+    const { streamer } = stage
+    await expect(streamer.subscribe('x', 'a')).rejects.toThrow(NoClientError)
+    await expect(streamer.unsubscribe('x', 'a')).rejects.toThrow(NoClientError)
+    await expect(streamer.removeClient('x')).rejects.toThrow(NoClientError)
+    expect(stage.connect('x').refusal).toEqual([401, expect.stringContaining('NO_CLIENT')])
+  })
+
+  test('closes itself, once and again', async () => {
+    stage = new Stage()
+    const client = await stage.streamer.newClient()
+    const page = stage.connect(client.id)
+    await client.close()
+    await client.close()
+    await turns()
+    expect(page.got).toEqual(['Client closed'])
+    expect(page.response.closed).toBe(true)
+    expect(stage.streamer.totalClients).toBe(0)
+  })
+})
+
+describe('clientTTL', () => {
+  test('counts from the creation of a client that never connects', async () => {
+    stage = new Stage({ clientTTL: 1_000 })
+    await stage.client('one')
+    await stage.wait(999)
+    expect(stage.streamer.totalClients).toBe(1)
+    await stage.wait(1)
+    expect(stage.streamer.totalClients).toBe(0)
+    expect(stage.connect('one').refusal[0]).toBe(401)
+  })
+
+  test('does not count while it is connected, and counts anew from each disconnection', async () => {
+    stage = new Stage({ clientTTL: 1_000 })
+    await stage.client('one')
+    for (let i = 0; i < 3; i++) {
+      const page = stage.connect('one')
+      await stage.wait(5_000)
+      page.response.destroy()
+      await turns()
+      await stage.wait(900)
+      expect(stage.streamer.totalClients).toBe(1)
+    }
+    await stage.wait(100)
+    expect(stage.streamer.totalClients).toBe(0)
+  })
+
+  test('does not begin with the end of a connection that was replaced', async () => {
+    stage = new Stage({ clientTTL: 1_000 })
+    await stage.client('one')
+    const first = stage.connect('one')
+    const second = stage.connect('one')
+    await stage.wait(5_000)
+    expect(first.got).toEqual(['replaced:'])
+    expect(first.events.at(-1)!.retry).toBeGreaterThan(24 * 60 * 60 * 1000)
+    expect(first.response.closed).toBe(true)
+    expect(second.response.closed).toBe(false)
+    expect(stage.streamer.stats()).toMatchObject({ connections: 1, disconnects: { replaced: 1 } })
+  })
+
+  test('lets the topics of a client go with it, after topicLinger', async () => {
+    stage = new Stage({ clientTTL: 1_000, topicLinger: 500 })
+    await stage.client('one', 'a')
+    await stage.wait(1_499)
+    expect(stage.driver.last('a').closes).toBe(0)
+    await stage.wait(1)
+    expect(stage.driver.last('a').closes).toBe(1)
+  })
+})
+
+describe('a transient client', () => {
+  test('goes with its connection, and its topics are held open for clientTTL', async () => {
+    stage = new Stage({ clientTTL: 10_000, topicLinger: 0 })
+    await stage.streamer.newCustomClient('one', { transient: true })
+    await stage.streamer.subscribe('one', 'a')
+    const page = stage.connect('one')
+    page.response.destroy()
+    await turns()
+    expect(stage.streamer.totalClients).toBe(0)
+    stage.driver.publish('a', '1')
+    await stage.wait(9_999)
+    expect(stage.driver.last('a').closes).toBe(0)
+    await stage.wait(1)
+    expect(stage.driver.last('a').closes).toBe(1)
+  })
+
+  test('made anew with the position of the last goes on where that was', async () => {
+    stage = new Stage()
+    const { streamer, driver } = stage
+    await streamer.newCustomClient('one', { transient: true })
+    await streamer.subscribe('one', 'a')
+    const first = stage.connect('one')
+    driver.publish('a', '1')
+    await turns()
+    const after = first.lastEventId
+    driver.publish('a', '2')
+    await turns()
+    first.response.destroy()
+    await turns()
+    driver.publish('a', '3')
+    await streamer.newCustomClient('two', { transient: true })
+    await streamer.subscribe('two', 'a', { after })
+    const second = stage.connect('two', after)
+    driver.publish('a', '4')
+    await turns()
+    expect(second.got).toEqual(['a=2', 'a=3', 'a=4'])
+    expect(second.events.every(({ hasId }) => hasId)).toBe(true)
+  })
+})
+
+describe('events', () => {
+  test('tell what happens, in order', async () => {
+    stage = new Stage({ clientTTL: 1_000, topicLinger: 0 })
+    const { streamer } = stage
+    const told: string[] = []
+    streamer.on('clientCreated', ({ id }) => told.push(`created ${id}`))
+    streamer.on('clientRemoved', ({ id }, reason) => told.push(`removed ${id} ${reason}`))
+    streamer.on('connect', ({ id }) => told.push(`connect ${id}`))
+    streamer.on('disconnect', ({ id }, reason) => told.push(`disconnect ${id} ${reason}`))
+    streamer.on('topicOpened', (topic) => told.push(`opened ${topic}`))
+    streamer.on('topicClosed', (topic) => told.push(`closed ${topic}`))
+    await stage.client('one', 'a')
+    stage.connect('one').response.destroy()
+    await turns()
+    await stage.wait(1_000)
+    expect(told).toEqual([
+      'created one',
+      'opened a',
+      'connect one',
+      'disconnect one dropped',
+      'closed a',
+      'removed one expired',
+    ])
+  })
+
+  test('have listeners that throw or reject, and nothing breaks', async () => {
+    stage = new Stage({ clientTTL: 1_000 })
+    const { streamer } = stage
+    const errors: string[] = []
+    for (const event of ['clientCreated', 'connect', 'disconnect', 'clientRemoved'] as const) {
+      streamer.on(event, () => {
+        throw new Error('thrown')
+      })
+      streamer.on(event, () => Promise.reject(new Error('rejected')))
+    }
+    streamer.on('error', ({ message, cause }) => {
+      errors.push(`${message} ${(cause as Error).message}`)
+      throw new Error('in the listener of error')
+    })
+    await stage.client('one', 'a')
+    const page = stage.connect('one')
+    stage.driver.publish('a', '1')
+    await turns()
+    expect(page.got).toEqual(['a=1'])
+    page.response.destroy()
+    await turns()
+    await stage.wait(1_000)
+    expect(streamer.totalClients).toBe(0)
+    expect(errors).toHaveLength(8)
+    expect(errors).toContain("A listener of the Streamer's 'connect' event failed. thrown")
+    expect(errors).toContain("A listener of the Streamer's 'connect' event failed. rejected")
+  })
+
+  test('of errors without a listener throw nothing, and neither does a logger that does', async () => {
+    const fails = () => {
+      throw new Error('the logger')
+    }
+    const logger: Logger = { debug: fails, info: fails, warn: fails, error: fails }
+    stage = new Stage({ logger })
+    await stage.client('one', 'a')
+    const page = stage.connect('one')
+    stage.driver.last('a').sink.gap('because')
+    stage.driver.publish('a', Buffer.from([0xff]))
+    stage.driver.publish('a', 'fine')
+    stage.driver.last('a').sink.fail(new Error('gone'))
+    await turns()
+    expect(page.got).toEqual([
+      'messages-lost:a',
+      'subscription-failure:a',
+      'a=fine',
+      'subscription-failure:a',
+    ])
+  })
+})
+
+test('stats count by outcome', async () => {
+  stage = new Stage()
+  await stage.client('one', 'a', 'b')
+  const page = stage.connect('one')
+  stage.driver.publish('a', '1')
+  stage.driver.publish('b', Buffer.from([0xff]))
+  stage.driver.last('b').sink.gap('because')
+  await turns()
+  const { lastEventId } = page
+  page.response.destroy()
+  await turns()
+  stage.connect('one', lastEventId)
+  stage.connect('one', 'nonsense')
+  await turns()
+  expect(stage.streamer.stats()).toMatchObject({
+    clients: 1,
+    connections: 1,
+    topics: 2,
+    history: { frames: 3, evictions: 0 },
+    received: 2,
+    refused: 1,
+    sent: 3,
+    gaps: 1,
+    resumes: { exact: 1, lost: 0, 'unknown-position': 1 },
+    disconnects: { dropped: 1, replaced: 1 },
+    messagesLost: 2,
+  })
+})
+
+describe('close', () => {
+  test('tells everybody, ends the streams, lets topics go, and refuses what comes', async () => {
+    stage = new Stage()
+    const { streamer, driver } = stage
+    await stage.client('one', 'a')
+    const page = stage.connect('one')
+    driver.publish('a', '1')
+    const closing = streamer.close()
+    expect(streamer.close()).toBe(closing)
+    await closing
+    expect(page.got).toEqual(['a=1', 'Client closed'])
+    expect(page.response.closed).toBe(true)
+    expect(driver.last('a').closes).toBe(1)
+    expect(driver.closes).toBe(1)
+    await expect(streamer.newClient()).rejects.toThrow(StreamerClosedError)
+    await expect(streamer.subscribe('one', 'a')).rejects.toMatchObject({ status: 503 })
+  })
+
+  test('cuts off after five seconds who does not read', async () => {
+    stage = new Stage()
+    await stage.client('one', 'a')
+    const page = stage.connect('one', undefined, 10)
+    page.response.stopReading()
+    stage.driver.publish('a', 'x'.repeat(100))
+    await turns()
+    const closed = jest.fn()
+    const closing = stage.streamer.close().then(closed)
+    await stage.wait(4_999)
+    expect(closed).not.toHaveBeenCalled()
+    await stage.wait(1)
+    expect(closed).toHaveBeenCalled()
+    await closing
+  })
+
+  test('comes by itself with await using', async () => {
+    stage = new Stage()
+    await stage.client('one', 'a')
+    await stage.streamer[Symbol.asyncDispose]()
+    expect(stage.driver.closes).toBe(1)
+  })
+
+  test('does not wait for a topic that the broker never opens, and closes it if it does', async () => {
+    stage = new Stage()
+    stage.driver.direct = false
+    await stage.client('one')
+    const subscribing = stage.streamer.subscribe('one', 'a')
+    await turns()
+    await stage.streamer.close()
+    stage.driver.last('a').open()
+    await subscribing
+    await turns()
+    expect(stage.driver.last('a').closes).toBe(1)
+  })
+})
+
+describe('drain', () => {
+  test('spreads the goodbyes, and sends each browser beyond the end', async () => {
+    stage = new Stage({ random: () => 0.5, retry: { min: 100, max: 100 } })
+    const { streamer, driver } = stage
+    const pages: Page[] = []
+    for (const id of ['one', 'two', 'three', 'four']) {
+      await stage.client(id, 'a')
+      pages.push(stage.connect(id))
+    }
+    await stage.client('away')
+    const drained = streamer.drain({ over: 4_000 })
+    await stage.wait(1_500)
+    const gone = () => pages.filter(({ response }) => response.closed)
+    expect(gone()).toHaveLength(2)
+    await expect(streamer.newClient()).rejects.toThrow(StreamerClosedError)
+    driver.publish('a', 'still')
+    await turns()
+    expect(pages.filter(({ got }) => got.includes('a=still'))).toHaveLength(2)
+    await stage.wait(2_500)
+    await drained
+    expect(gone()).toHaveLength(4)
+    expect(pages.map(({ got }) => got.at(-1))).toEqual(new Array(4).fill('Client closed'))
+    const retries = pages.map(({ events }) => events.at(-1)!.retry!).toSorted((a, b) => a - b)
+    expect(retries).toEqual([3_100, 4_100, 5_100, 6_100])
+    expect(driver.closes).toBe(1)
+  })
+
+  test.each([-1, NaN, Infinity])('over %j is refused', async (over) => {
+    stage = new Stage()
+    await expect(stage.streamer.drain({ over })).rejects.toThrow('milliseconds from 0')
+  })
+})

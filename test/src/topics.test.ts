@@ -1,0 +1,327 @@
+import { SubscribeError, TooManyTopicsError, TopicNameError } from '../../src/errors.js'
+import { Stage, turns } from '../support/stage.js'
+
+let stage: Stage
+afterEach(() => stage.dispose())
+
+const asked = () => stage.driver.openings.map(({ topic }) => topic)
+
+describe('subscribe', () => {
+  test('twice is as once, and two at once open the topic once', async () => {
+    stage = new Stage()
+    await stage.client('one', 'a')
+    await stage.client('two')
+    await Promise.all([
+      stage.streamer.subscribe('one', 'a'),
+      stage.streamer.subscribe('two', 'a'),
+      stage.streamer.subscribe('two', 'b'),
+      stage.streamer.subscribe('one', 'b'),
+    ])
+    expect(asked()).toEqual(['a', 'b'])
+    const page = stage.connect('one')
+    stage.driver.publish('a', '1')
+    await turns()
+    expect(page.got).toEqual(['a=1'])
+  })
+
+  test('resolves when the broker has opened the topic, for all who wait', async () => {
+    stage = new Stage()
+    stage.driver.direct = false
+    await stage.client('one')
+    await stage.client('two')
+    const opened: string[] = []
+    const both = ['one', 'two'].map(async (id) => {
+      await stage.streamer.subscribe(id, 'a')
+      opened.push(id)
+    })
+    await turns()
+    expect(opened).toEqual([])
+    stage.driver.last('a').open()
+    await Promise.all(both)
+    expect(opened).toEqual(['one', 'two'])
+  })
+
+  test('gets an unsubscribe that overtakes it', async () => {
+    stage = new Stage({ topicLinger: 0 })
+    stage.driver.direct = false
+    await stage.client('one')
+    const subscribing = stage.streamer.subscribe('one', 'a')
+    await turns()
+    await stage.streamer.unsubscribe('one', 'a')
+    stage.driver.last('a').open()
+    await subscribing
+    expect(stage.streamer.getClient('one')!.topics).toEqual([])
+    await turns()
+    expect(stage.driver.last('a').closes).toBe(1)
+    expect(stage.streamer.stats().topics).toBe(0)
+  })
+
+  test('waits for a close of the same topic, and opens it anew', async () => {
+    stage = new Stage({ topicLinger: 0 })
+    stage.driver.slowClose = true
+    await stage.client('one', 'a')
+    const old = stage.driver.last('a')
+    await stage.streamer.unsubscribe('one', 'a')
+    await turns()
+    expect(old.closes).toBe(1)
+    const subscribed = jest.fn()
+    const subscribing = stage.streamer.subscribe('one', 'a').then(subscribed)
+    await turns()
+    expect(asked()).toEqual(['a'])
+    old.sink.message('late')
+    old.closed()
+    await subscribing
+    expect(asked()).toEqual(['a', 'a'])
+    const page = stage.connect('one')
+    stage.driver.publish('a', 'new')
+    await turns()
+    expect(page.got).toEqual(['a=new'])
+    stage.driver.slowClose = false
+  })
+
+  test('rejects with what the driver says, and can be tried again at once', async () => {
+    stage = new Stage()
+    stage.driver.direct = false
+    await stage.client('one', ...[])
+    await stage.client('two')
+    const cause = new Error('No permission for a. Grant it.')
+    const refused = ['one', 'two'].map((id) => stage.streamer.subscribe(id, 'a'))
+    await turns()
+    stage.driver.last('a').refuse(cause)
+    for (const one of refused) {
+      await expect(one).rejects.toThrow(SubscribeError)
+      await expect(one).rejects.toMatchObject({ topic: 'a', cause, status: 502 })
+    }
+    expect(stage.streamer.getClient('one')!.topics).toEqual([])
+    expect(stage.streamer.stats().topics).toBe(0)
+    stage.driver.direct = true
+    await stage.streamer.subscribe('one', 'a')
+    expect(asked()).toEqual(['a', 'a'])
+  })
+
+  test('rejects where the driver fails inside of its subscribe, and leaves nothing open', async () => {
+    stage = new Stage()
+    await stage.client('one')
+    const { driver } = stage
+    const subscribe = driver.subscribe.bind(driver)
+    driver.subscribe = (topic, sink) => {
+      sink.message('early')
+      sink.fail(new Error('at once'))
+      return subscribe(topic, sink)
+    }
+    await expect(stage.streamer.subscribe('one', 'a')).rejects.toThrow(SubscribeError)
+    await turns()
+    expect(stage.streamer.getClient('one')!.topics).toEqual([])
+    expect(driver.last('a').closes).toBe(1)
+  })
+
+  test('rejects where the driver throws instead', async () => {
+    stage = new Stage()
+    await stage.client('one')
+    stage.driver.subscribe = () => {
+      throw new Error('thrown')
+    }
+    await expect(stage.streamer.subscribe('one', 'a')).rejects.toThrow(SubscribeError)
+  })
+
+  test('takes maxTopics, and names that can be topics', async () => {
+    stage = new Stage({ maxTopics: 2, maxTopicLength: 3 })
+    await stage.client('one', 'a', 'b')
+    await stage.streamer.subscribe('one', 'a')
+    const refused = stage.streamer.subscribe('one', 'c')
+    await expect(refused).rejects.toThrow(TooManyTopicsError)
+    await expect(refused).rejects.toThrow('2 topics')
+    for (const name of ['', 'message', 'a\nb', 'four']) {
+      await expect(stage.streamer.subscribe('one', name)).rejects.toThrow(TopicNameError)
+    }
+    expect(asked()).toEqual(['a', 'b'])
+  })
+
+  test.each([{ rewind: -1 }, { rewind: 1.5 }, { rewind: 1, after: 'x' }])(
+    'refuses %j',
+    async (options) => {
+      stage = new Stage()
+      await stage.client('one')
+      const refused = stage.streamer.subscribe('one', 'a', options)
+      await expect(refused).rejects.toMatchObject({ code: 'ERR_UNIFROST_OPTIONS' })
+      expect(asked()).toEqual([])
+    },
+  )
+
+  test('with rewind sends the last ones first, without ids where they are older', async () => {
+    stage = new Stage()
+    await stage.client('one', 'a')
+    for (const payload of ['1', '2', '3', '4']) stage.driver.publish('a', payload)
+    await stage.client('two')
+    const page = stage.connect('two')
+    await stage.streamer.subscribe('two', 'a', { rewind: 2 })
+    stage.driver.publish('a', '5')
+    await turns()
+    expect(page.got).toEqual(['a=3', 'a=4', 'a=5'])
+    expect(page.events.slice(1).map(({ hasId }) => hasId)).toEqual([false, false, true])
+  })
+})
+
+describe('unsubscribe', () => {
+  test('takes effect at once, for what is away too', async () => {
+    stage = new Stage()
+    await stage.client('one', 'a', 'b')
+    const first = stage.connect('one')
+    const { lastEventId } = first
+    first.response.destroy()
+    await turns()
+    stage.driver.publish('a', '1')
+    stage.driver.publish('b', '2')
+    await stage.streamer.unsubscribe('one', 'a')
+    await stage.streamer.unsubscribe('one', 'never')
+    const page = stage.connect('one', lastEventId)
+    stage.driver.publish('a', '3')
+    await turns()
+    expect(page.got).toEqual(['b=2'])
+  })
+
+  test('after a failure keeps the rest of that topic back', async () => {
+    stage = new Stage()
+    await stage.client('one', 'a')
+    const first = stage.connect('one')
+    const { lastEventId } = first
+    first.response.destroy()
+    await turns()
+    stage.driver.publish('a', '1')
+    stage.driver.last('a').sink.fail(new Error('gone'))
+    await stage.streamer.unsubscribe('one', 'a')
+    expect(stage.connect('one', lastEventId).got).toEqual([])
+  })
+})
+
+describe('a topic', () => {
+  test('that nobody is subscribed to stays open for topicLinger', async () => {
+    stage = new Stage({ topicLinger: 500 })
+    await stage.client('one', 'a')
+    await stage.streamer.unsubscribe('one', 'a')
+    await stage.wait(499)
+    await stage.streamer.subscribe('one', 'a')
+    await stage.wait(5_000)
+    expect(asked()).toEqual(['a'])
+    await stage.streamer.unsubscribe('one', 'a')
+    await stage.wait(500)
+    expect(stage.driver.last('a').closes).toBe(1)
+    expect(stage.streamer.stats()).toMatchObject({ topics: 0, history: { frames: 0 } })
+  })
+
+  test('that is not closed in order is reported, and can be opened again', async () => {
+    stage = new Stage({ topicLinger: 0 })
+    stage.driver.slowClose = true
+    const errors: unknown[] = []
+    stage.streamer.on('error', ({ cause }) => errors.push(cause))
+    await stage.client('one', 'a')
+    await stage.streamer.unsubscribe('one', 'a')
+    await turns()
+    const cause = new Error('broker')
+    stage.driver.last('a').closed(cause)
+    stage.driver.slowClose = false
+    await stage.streamer.subscribe('one', 'a')
+    expect(errors).toEqual([cause])
+    expect(asked()).toEqual(['a', 'a'])
+  })
+
+  test('whose subscription fails says so in its place, to those who are away or slow too', async () => {
+    stage = new Stage()
+    const errors: unknown[] = []
+    stage.streamer.on('error', ({ cause }) => errors.push(cause))
+    for (const id of ['fast', 'slow', 'away', 'new']) await stage.client(id, 'a')
+    const fast = stage.connect('fast')
+    const slow = stage.connect('slow', undefined, 10)
+    const away = stage.connect('away')
+    const { lastEventId } = away
+    slow.response.stopReading()
+    away.response.destroy()
+    await turns()
+    const opening = stage.driver.last('a')
+    const cause = new Error('secret of the server')
+    for (const payload of ['1', '2']) {
+      opening.sink.message(payload)
+      await turns()
+    }
+    opening.sink.fail(cause)
+    opening.sink.fail(cause)
+    opening.sink.message('late')
+    await turns()
+    slow.response.read(Infinity)
+    await turns()
+    const right = ['a=1', 'a=2', 'subscription-failure:a']
+    expect(fast.got).toEqual(right)
+    expect(slow.got).toEqual(right)
+    expect(stage.connect('away', lastEventId).got).toEqual(right)
+    expect(stage.connect('new').got).toEqual(right)
+    expect(errors).toEqual([cause])
+    expect(fast.events.some(({ data }) => data.includes('secret'))).toBe(false)
+    expect(opening.closes).toBe(1)
+    expect(stage.streamer.getClient('fast')!.topics).toEqual([])
+    await stage.streamer.subscribe('fast', 'a')
+    stage.driver.publish('a', 'again')
+    await turns()
+    expect(fast.got).toEqual([...right, 'a=again'])
+  })
+
+  test('that failed is told again to who lost that on the way, even when it is long gone', async () => {
+    stage = new Stage({ history: { maxAge: 100 } })
+    await stage.client('one', 'a')
+    const first = stage.connect('one')
+    const { lastEventId } = first
+    stage.driver.last('a').sink.fail(new Error('gone'))
+    await turns()
+    await stage.wait(1_000)
+    expect(stage.streamer.stats().history.frames).toBe(0)
+    first.response.destroy()
+    await turns()
+    const second = stage.connect('one', lastEventId)
+    expect(second.got).toEqual(['messages-lost:a'])
+    await stage.streamer.subscribe('one', 'a')
+    stage.driver.publish('a', '1')
+    await turns()
+    expect(stage.connect('one', second.lastEventId).got).toEqual([])
+  })
+
+  test('that failed longer ago than is remembered makes an older position unknown', async () => {
+    stage = new Stage()
+    await stage.client('one', 'b')
+    const page = stage.connect('one')
+    const { lastEventId } = page
+    for (let i = 0; i < 40; i++) {
+      await stage.streamer.subscribe('one', 'a')
+      stage.driver.last('a').sink.fail(new Error('gone'))
+      await turns()
+    }
+    expect(page.got).toEqual(new Array(40).fill('subscription-failure:a'))
+    expect(stage.connect('one', page.lastEventId).got).toEqual([])
+    expect(stage.connect('one', lastEventId).got).toEqual(['messages-lost:b'])
+  })
+
+  test('that has gaps says so in its place', async () => {
+    stage = new Stage()
+    await stage.client('one', 'a', 'b')
+    const page = stage.connect('one')
+    stage.driver.publish('a', '1')
+    stage.driver.last('a').sink.gap('secret reason')
+    stage.driver.publish('b', '2')
+    stage.driver.publish('a', '3')
+    await turns()
+    expect(page.got).toEqual(['a=1', 'messages-lost:a', 'b=2', 'a=3'])
+    expect(page.events.some(({ data }) => data.includes('secret'))).toBe(false)
+  })
+})
+
+test('more than the bounds in one turn goes out before it is let go', async () => {
+  stage = new Stage({ history: { maxBytes: 20_000, maxBytesPerTopic: 10_000 } })
+  await stage.client('one', 'a')
+  const page = stage.connect('one')
+  const before = page.response.inFlightBytes
+  const payload = 'x'.repeat(1_000)
+  for (let i = 0; i < 200; i++) stage.driver.publish('a', payload)
+  // Not yet the end of the turn: nothing may wait outside of the history's bounds.
+  expect(page.response.inFlightBytes - before).toBeGreaterThan(180 * 1_000)
+  await turns()
+  expect(page.got).toEqual(new Array(200).fill(`a=${payload}`))
+  expect(stage.streamer.stats()).toMatchObject({ messagesLost: 0, sent: 200 })
+})
