@@ -121,7 +121,7 @@ export async function startRabbitmq(options: { port?: number } = {}): Promise<Ra
     args: [],
     port,
     group: true,
-    startTimeout: 60_000,
+    startTimeout: 120_000,
     cwd: folder,
     env: {
       HOME: folder,

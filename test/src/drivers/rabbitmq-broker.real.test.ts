@@ -21,7 +21,7 @@ import { openEvents } from '../../support/event-stream.js'
 import { startScript } from '../../support/script.js'
 import { Publisher, QUICK } from './rabbitmq-harness.js'
 
-jest.setTimeout(60_000)
+jest.setTimeout(120_000)
 
 /** How long anything may take on a machine that has other things to do. */
 const BOUND = 20_000
@@ -466,6 +466,20 @@ describe('rabbitmqDriver on RabbitMQ', () => {
       const own = await connection.createChannel()
       await own.checkExchange('unifrost')
       await own.close()
+    })
+
+    test('closed on a link gone silent, it leaves no socket behind', async () => {
+      const sockets = () =>
+        process.getActiveResourcesInfo().filter((type) => type === 'TCPSocketWrap').length
+      const before = sockets()
+      // By its heartbeat it would not end before the test does.
+      const driver = made({ heartbeat: 60_000 })
+      await opened(driver, 'silent')
+      link.stall()
+      const from = performance.now()
+      await driver.close()
+      expect(performance.now() - from).toBeLessThan(4_000)
+      await until('its sockets to be gone', () => sockets() <= before)
     })
 
     test('a sink that throws costs its own message only', async () => {
