@@ -151,8 +151,8 @@ test('letting go takes the same time, however much there is', () => {
     return performance.now() - start
   }
   timeOf(100)
-  const few = Math.min(...[1, 2, 3].map(() => timeOf(100)))
-  const many = Math.min(...[1, 2, 3].map(() => timeOf(40_000)))
+  const few = Math.min(...[1, 2, 3, 4, 5].map(() => timeOf(100)))
+  const many = Math.min(...[1, 2, 3, 4, 5].map(() => timeOf(40_000)))
   // A walk through 40,000 frames would take hundreds of times as long.
-  expect(many).toBeLessThan(few * 20 + 5)
+  expect(many).toBeLessThan(few * 20 + 25)
 })

@@ -136,7 +136,7 @@ export class World {
         await this.turn()
         break
     }
-    this.check()
+    if (command.do === 'publish' || command.do === 'turn') this.check()
   }
 
   /** Lets everything happen that is due now. */
