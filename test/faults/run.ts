@@ -87,10 +87,16 @@ if (unknown !== undefined) throw new Error(`--only takes ${Object.keys(parts).jo
 
 say(`seed ${seed}: ${command.join(' ')} comes to the same schedule`)
 const made = new Map<string, Row[]>()
+/** What could not even be brought to an end did not hold. */
+function broken(name: string, error: unknown): Row {
+  const problem = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  return { promise: `The part ${name}`, how: name, figure: 'none', problems: [problem] }
+}
+
 async function runAll(lane: readonly string[]): Promise<void> {
   for (const name of lane) {
     const began = performance.now()
-    const rows = [await parts[name]!()].flat()
+    const rows = [await parts[name]!().catch((error: unknown) => broken(name, error))].flat()
     made.set(name, rows)
     say(`${textOf(rows)}\n    (${name}: ${Math.round((performance.now() - began) / 1_000)} s)`)
   }

@@ -31,6 +31,9 @@ export interface Fault {
   clients: number[]
 }
 
+/** How long a broker has between its faults, at the most: RabbitMQ takes its time to start. */
+const BROKER_PAUSE: Record<BrokerKind, number> = { memory: Infinity, nats: 9_000, rabbitmq: 20_000 }
+
 /** All faults of a run: the same seed and measures give the same schedule. */
 export function scheduleOf(
   seed: number,
@@ -42,7 +45,7 @@ export function scheduleOf(
     const random = new Random(seed + index + 1)
     return [
       ...clientFaults(random, duration, broker, clientsEach),
-      ...(broker === 'memory' ? [] : rareFaults(random, duration, broker, BROKER_FAULTS, 9_000)),
+      ...rareFaults(random, duration, broker, BROKER_FAULTS, BROKER_PAUSE[broker]),
       ...rareFaults(random, duration, broker, SERVER_FAULTS, 13_000),
     ]
   })

@@ -82,9 +82,13 @@ export class Stage {
 
   /** From now on there are messages. */
   publishOn(): void {
+    let last = performance.now()
     this.publisher = setInterval(() => {
       if (this.publishing !== undefined) return
-      this.debt += (this.settings.rate * TICK) / 1_000
+      const now = performance.now()
+      // A broker that was away for long is not flooded when it is back.
+      this.debt += (this.settings.rate * Math.min(now - last, 500)) / 1_000
+      last = now
       const count = Math.floor(this.debt)
       this.debt -= count
       const topics = Array.from({ length: count }, () => this.random.pick(this.topics))

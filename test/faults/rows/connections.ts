@@ -42,7 +42,7 @@ async function onStage<T>(
 /** Peers that stop reading, and peers that are gone without a word. */
 export async function connections({ seed, short }: Context): Promise<Row[]> {
   return [
-    await onStage(seed, 12, 0, (stage) => stopReading(stage, short ? 40 : 150)),
+    await onStage(seed, 8, 0, (stage) => stopReading(stage, short ? 40 : 100)),
     await onStage(seed, 30, short ? 4_000 : AGE, (stage) => vanish(stage, short ? 4_000 : AGE)),
   ]
 }
@@ -70,7 +70,7 @@ async function stopReading(stage: Stage, megabytes: number): Promise<Row> {
       }
       return (await look()) && published >= megabytes
     },
-    60_000,
+    180_000,
   )
   await stage.settle()
   trial.must(slow.length === MANY, `${slow.length} were disconnected as slow, not ${MANY}`)
