@@ -38,7 +38,7 @@ export class KafkaFixture {
     this.#kafka = new Kafka({
       brokers: [RUNNING_KAFKA ?? `127.0.0.1:${this.server?.direct}`],
       logLevel: logLevel.NOTHING,
-      requestTimeout: 2_000,
+      requestTimeout: 6_000,
       // Sent again, a message may stand in the topic twice.
       retry: { retries: 0 },
     })
@@ -119,7 +119,7 @@ export class KafkaFixture {
 
   async send(topic: string, messages: Parameters<Producer['send']>[0]['messages']): Promise<void> {
     try {
-      await (this.#producer as Producer).send({ topic, messages, acks: -1, timeout: 2_000 })
+      await (this.#producer as Producer).send({ topic, messages, acks: -1, timeout: 5_000 })
     } catch (error) {
       // It does not always find back by itself.
       await this.#connectProducer().catch(() => undefined)
@@ -194,7 +194,7 @@ export function kafkaHarness(
         : kafkaDriver((await bring(fixture.options)).client, options),
     publish: (topic, payload) => fixture.publish(topic, payload),
     topic: () => fixture.topic(),
-    bound: 20_000,
+    bound: 40_000,
     badTopics: BAD_NAMES,
     async unreachable() {
       const address = `127.0.0.1:${await freePort()}`

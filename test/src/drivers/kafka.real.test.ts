@@ -6,6 +6,9 @@ import { bringKafkaJs, KafkaFixture, kafkaHarness } from './kafka-harness.js'
 import type { Target } from './kafka-harness.js'
 import { expectLeftOut } from './left-out.js'
 
+// Kafka takes seconds to start, and on a busy machine many.
+jest.setTimeout(240_000)
+
 const targets: readonly Target[] = ['address', 'client']
 
 describe('kafkaDriver keeps the contract', () => {
