@@ -381,6 +381,23 @@ describe('kafkaDriver on Kafka', () => {
       expect(sink.entries).toHaveLength(1)
     })
 
+    test('a topic under load is handed from one question to the next without a double', async () => {
+      const [first, ...topics] = await Promise.all(
+        Array.from({ length: 13 }, () => fixture.topic()),
+      )
+      const driver = made({ maxWait: 40 })
+      await driver.subscribe(first as string, recordingSink())
+      for (const topic of topics) {
+        const sink = recordingSink()
+        const subscription = await driver.subscribe(topic, sink)
+        const sent = Array.from({ length: 60 }, (_, index) => String(index))
+        for (const text of sent) await fixture.publish(topic, text)
+        await sink.received(sent.length, BOUND)
+        await subscription.close()
+        expect(sink.texts()).toEqual(sent)
+      }
+    })
+
     test('a sink that throws costs its own message only', async () => {
       const topic = await fixture.topic()
       const warnings: string[] = []

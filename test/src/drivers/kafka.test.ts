@@ -1,5 +1,8 @@
 import * as kafkaJs from 'kafkajs'
 import { messageFilter } from '../../../src/drivers/kafka/aborted.js'
+import { Lane } from '../../../src/drivers/kafka/node.js'
+import { Pauses } from '../../../src/drivers/kafka/pauses.js'
+import { Partition, Reading } from '../../../src/drivers/kafka/reading.js'
 import { kafkaDriver } from '../../../src/drivers/kafka.js'
 import type { KafkaConnectOptions, KafkaDriverOptions } from '../../../src/drivers/kafka.js'
 import { recordingSink } from '../../../src/testing/index.js'
@@ -176,4 +179,36 @@ describe('of the records of an answer', () => {
     ]
     expect(records.filter(isMessage).map(({ offset }) => Number(offset))).toEqual([1, 4, 5, 9])
   })
+})
+
+// asked: from 0 ──────────────▶ answer: 0
+//              moved elsewhere ▶ read there: 0      so that the answer would be a double
+test('an answer to a question from before a partition moved is none', async () => {
+  const sink = recordingSink()
+  const reading = new Reading('x', { ...sink, message: ({ value }) => sink.message(String(value)) })
+  const partition = new Partition(reading, 0, 0n)
+  const value = Buffer.from('double')
+  const message = {
+    topic: 'x',
+    partition: 0,
+    offset: 0n,
+    timestamp: 0,
+    key: null,
+    value,
+    headers: {},
+  }
+  const answers = [{ topic: 'x', partition: 0, error: 0, messages: [message], next: 1n }]
+  const rested = new Promise<void>((rest) => {
+    const ask = async () => {
+      partition.park()
+      return answers
+    }
+    const pauses = new Pauses()
+    const heard = () => rest()
+    const events = { heard, refused: jest.fn(), unreadable: jest.fn(), lost: jest.fn() }
+    new Lane({ link: { use: ask } as never, events, pauses, wait: 0 }).add(partition)
+  })
+  await rested
+  expect(sink.entries).toEqual([])
+  expect(partition.next).toBe(0n)
 })
