@@ -62,7 +62,12 @@ test('its manifest and its types are right for every way to import it', async ()
   expect((await run(process.execPath, [check, tarball])).stdout).toBe('')
 })
 
-const entries = ['unifrost', 'unifrost/express', 'unifrost/koa', 'unifrost/drivers/nats']
+const drivers = ['nats', 'jetstream', 'rabbitmq', 'kafka', 'redis', 'redis-streams']
+drivers.push('google-pubsub', 'sqs', 'azure-service-bus')
+const entries = [
+  ...['unifrost', 'unifrost/express', 'unifrost/koa'],
+  ...drivers.map((name) => `unifrost/drivers/${name}`),
+]
 
 test('an ES module and a CommonJS module see the same types', async () => {
   const use = `
