@@ -108,10 +108,8 @@ export function googlePubSubDriver(
   const closing = new AbortController()
   let closed: Promise<void> | undefined
 
-  /** A link that has room for one more stream, which it has from now on no more. */
-  async function link(): Promise<PubSubLink> {
-    const first = (links[0] ??= newLink())
-    const client = await unlessClosed(first.connected(), closing.signal)
+  /** A link that has room for one more stream. */
+  function freeLink(client: PubSub): PubSubLink {
     const limit = options.streamsPerConnection ?? (client.isEmulator ? Infinity : STREAMS)
     const free = links.find(({ readers }) => readers.size < limit)
     if (free !== undefined) return free
@@ -126,8 +124,10 @@ export function googlePubSubDriver(
   }
 
   async function open(source: string, events: SourceEvents<Message>): Promise<Subscription> {
-    const found = await link()
-    const reader = new PubSubReader(found, source, events, {
+    const first = (links[0] ??= newLink())
+    const client = await unlessClosed(first.connected(), closing.signal)
+    // Nobody else may come between finding the room and taking it.
+    const reader = new PubSubReader(freeLink(client), source, events, {
       subscribeTimeout,
       closeTimeout,
       subscriptionPrefix,

@@ -121,5 +121,6 @@ export function createError(pubsub: PubSub, source: string, cause: unknown): Err
 /** The library's words, which for a lost connection stand at the end of a long story. */
 export function reasonOf(cause: unknown): string {
   const { details, message } = (cause ?? {}) as { details?: string; message?: string }
-  return (details || message || String(cause)).replace(/\s+/g, ' ').trim()
+  const words = (details || message || String(cause)).replace(/\s+/g, ' ').trim()
+  return words.replace(/\.? Resolution note:$/, '')
 }

@@ -26,6 +26,8 @@ export interface LinkReader {
   resumed(outage: number, reopen: boolean): void
   subscriptionGone(reason: string): void
   topicGone(): void
+  /** The client is closed, by whom it belongs to. */
+  clientGone(error: Error): void
 }
 
 export interface LinkOptions {
@@ -64,6 +66,7 @@ export class PubSubLink {
 
   /** The client, once Pub/Sub has answered it. */
   async connected(): Promise<PubSub> {
+    if (this.client?.isOpen === false && !this.options.owned) throw closedClientError()
     if (this.client !== undefined) return this.client
     this.connecting ??= this.connect().finally(() => (this.connecting = undefined))
     return this.connecting
@@ -72,6 +75,7 @@ export class PubSubLink {
   private async connect(): Promise<PubSub> {
     const { make, connectTimeout } = this.options
     const client = await make()
+    if (!client.isOpen) throw closedClientError()
     try {
       await contact(client, connectTimeout)
     } catch (error) {
@@ -112,6 +116,10 @@ export class PubSubLink {
   private async beat(): Promise<void> {
     const client = this.client
     if (client === undefined) return
+    if (!client.isOpen) {
+      for (const reader of [...this.readers]) reader.clientGone(closedClientError())
+      return
+    }
     this.beating = true
     const { heartbeat, connectTimeout } = this.options
     const patience = this.lost ? Math.max(heartbeat, connectTimeout) : heartbeat
@@ -298,8 +306,10 @@ export class PubSubLink {
 async function contact(client: PubSub, timeout: number): Promise<void> {
   const until = performance.now() + timeout
   try {
-    // Without credentials this fails, in its own time.
-    await answered(client.getClientConfig(), timeout)
+    // Credentials that can't be read make the library throw where nobody can catch it, so they
+    // are read before it is asked for anything. They take their own time.
+    if (!client.isEmulator) await answered(client.auth.getClient(), timeout)
+    await answered(client.getClientConfig(), until - performance.now())
     const left = until - performance.now()
     const none = client.subscription('unifrost-looks-whether-anybody-answers')
     await answered(none.getMetadata(once(left)), left)
@@ -308,6 +318,13 @@ async function contact(client: PubSub, timeout: number): Promise<void> {
     // Who may not look is known all the same.
     if (code !== Code.NotFound && code !== Code.PermissionDenied) throw error
   }
+}
+
+function closedClientError(): Error {
+  return new Error(
+    'The PubSub given to googlePubSubDriver has been closed. Make a new one and a new driver, or ' +
+      'give the configuration and let the driver make its own.',
+  )
 }
 
 /** A client that is of no use any more may close as it likes. */

@@ -207,6 +207,12 @@ export class PubSubReader implements Subscription, LinkReader {
     this.fail(`The topic ${name} was deleted from Google Pub/Sub. Create it and subscribe anew.`)
   }
 
+  clientGone(error: Error): void {
+    if (this.over.signal.aborted) return
+    this.detach()
+    this.events.fail(error)
+  }
+
   /** Without its subscription nothing was kept for us: from the new one on, all is. */
   private async remake(reason: string): Promise<void> {
     this.detach()
