@@ -4,12 +4,6 @@ import type { Row } from './row.js'
 const BEGIN = '<!-- faults:begin, written by the run named in it -->'
 const END = '<!-- faults:end -->'
 
-const HEADING = `# Reliability
-
-What is promised, how it was tried, and what came of it. Every figure here was put in by the run
-that measured it.
-`
-
 /** The rows as text for a terminal. */
 export function textOf(rows: readonly Row[]): string {
   return rows
@@ -24,16 +18,11 @@ export function textOf(rows: readonly Row[]): string {
 
 /** Puts the table into the docs, in place of the last one. */
 export async function writeTable(path: string, rows: readonly Row[], command: string) {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return HEADING
-    throw error
-  })
+  const text = await readFile(path, 'utf8')
   const [before, after] = [text.indexOf(BEGIN), text.indexOf(END)]
+  if (before < 0 || after < before) throw new Error(`${path} has no place for the table.`)
   const section = `${BEGIN}\n\n${markdownOf(rows, command)}\n${END}`
-  const whole =
-    before < 0 || after < before
-      ? `${text}\n## Faults\n\n${section}\n`
-      : text.slice(0, before) + section + text.slice(after + END.length)
+  const whole = text.slice(0, before) + section + text.slice(after + END.length)
   await writeFile(path, whole)
 }
 
