@@ -51,8 +51,10 @@ export interface RedisServerOptions {
 }
 
 /**
- * Starts a Redis server that keeps every write. Who has no credentials may do what a driver
- * needs, and not read what begins with {@link DENIED}.
+ * Starts a Redis server that keeps every write: it is handed to the system before it is answered,
+ * which outlives the process, and not flushed to the disk, which only a crash of the machine needs.
+ *
+ * Who has no credentials may do what a driver needs, and not read what begins with {@link DENIED}.
  */
 export async function startRedis(options: RedisServerOptions = {}): Promise<RedisServer> {
   const command = await requireCommand(
@@ -73,7 +75,7 @@ export async function startRedis(options: RedisServerOptions = {}): Promise<Redi
     dir ${folder}
     daemonize no
     appendonly yes
-    appendfsync always
+    appendfsync no
     save ""
     user default on nopass resetkeys resetchannels ${readable.join(' ')} -@all ${PERMISSIONS}
     user ${ADMIN.username} on >${ADMIN.password} ~* &* +@all
