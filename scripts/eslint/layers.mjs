@@ -39,7 +39,13 @@ export const layers = [
     reaches: [/^src\/(driver|errors)\.ts$/, /^src\/drivers\/toolbox\//],
   },
   driver('nats', ['nats', '@nats-io/transport-node']),
-  driver('jetstream', ['nats', '@nats-io/transport-node', '@nats-io/jetstream']),
+  {
+    // It connects as the other driver on NATS does.
+    name: 'jetstream driver',
+    files: /^src\/drivers\/jetstream(\.ts$|\/)/,
+    reaches: [/^src\/(driver|errors)\.ts$/, /^src\/drivers\/(toolbox|nats|jetstream)\//],
+    lazy: ['@nats-io/jetstream'],
+  },
   driver('rabbitmq', ['amqplib']),
   driver('kafka', ['kafkajs', '@platformatic/kafka']),
   driver('google-pubsub', ['@google-cloud/pubsub']),

@@ -8,6 +8,9 @@ import { BrokerProcess, freePort } from './process.js'
 /** A NATS server that is running already and is used instead of one of ours. */
 export const RUNNING_NATS = process.env['UNIFROST_TEST_NATS']
 
+/** The same for one with JetStream. */
+export const RUNNING_JETSTREAM = process.env['UNIFROST_TEST_JETSTREAM']
+
 /** The subjects that a connection without credentials may not subscribe to. */
 export const DENIED = 'denied.>'
 
@@ -19,8 +22,11 @@ export interface NatsServer {
   readonly port: number
   readonly url: string
   readonly process: BrokerProcess
-  /** Counts connections and their subscriptions, without the admin's. */
-  open(): Promise<{ connections: number; subscriptions: number }>
+  /**
+   * Counts connections and their subscriptions, without the admin's. `requests` are those of the
+   * subscriptions that a library keeps for the answers to all requests of a connection.
+   */
+  open(): Promise<{ connections: number; subscriptions: number; requests: number }>
   /** Withdraws the permission to read a subject while connections are open. */
   deny(subject: string): Promise<void>
   stop(): Promise<void>
@@ -31,6 +37,10 @@ export interface NatsServerOptions {
   port?: number
   /** More lines for its configuration. */
   config?: string
+  /** Whether it keeps streams, in a folder of its own that goes with it. Default: no. */
+  jetstream?: boolean
+  /** More users, each as the configuration has it. */
+  users?: string
 }
 
 /**
@@ -58,8 +68,10 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
         users: [
           { user: anyone, password: anyone, permissions: { subscribe: { deny: "${denied}" } } }
           { user: ${ADMIN.user}, password: ${ADMIN.pass} }
+          ${options.users ?? ''}
         ]
       }
+      ${options.jetstream ? `jetstream { store_dir: "${join(folder, 'store')}" }` : ''}
       ${options.config ?? ''}
       `,
     )
@@ -82,12 +94,16 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
 }
 
 interface Connz {
-  connections: { subscriptions: number; authorized_user?: string }[]
+  connections: {
+    subscriptions: number
+    subscriptions_list?: string[]
+    authorized_user?: string
+  }[]
 }
 
 async function countOpen(monitor: number) {
   const text = await new Promise<string>((resolve, reject) => {
-    const url = `http://127.0.0.1:${monitor}/connz?auth=1&limit=10000`
+    const url = `http://127.0.0.1:${monitor}/connz?auth=1&subs=1&limit=10000`
     const request = get(url, { agent: false }, (response) => {
       let body = ''
       response.setEncoding('utf8')
@@ -102,5 +118,8 @@ async function countOpen(monitor: number) {
   return {
     connections: others.length,
     subscriptions: others.reduce((sum, { subscriptions }) => sum + subscriptions, 0),
+    requests: others
+      .flatMap(({ subscriptions_list: subjects = [] }) => subjects)
+      .filter((subject) => /^_INBOX\.[^.]+\.\*$/.test(subject)).length,
   }
 }

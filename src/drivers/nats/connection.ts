@@ -77,10 +77,13 @@ export class Backoff {
 }
 
 /** The options with the address taken apart. Throws an `OptionsError` for one that is none. */
-export function connectOptions(target: string | NatsConnectOptions): NatsConnectOptions {
+export function connectOptions(
+  target: string | NatsConnectOptions,
+  driver = 'natsDriver',
+): NatsConnectOptions {
   const given = typeof target === 'string' ? { servers: target } : { ...target }
   const list = typeof given.servers === 'string' ? given.servers.split(',') : given.servers
-  if (!Array.isArray(list) || list.length === 0) throw addressError(target)
+  if (!Array.isArray(list) || list.length === 0) throw addressError(driver, target)
   const options: NatsConnectOptions = {
     pingInterval: 1_000,
     maxPingOut: 2,
@@ -88,7 +91,7 @@ export function connectOptions(target: string | NatsConnectOptions): NatsConnect
     ...given,
   }
   options.servers = list.map((server) => {
-    const url = parse(server)
+    const url = parse(driver, server)
     // The libraries drop what stands before the @, which would connect as nobody.
     if (url.username && url.password) {
       options.user ??= decodeURIComponent(url.username)
@@ -102,19 +105,19 @@ export function connectOptions(target: string | NatsConnectOptions): NatsConnect
   return options
 }
 
-function parse(server: unknown): URL {
-  if (typeof server !== 'string') throw addressError(server)
+function parse(driver: string, server: unknown): URL {
+  if (typeof server !== 'string') throw addressError(driver, server)
   const text = server.includes('://') ? server.trim() : `nats://${server.trim()}`
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url?.hostname && (url.protocol === 'nats:' || url.protocol === 'tls:')) return url
-  throw addressError(server)
+  throw addressError(driver, server)
 }
 
-function addressError(got: unknown): OptionsError {
+function addressError(driver: string, got: unknown): OptionsError {
   // What stands before an @ is secret; of anything but text, the kind is enough.
   const shown = typeof got === 'string' ? JSON.stringify(got.replace(/[^/@]*@/, '…@')) : typeof got
   return new OptionsError(
-    `natsDriver got ${shown} as the address of a NATS server. It takes a connection, ` +
+    `${driver} got ${shown} as the address of a NATS server. It takes a connection, ` +
       'nats://host:port or tls://host:port, several with commas between them, or { servers }.',
   )
 }
@@ -204,12 +207,12 @@ function connectError(servers: string[], timeout: number, cause: unknown): Error
 }
 
 /** The libraries are optional: whichever is there is loaded when a connection is first needed. */
-export async function loadConnect(): Promise<NatsConnect> {
+export async function loadConnect(driver = 'natsDriver'): Promise<NatsConnect> {
   const newer = await tryPeer('@nats-io/transport-node', () => import('@nats-io/transport-node'))
   const loaded = newer ?? (await tryPeer('nats', () => import('nats')))
   if (loaded) return loaded.connect
   throw new Error(
-    'natsDriver needs a NATS library to connect to an address. Run ' +
+    `${driver} needs a NATS library to connect to an address. Run ` +
       '`npm install @nats-io/transport-node`, or hand it a connection of your own.',
   )
 }

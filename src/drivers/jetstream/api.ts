@@ -1,0 +1,151 @@
+import { randomUUID } from 'node:crypto'
+import type { NatsConnection, NatsSubscription } from '../nats/connection.js'
+import { loadPeer } from '../toolbox/peer.js'
+
+/** What this driver uses of a connection of `nats` or `@nats-io/transport-node`. */
+export interface JetStreamConnection extends NatsConnection {
+  subscribe(
+    subject: string,
+    options: { callback: (error: Error | null, message: NatsMessage) => void },
+  ): NatsSubscription
+  publish(subject: string): void
+  isDraining(): boolean
+  readonly info?: { readonly version?: string }
+}
+
+/** A message as it comes from the library. */
+export interface NatsMessage {
+  readonly subject: string
+  readonly data: Uint8Array
+  readonly reply?: string
+  readonly headers?: NatsHeaders & { readonly code: number; readonly description: string }
+}
+
+/** The headers of a message. */
+export interface NatsHeaders {
+  get(name: string): string
+  has(name: string): boolean
+  keys(): string[]
+}
+
+/** What the server tells of a stream. */
+export interface StreamInfo {
+  readonly created: string
+  readonly config: {
+    readonly subjects?: string[]
+    readonly storage?: string
+    readonly mirror?: unknown
+    readonly sources?: unknown[]
+    readonly subject_transform?: unknown
+  }
+  readonly state: {
+    readonly first_seq: number
+    readonly first_ts?: string
+    readonly last_seq: number
+    readonly last_ts?: string
+    readonly num_deleted?: number
+  }
+}
+
+/** What this driver uses of either library's manager of streams and consumers. */
+export interface JetStreamManager {
+  streams: {
+    info(stream: string): Promise<StreamInfo>
+    add(config: object): Promise<unknown>
+  }
+  consumers: {
+    add(stream: string, config: object): Promise<{ delivered: { stream_seq: number } }>
+    delete(stream: string, name: string): Promise<unknown>
+  }
+}
+
+/**
+ * The manager that belongs to a connection: in version 2 the connection makes it, in version 3
+ * a package of its own does.
+ */
+export async function managerOf(
+  connection: JetStreamConnection,
+  domain: string | undefined,
+  timeout: number,
+): Promise<JetStreamManager> {
+  // Without the check of the account, which would need one more permission.
+  const options = { checkAPI: false, timeout, ...(domain === undefined ? {} : { domain }) }
+  const { jetstreamManager } = connection as { jetstreamManager?: unknown }
+  if (typeof jetstreamManager === 'function') {
+    return (await jetstreamManager.call(connection, options)) as JetStreamManager
+  }
+  const library = await loadPeer(
+    'jetstreamDriver',
+    '@nats-io/jetstream',
+    () => import('@nats-io/jetstream'),
+  )
+  type Connection = Parameters<typeof library.jetstreamManager>[0]
+  const made = await library.jetstreamManager(connection as unknown as Connection, options)
+  return made
+}
+
+/** A subject that nobody else has, where this connection may receive. */
+export function newInbox(connection: JetStreamConnection): string {
+  const { options } = connection as { options?: { inboxPrefix?: string } }
+  return `${options?.inboxPrefix ?? '_INBOX'}.${randomUUID().replaceAll('-', '')}`
+}
+
+/** What an error of either library says. */
+export interface Reason {
+  /**
+   * `gone`: there is no such stream. `denied`: no permission. `disabled`: nobody answers for
+   * JetStream. `refused`: the server says no for another reason. `lost`: no answer that counts,
+   * so it may be tried again.
+   */
+  readonly kind: 'gone' | 'denied' | 'disabled' | 'refused' | 'lost'
+  readonly words: string
+}
+
+const STREAM_NOT_FOUND = 10_059
+const NOT_ENABLED = [10_039, 10_076]
+/** Another stream has this name, or its subjects, already. */
+export const NAME_IN_USE = 10_058
+
+interface ApiError {
+  code?: number
+  err_code?: number
+  description?: string
+}
+
+export function reasonOf(error: unknown): Reason {
+  const { message = String(error), name, cause } = error as Partial<Error>
+  const said = `${message} ${(cause as Partial<Error> | undefined)?.message ?? ''}`
+  const api = apiErrorOf(error)
+  const words = api?.description ?? message
+  if (/permissions.violation/i.test(said)) return { kind: 'denied', words: said.trim() }
+  if (api?.err_code === STREAM_NOT_FOUND) return { kind: 'gone', words }
+  if (NOT_ENABLED.includes(api?.err_code ?? 0)) return { kind: 'disabled', words }
+  if (name === 'JetStreamNotEnabled' || (error as { code?: unknown }).code === '503') {
+    return { kind: 'disabled', words: 'nobody answers for JetStream' }
+  }
+  // A cluster that has no leader at the moment answers with 503.
+  if (api?.err_code !== undefined && api.code !== 503) return { kind: 'refused', words }
+  return { kind: 'lost', words }
+}
+
+/** What the server said, which version 2 keeps in one place and version 3 in another. */
+export function apiErrorOf(error: unknown): ApiError | undefined {
+  const {
+    api_error: older,
+    code,
+    status,
+    message,
+  } = error as {
+    api_error?: ApiError
+    code?: unknown
+    status?: number
+    message?: string
+  }
+  if (older !== undefined) return older
+  if (typeof code !== 'number') return undefined
+  return {
+    err_code: code,
+    ...(status === undefined ? {} : { code: status }),
+    ...(message === undefined ? {} : { description: message }),
+  }
+}

@@ -1,0 +1,292 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { Backoff } from '../toolbox/backoff.js'
+import { within } from '../toolbox/within.js'
+import { apiErrorOf, NAME_IN_USE, reasonOf } from './api.js'
+import type { JetStreamConnection, JetStreamManager, NatsMessage, StreamInfo } from './api.js'
+import { StreamConsumer } from './consumer.js'
+import type { ConsumerSettings } from './consumer.js'
+import { place } from './position.js'
+import type { Position } from './position.js'
+
+/** How long `close` waits for a server to say that it has let go. */
+export const CLOSE_TIMEOUT = 1_000
+
+export interface ReaderSettings extends ConsumerSettings {
+  /** How to make the stream where there is none. */
+  readonly create: object | undefined
+}
+
+/** What a stream says to those who read it. */
+export interface ReaderEvents {
+  message(message: NatsMessage, sequence: number, time: number): void
+  /** @param through The last sequence that may be missing; undefined where that is not known. */
+  gap(reason: string, through?: number): void
+  fail(error: Error): void
+}
+
+/**
+ * Reads one stream from its end, in order and without holes: after every break a new consumer
+ * goes on behind the last message that was read.
+ */
+export class StreamReader {
+  /** Counts how often the numbers of the stream began anew. */
+  lives = 0
+  #position: Position | undefined
+  #consumer: StreamConsumer | undefined
+  #missed: { reason: string; through?: number } | undefined
+  /** Whether every sequence of the stream is to come here, so that one that is skipped is lost. */
+  #dense = false
+  #running = false
+  #again = false
+  #over = false
+  #wake: () => void = () => undefined
+  #asking: Promise<StreamInfo> | undefined
+  /** Consumers that may still be on the server. */
+  readonly #left = new Set<StreamConsumer>()
+  readonly #closing = new Set<Promise<void>>()
+  readonly #watch: NodeJS.Timeout
+
+  constructor(
+    private readonly connection: JetStreamConnection,
+    private readonly manager: JetStreamManager,
+    private readonly settings: ReaderSettings,
+    private readonly events: ReaderEvents,
+  ) {
+    const { heartbeat } = settings
+    this.#watch = setInterval(() => {
+      const silent = performance.now() - (this.#consumer?.heard ?? Infinity)
+      if (silent > 2 * heartbeat) this.resume()
+    }, heartbeat)
+    this.#watch.unref()
+  }
+
+  /** Begins to read; what is published once it has settled arrives. Rejects with the reason. */
+  async open(timeout: number): Promise<void> {
+    const until = performance.now() + timeout
+    const running = this.#run((error) => {
+      return reasonOf(error).kind === 'lost' ? until - performance.now() : 0
+    })
+    const outcome = await within(running, timeout)
+    if (outcome === 'failed') return running
+    if (outcome === 'late') throw this.#said(new Error(`no answer within ${timeout} ms`))
+    if (this.#over) throw new Error(`Reading stream ${this.settings.stream} has been ended.`)
+  }
+
+  /** Goes on with a new consumer: the old one may have missed something, or is gone. */
+  resume(): void {
+    if (this.#over) return
+    this.#again = true
+    this.#wake()
+    if (this.#running) return
+    let refused: number | undefined
+    const patience = (error: unknown) => {
+      const { kind } = reasonOf(error)
+      if (kind === 'lost') refused = undefined
+      else refused ??= performance.now()
+      if (kind === 'denied') return 0
+      // It may be about to be made anew, or to be found by a server that has just started.
+      return refused === undefined
+        ? Infinity
+        : refused + 3 * this.settings.heartbeat - performance.now()
+    }
+    this.#run(patience).catch((error: unknown) => this.fail(error as Error))
+  }
+
+  /** It is over for good. */
+  fail(error: Error): void {
+    if (this.#over) return
+    this.#stop()
+    this.events.fail(error)
+  }
+
+  /** What the stream says of itself, asked for after this call, once for all who ask at once. */
+  look(): Promise<StreamInfo> {
+    this.#asking ??= (async () => {
+      await new Promise(setImmediate)
+      this.#asking = undefined
+      const info = await this.manager.streams.info(this.settings.stream)
+      // Another stream has taken the place of the one that is read.
+      if (this.#position && info.created !== this.#position.created) this.resume()
+      return info
+    })()
+    return this.#asking
+  }
+
+  async close(): Promise<void> {
+    this.#stop()
+    await Promise.all(this.#closing)
+  }
+
+  #stop(): void {
+    this.#over = true
+    clearInterval(this.#watch)
+    this.#wake()
+    this.#drop()
+  }
+
+  /** Lets go of the consumer that is there. */
+  #drop(): void {
+    const consumer = this.#consumer
+    this.#consumer = undefined
+    if (consumer) this.#left.add(consumer)
+    this.#clear()
+  }
+
+  /** Deletes consumers that were let go of, and those again of which it is not sure. */
+  #clear(): void {
+    for (const consumer of this.#left) {
+      const closing = consumer.close(CLOSE_TIMEOUT).then((gone) => {
+        if (gone) this.#left.delete(consumer)
+        this.#closing.delete(closing)
+      })
+      this.#closing.add(closing)
+    }
+  }
+
+  /**
+   * Tries until a consumer stands.
+   *
+   * @param patience How much longer to try, in milliseconds, after this error.
+   */
+  async #run(patience: (error: unknown) => number): Promise<void> {
+    this.#running = true
+    const backoff = new Backoff()
+    try {
+      for (;;) {
+        this.#again = false
+        const woken = new Promise<void>((resolve) => (this.#wake = resolve))
+        try {
+          await Promise.race([this.#begin(), woken])
+          if (this.#over || !this.#again) return
+        } catch (error) {
+          if (this.#over) return
+          const left = patience(error)
+          if (left <= 0) throw this.#said(error)
+          await wait(Math.min(left, backoff.next()), woken)
+        }
+      }
+    } finally {
+      this.#running = false
+    }
+  }
+
+  async #begin(): Promise<void> {
+    this.#drop()
+    const consumer = new StreamConsumer(this.connection, this.manager, this.settings, {
+      message: (message, sequence, time) => {
+        if (this.#consumer === consumer) this.#message(message, sequence, time)
+      },
+      idle: (sequence) => {
+        if (this.#consumer === consumer) this.#reached(sequence)
+      },
+      broken: () => {
+        if (this.#consumer === consumer) this.resume()
+      },
+    })
+    this.#consumer = consumer
+    const info = await this.#found()
+    if (this.#consumer !== consumer) return
+    const position = this.#place(info)
+    const from = await consumer.open(position.sequence + 1)
+    if (this.#consumer !== consumer) return
+    if (from > position.sequence) this.#skipped(from)
+    const missed = this.#missed
+    this.#missed = undefined
+    if (missed) this.events.gap(missed.reason, missed.through)
+    consumer.release()
+    this.#clear()
+  }
+
+  /** The stream, which is made if it is not there and the user wants that. */
+  async #found(): Promise<StreamInfo> {
+    const { stream, create } = this.settings
+    const { streams } = this.manager
+    try {
+      return await streams.info(stream)
+    } catch (error) {
+      if (create === undefined || reasonOf(error).kind !== 'gone') throw error
+      await streams.add({ ...create, name: stream }).catch((refusal: unknown) => {
+        // Another server may have been first, with other settings.
+        if (apiErrorOf(refusal)?.err_code !== NAME_IN_USE) throw refusal
+      })
+      return streams.info(stream)
+    }
+  }
+
+  #place(info: StreamInfo): Position {
+    const before = this.#position
+    const { position, missed } = place(before, info)
+    this.#position = position
+    // A mirror may leave out some of what it mirrors, as a filter does.
+    this.#dense = this.settings.filter.length === 0 && info.config.mirror === undefined
+    if (missed !== undefined) {
+      this.lives++
+      this.#missed = { reason: missed }
+    } else if (before && !this.#dense && (info.state.num_deleted ?? 0) > 0) {
+      if (info.state.last_seq > before.sequence) {
+        const reason = 'Messages were deleted from the stream, some perhaps before they were read.'
+        this.#missed ??= { reason, through: info.state.last_seq }
+      }
+    }
+    return position
+  }
+
+  #message(message: NatsMessage, sequence: number, time: number): void {
+    const position = this.#position as Position
+    if (sequence <= position.sequence) return
+    if (this.#dense && sequence > position.sequence + 1) this.#lost(sequence - 1)
+    this.#position = { ...position, sequence, time }
+    this.events.message(message, sequence, time)
+  }
+
+  /** Nothing more comes up to here. */
+  #reached(sequence: number): void {
+    const position = this.#position as Position
+    if (sequence <= position.sequence) return
+    if (this.#dense) this.#lost(sequence)
+    this.#position = { ...position, sequence }
+  }
+
+  /** A consumer begins later than asked for: what is in between is no longer there. */
+  #skipped(through: number): void {
+    const position = this.#position as Position
+    this.#missed ??= { reason: this.#dropped(position.sequence, through), through }
+    this.#position = { ...position, sequence: through }
+  }
+
+  #lost(through: number): void {
+    this.events.gap(this.#dropped((this.#position as Position).sequence, through), through)
+  }
+
+  #dropped(after: number, through: number): string {
+    return `The stream dropped messages ${after + 1} to ${through} before they were read.`
+  }
+
+  #said(error: unknown): Error {
+    const { stream } = this.settings
+    const { kind, words } = reasonOf(error)
+    const server = `NATS at ${this.connection.getServer()}`
+    const name = JSON.stringify(stream)
+    const message = {
+      gone: `${server} has no stream ${name}. Create it, or give create: { subjects }.`,
+      denied:
+        `${server} does not let this connection read stream ${name} (${words}). ` +
+        'Allow what the page of this driver lists in the permissions of the user.',
+      disabled: `${server} has no JetStream for this account (${words}). Enable it there.`,
+      refused: `${server} refused to let stream ${name} be read (${words}).`,
+      lost:
+        `${server} did not open stream ${name} in time (${words}). ` +
+        'Check that it is up and reachable.',
+    }[kind]
+    return new Error(message, { cause: error })
+  }
+}
+
+/** Waits for so many milliseconds, or until `woken`. */
+async function wait(milliseconds: number, woken: Promise<void>): Promise<void> {
+  const controller = new AbortController()
+  const { signal } = controller
+  const over = pause(milliseconds, undefined, { signal, ref: false }).catch(() => undefined)
+  await Promise.race([over, woken])
+  controller.abort()
+}

@@ -1,0 +1,91 @@
+import type { Sink } from '../../driver.js'
+import type { NatsHeaders, NatsMessage } from './api.js'
+import type { ReaderEvents } from './reader.js'
+import { SubjectTree } from './subjects.js'
+
+/** A message of a stream, as `payload` gets it. */
+export interface JetStreamMessage {
+  readonly subject: string
+  /** Its number in the stream. */
+  readonly sequence: number
+  /** When the server stored it. */
+  readonly time: Date
+  readonly data: Uint8Array
+  readonly headers?: NatsHeaders
+}
+
+/** A topic, and from which sequence of the stream on it counts. */
+export interface SpreadTopic {
+  readonly subject: string
+  readonly sink: Sink
+  after: number
+}
+
+/** Hands on what is read from a stream to the topics whose subject it is. */
+export class Spread implements ReaderEvents {
+  readonly #topics = new Set<SpreadTopic>()
+  readonly #tree = new SubjectTree<SpreadTopic>()
+
+  constructor(
+    private readonly payload: ((message: JetStreamMessage) => string | Uint8Array) | undefined,
+    private readonly over: () => void,
+  ) {}
+
+  add(topic: SpreadTopic): void {
+    this.#topics.add(topic)
+    this.#tree.add(topic.subject, topic)
+  }
+
+  delete(topic: SpreadTopic): void {
+    this.#topics.delete(topic)
+    this.#tree.delete(topic.subject, topic)
+  }
+
+  message(message: NatsMessage, sequence: number, time: number): void {
+    const topics = this.#tree.match(message.subject).filter(({ after }) => sequence > after)
+    if (topics.length === 0) return
+    let payload: string | Uint8Array
+    try {
+      payload = this.payload?.(messageOf(message, sequence, time)) ?? message.data
+    } catch (error) {
+      for (const { sink } of topics) {
+        this.#tell(() => sink.gap(`payload failed on message ${sequence}: ${String(error)}`))
+      }
+      return
+    }
+    for (const { sink } of topics) this.#tell(() => sink.message(payload))
+  }
+
+  gap(reason: string, through = Infinity): void {
+    for (const topic of [...this.#topics]) {
+      if (topic.after >= through) continue
+      // The numbers of a stream that was made anew are small again.
+      if (through === Infinity) topic.after = 0
+      this.#tell(() => topic.sink.gap(reason))
+    }
+  }
+
+  fail(error: Error): void {
+    const topics = [...this.#topics]
+    for (const topic of topics) this.delete(topic)
+    this.over()
+    for (const { sink } of topics) this.#tell(() => sink.fail(error))
+  }
+
+  /** An error thrown into the library would silence its whole connection. */
+  #tell(call: () => void): void {
+    try {
+      call()
+    } catch (error) {
+      process.emitWarning(error instanceof Error ? error : String(error))
+    }
+  }
+}
+
+function messageOf(
+  { subject, data, headers }: NatsMessage,
+  sequence: number,
+  time: number,
+): JetStreamMessage {
+  return { subject, sequence, time: new Date(time), data, ...(headers ? { headers } : {}) }
+}

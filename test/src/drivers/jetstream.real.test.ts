@@ -1,0 +1,38 @@
+/** @needs a NATS server with JetStream */
+import { driverContract } from '../../../src/testing/index.js'
+import { RUNNING_JETSTREAM } from '../../brokers/nats.js'
+import { measureDriver } from './figures.js'
+import { JetStreamFixture, jetstreamHarness } from './jetstream-harness.js'
+import { expectLeftOut } from './left-out.js'
+import { libraries } from './nats-harness.js'
+import type { Source } from './nats-harness.js'
+
+const sources: readonly Source[] = ['address', 'connection']
+
+describe('jetstreamDriver keeps the contract', () => {
+  const fixture = new JetStreamFixture()
+  beforeAll(() => fixture.start())
+  afterAll(() => fixture.stop())
+
+  for (const [library, connect] of libraries) {
+    for (const source of sources) {
+      describe(`with ${library}, by ${source}`, () => {
+        const { harness, end } = jetstreamHarness(fixture, connect, source)
+        afterAll(end)
+
+        for (const { name, run } of driverContract(harness)) test(name, run)
+
+        if (source === 'address') {
+          test('is ready within 100 ms, and leaves nothing of 1,000 topics', async () => {
+            const figures = await measureDriver(`JetStream (${library})`, harness)
+            expect(figures.readyMs).toBeLessThan(100)
+          })
+        }
+
+        test('nothing is left out but what left-out.json says', () => {
+          expectLeftOut(RUNNING_JETSTREAM ? 'jetstream, running already' : 'jetstream', harness)
+        })
+      })
+    }
+  }
+})
