@@ -38,10 +38,14 @@ describe('the response', () => {
 
   test('is valid chunked coding, and the same bytes as where res.write is wrapped', async () => {
     let wrap = false
+    let seen = 0
     served = await serve({ random: () => 0 }, ({ streamer }) => (req, res) => {
       if (wrap) {
         const write = res.write.bind(res) as (chunk: Uint8Array) => boolean
-        res.write = ((chunk: Uint8Array) => write(chunk)) as typeof res.write
+        res.write = ((chunk: Uint8Array) => {
+          seen += chunk.length
+          return write(chunk)
+        }) as typeof res.write
       }
       void streamer.handle(req, res, { id: wrap ? 'wrapped' : 'plain' })
     })
@@ -63,6 +67,7 @@ describe('the response', () => {
     const [a, b] = [plain, wrapped].map(({ body }) => dechunk(body))
     expect(a!.complete && b!.complete).toBe(true)
     expect(a!.content.toString().replaceAll('plain', 'wrapped')).toBe(b!.content.toString())
+    expect(seen).toBe(b!.content.length)
     expect(messages(a!.content).map(({ data }) => data.slice(0, 9))).toEqual([
       'one',
       'two\nlines',
