@@ -1,0 +1,45 @@
+// What is published to topics of Azure Service Bus, in the browser. The topics have to exist.
+//
+//   SERVICE_BUS='Endpoint=sb://…' npx tsx examples/azure-service-bus.ts
+//   curl -N 'localhost:3000/events?topic=prices&topic=news'
+//
+// SERVICE_BUS_ADMIN is for the emulator, whose HTTP interface has a port of its own.
+import { ServiceBusClient } from '@azure/service-bus'
+import express from 'express'
+import { Streamer } from 'unifrost'
+import { azureServiceBusDriver } from 'unifrost/drivers/azure-service-bus'
+import { autoClient, unifrostExpress } from 'unifrost/express'
+
+const connectionString = process.env.SERVICE_BUS ?? ''
+const adminConnectionString = process.env.SERVICE_BUS_ADMIN ?? connectionString
+const topics = ['prices', 'news']
+
+const driver = azureServiceBusDriver({ connectionString, adminConnectionString })
+const streamer = new Streamer(driver)
+const app = express()
+
+app.use(
+  '/events',
+  autoClient(streamer, { authorize: (_principal, topic) => topics.includes(topic) }),
+  unifrostExpress(streamer),
+)
+
+const server = app.listen(Number(process.env.PORT ?? 3000), 'localhost', () => {
+  const { port } = server.address() as { port: number }
+  console.log(`Listening on http://localhost:${port}`)
+})
+const publisher = new ServiceBusClient(connectionString)
+const senders = topics.map((topic) => publisher.createSender(topic))
+let count = 0
+const timer = setInterval(async () => {
+  count++
+  // A string would be sent as JSON, in quotes.
+  for (const sender of senders) await sender.sendMessages({ body: Buffer.from(String(count)) })
+}, 1_000)
+
+process.once('SIGTERM', async () => {
+  clearInterval(timer)
+  await streamer.close()
+  server.close()
+  await publisher.close()
+})

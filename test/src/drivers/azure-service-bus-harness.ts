@@ -1,0 +1,135 @@
+import { ServiceBusAdministrationClient, ServiceBusClient } from '@azure/service-bus'
+import { azureServiceBusDriver } from '../../../src/drivers/azure-service-bus.js'
+import type { AzureServiceBusDriverOptions } from '../../../src/drivers/azure-service-bus.js'
+import { tcpLink } from '../../../src/testing/index.js'
+import type { DriverHarness, Link } from '../../../src/testing/index.js'
+import { startServiceBusPeer } from '../../brokers/azure-service-bus.js'
+import type { ServiceBusPeer } from '../../brokers/azure-service-bus.js'
+import { freePort } from '../../brokers/process.js'
+
+/** A dead link is noticed within two seconds instead of ten. */
+export const QUICK = {
+  connectTimeout: 1_500,
+  pingInterval: 300,
+  pingTimeout: 1_500,
+} satisfies AzureServiceBusDriverOptions
+
+/** What the drivers are made of: connection strings, or clients that somebody brought. */
+export type Source = 'connection string' | 'clients'
+
+export function connectionString(port: number, key = 'any'): string {
+  return `Endpoint=sb://127.0.0.1:${port};SharedAccessKeyName=${key};SharedAccessKey=c2VjcmV0;UseDevelopmentEmulator=true;`
+}
+
+/** What the tests share: one peer, and links to its two ports. */
+export class ServiceBusFixture {
+  #peer: ServiceBusPeer | undefined
+  #links: Link[] = []
+
+  async start(): Promise<void> {
+    this.#peer = await startServiceBusPeer()
+    this.#links = [await tcpLink(this.peer.port), await tcpLink(this.peer.adminPort)]
+  }
+
+  async stop(): Promise<void> {
+    for (const link of this.#links) await link.close()
+    await this.#peer?.stop()
+  }
+
+  get peer(): ServiceBusPeer {
+    if (!this.#peer) throw new Error('The fixture has not been started.')
+    return this.#peer
+  }
+
+  /** What a driver is made with that takes the way over the links. */
+  config(key?: string) {
+    const [link, admin] = this.#links
+    return {
+      connectionString: connectionString(link?.port ?? 0, key),
+      adminConnectionString: connectionString(admin?.port ?? 0, key),
+    }
+  }
+
+  cut(): void {
+    for (const link of this.#links) link.cut()
+  }
+
+  stall(): void {
+    for (const link of this.#links) link.stall()
+  }
+
+  /** Clients as a user would make them. */
+  clients() {
+    const { connectionString, adminConnectionString } = this.config()
+    const client = new ServiceBusClient(connectionString, { retryOptions: { retryDelayInMs: 50 } })
+    const admin = new ServiceBusAdministrationClient(adminConnectionString)
+    const { pipeline } = admin as unknown as { pipeline: { addPolicy(policy: unknown): void } }
+    pipeline.addPolicy({
+      name: 'plainHttp',
+      sendRequest(request: Record<string, unknown>, next: (request: unknown) => unknown) {
+        request['url'] = String(request['url']).replace('https:', 'http:')
+        request['allowInsecureConnection'] = true
+        return next(request)
+      },
+    })
+    return { client, admin }
+  }
+}
+
+const NAMES = ['', ' ', 'a b', '/a', 'a/', 'a//b', 'a?b', 'a\0b', 'ä', 'x'.repeat(261), 'missing']
+
+/** The contract's harness for one way of getting clients. */
+export function serviceBusHarness(
+  fixture: ServiceBusFixture,
+  source: Source,
+): { harness: DriverHarness; end(): Promise<void> } {
+  const made: ServiceBusClient[] = []
+  const bring = () => {
+    const clients = fixture.clients()
+    made.push(clients.client)
+    return clients
+  }
+  const library = 'on a connection of the user, the library notices it after one to two minutes'
+  const harness: DriverHarness = {
+    bound: 20_000,
+    create: () => azureServiceBusDriver(source === 'clients' ? bring() : fixture.config(), QUICK),
+    publish: (topic, payload) => fixture.peer.publish(topic, payload),
+    badTopics: NAMES,
+    deniedTopic: 'denied.topic',
+    restart: () => fixture.peer.restart(),
+    cut: () => fixture.cut(),
+    async freeze() {
+      fixture.peer.process.freeze()
+      return async () => fixture.peer.process.thaw()
+    },
+    ...(source === 'clients'
+      ? { without: { stall: library } }
+      : { stall: () => fixture.stall(), without: {} }),
+    async leftovers() {
+      const { subscriptions, connections } = await fixture.peer.state()
+      // Clients that were brought are their owner's, and no leftover.
+      return subscriptions.length + (source === 'clients' ? 0 : connections)
+    },
+    async unreachable() {
+      const address = `127.0.0.1:${await freePort()}`
+      const driver = azureServiceBusDriver(connectionString(Number(address.split(':')[1])), QUICK)
+      return { driver, address }
+    },
+    async brought() {
+      const clients = fixture.clients()
+      return {
+        driver: azureServiceBusDriver(clients, QUICK),
+        async check() {
+          const sender = clients.client.createSender('still.works')
+          await sender.sendMessages({ body: Buffer.from('x') })
+          await sender.close()
+        },
+        end: () => clients.client.close(),
+      }
+    },
+  }
+  return {
+    harness,
+    end: async () => void (await Promise.all(made.map((client) => client.close()))),
+  }
+}
