@@ -99,8 +99,12 @@ export function azureServiceBusDriver(
       const receiver = [...shared.topics].map((topic) => topic.receiver).find(Boolean)
       if (signal.aborted || !receiver) continue
       const abort = new AbortController()
-      // Whatever is answered, somebody has answered. The library reports what it can't reach.
-      const peeking = receiver.peekMessages(1, { abortSignal: abort.signal })
+      // Whatever is answered, somebody has answered. The library reports what it can't reach, but
+      // has a time-out of its own, which may pass before ours.
+      const peeking = receiver.peekMessages(1, { abortSignal: abort.signal }).then(
+        () => 'answered',
+        (error: unknown) => (isTimeout(error) ? 'late' : 'answered'),
+      )
       if ((await within(peeking, pingTimeout)) !== 'late') continue
       abort.abort()
       if (signal.aborted || current !== making) return
@@ -172,6 +176,11 @@ function checkName(name: unknown): void {
       'takes up to 260 letters, digits, ., -, _ and single /, with a letter or digit at both ends. ' +
       'Use `address` to make one from another name.',
   )
+}
+
+function isTimeout(error: unknown): boolean {
+  const { name = '', code = '' } = error as { name?: string; code?: string }
+  return /timeout/i.test(`${name} ${code}`)
 }
 
 /** Data as it is, and text; what was sent as another AMQP value is sent on as JSON. */
