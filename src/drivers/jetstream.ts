@@ -175,13 +175,15 @@ export function jetstreamDriver(
         // What has begun anew since is numbered anew.
         if (reader.lives === lives) return info.state.last_seq
       } else {
-        const error = info === 'late' ? undefined : await looking.catch((reason: unknown) => reason)
-        const { kind, words } = reasonOf(error ?? new Error('no answer in time'))
+        const error = info === 'late' ? new Error('no answer in time') : await failure(looking)
+        const { kind, words } = reasonOf(error)
         const wait = backoff.next()
         if (kind !== 'lost' || performance.now() + wait >= until) {
-          throw new Error(`NATS did not open ${JSON.stringify(subject)} (${words}).`, {
-            cause: error,
-          })
+          throw new Error(
+            `NATS did not say where stream ${stream} ends (${words}), so ${JSON.stringify(subject)} ` +
+              'could not be opened. Check that the server is up and reachable, and try again.',
+            { cause: error },
+          )
         }
         await new Promise((resolve) => setTimeout(resolve, wait))
       }
@@ -228,7 +230,7 @@ export function jetstreamDriver(
       try {
         await from.ready
         topic.after = await present(from, topic.subject, until)
-        if (reading !== from) throw closed ? closedError() : new Error('The stream is over.')
+        if (reading !== from) throw closed ? closedError() : endedError(stream)
         from.spread.add(topic)
       } catch (error) {
         await leave(from, topic)
@@ -242,6 +244,17 @@ export function jetstreamDriver(
       return closed
     },
   }
+}
+
+function failure(promise: Promise<unknown>): Promise<unknown> {
+  return promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+}
+
+function endedError(stream: string): Error {
+  return new Error(`Stream ${stream} could not be read on while a topic was opened. Try again.`)
 }
 
 const streamName: OptionCheck = [

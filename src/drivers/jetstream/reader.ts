@@ -54,8 +54,9 @@ export class StreamReader {
   ) {
     const { heartbeat } = settings
     this.#watch = setInterval(() => {
-      const silent = performance.now() - (this.#consumer?.heard ?? Infinity)
-      if (silent > 2 * heartbeat) this.resume()
+      // A server that takes its time to make a consumer is not asked for another meanwhile.
+      if (this.#running || !this.#consumer) return
+      if (performance.now() - this.#consumer.heard > 2 * heartbeat) this.resume()
     }, heartbeat)
     this.#watch.unref()
   }
