@@ -141,7 +141,7 @@ describe.each(libraries)('natsDriver on a NATS server, with %s', (_, connect) =>
     try {
       await driver.connect()
       await driver.subscribe('x', recordingSink())
-      expect(await late.open()).toEqual({ connections: 1, subscriptions: 1 })
+      expect(await late.open()).toMatchObject({ connections: 1, subscriptions: 1 })
       await driver.close()
     } finally {
       await late.stop()
