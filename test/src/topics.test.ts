@@ -203,6 +203,7 @@ describe('a topic', () => {
     await stage.streamer.subscribe('one', 'a')
     await stage.wait(5_000)
     expect(asked()).toEqual(['a'])
+    expect(stage.driver.last('a').closes).toBe(0)
     await stage.streamer.unsubscribe('one', 'a')
     await stage.wait(500)
     expect(stage.driver.last('a').closes).toBe(1)
