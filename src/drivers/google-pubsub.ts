@@ -1,4 +1,5 @@
 import type { ClientConfig, Message, PubSub } from '@google-cloud/pubsub'
+import { setMaxListeners } from 'node:events'
 import type { Driver, Sink, Subscription } from '../driver.js'
 import { OptionsError } from '../errors.js'
 import { PubSubLink } from './google-pubsub/link.js'
@@ -106,6 +107,8 @@ export function googlePubSubDriver(
 
   const links: PubSubLink[] = []
   const closing = new AbortController()
+  // Every subscribe that is under way listens, and there may be thousands at once.
+  setMaxListeners(0, closing.signal)
   let closed: Promise<void> | undefined
 
   /** A link that has room for one more stream. */

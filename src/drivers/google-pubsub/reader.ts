@@ -42,6 +42,8 @@ export class PubSubReader implements Subscription, LinkReader {
   private subscription: LibrarySubscription | undefined
   private remaking: Promise<void> | undefined
   private resumes = true
+  /** Whether the subscription was made anew and has not brought anything yet. */
+  private unproven = false
   private readonly over = new AbortController()
   private readonly backoff = new Backoff()
   private readonly seen = new SeenIds(SEEN)
@@ -114,14 +116,9 @@ export class PubSubReader implements Subscription, LinkReader {
   private async attach(): Promise<void> {
     const client = await this.link.connected().catch(ignore)
     // Without one, the link calls `resumed` when it is back.
-    if (
-      client === undefined ||
-      this.link.lost ||
-      this.name === undefined ||
-      this.over.signal.aborted
-    )
-      return
-    if (this.subscription !== undefined) return
+    if (client === undefined || this.link.lost) return
+    if (this.name === undefined || this.subscription !== undefined) return
+    if (this.over.signal.aborted) return
     const subscription = client.subscription(this.name, {
       // One stream is one order. More of them are for more than one can carry.
       streamingOptions: { maxStreams: 1, timeout: STREAM_TIMEOUT },
@@ -136,6 +133,7 @@ export class PubSubReader implements Subscription, LinkReader {
       if (this.subscription !== subscription) return
       message.ack()
       if (!this.seen.add(message.id)) return
+      this.unproven = false
       this.backoff.reset()
       this.events.message(message)
     })
@@ -219,6 +217,8 @@ export class PubSubReader implements Subscription, LinkReader {
     const old = this.name
     this.name = undefined
     if (old !== undefined) void this.link.drop(old)
+    // One that is lost again and again is not to be made as fast as Pub/Sub can.
+    if (this.unproven) await this.wait(this.backoff.next())
     const backoff = new Backoff()
     while (!this.over.signal.aborted) {
       let client: PubSub | undefined
@@ -245,6 +245,7 @@ export class PubSubReader implements Subscription, LinkReader {
     if (this.over.signal.aborted) return this.dropNamed()
     // A Pub/Sub that forgets its subscriptions, as an emulator does, counts anew as well.
     this.seen.clear()
+    this.unproven = true
     this.events.gap(`The subscription on Google Pub/Sub was lost and made anew. ${reason}`)
     await this.attach()
   }
