@@ -105,7 +105,8 @@ export async function startKafka(options: KafkaServerOptions = {}): Promise<Kafk
     `.replace(/^ +/gm, ''),
   )
   const classes = ['-cp', join(jars, '*')]
-  const format = ['kafka.tools.StorageTool', 'format', '-t', cluster.id, '-c', file]
+  // One argument: an id may begin with a dash.
+  const format = ['kafka.tools.StorageTool', 'format', `--cluster-id=${cluster.id}`, '-c', file]
   await run(java, ['-Xmx128m', '-XX:TieredStopAtLevel=1', ...classes, ...format])
   const broker = await BrokerProcess.start({
     command: java,

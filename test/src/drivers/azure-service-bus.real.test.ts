@@ -2,6 +2,7 @@
 import { driverContract } from '../../../src/testing/index.js'
 import { ServiceBusFixture, serviceBusHarness } from './azure-service-bus-harness.js'
 import type { Source } from './azure-service-bus-harness.js'
+import { measureDriver } from './figures.js'
 import { expectLeftOut } from './left-out.js'
 
 const sources: readonly Source[] = ['connection string', 'clients']
@@ -17,6 +18,16 @@ describe('azureServiceBusDriver keeps the contract', () => {
       afterAll(end)
 
       for (const { name, run } of driverContract(harness)) test(name, run)
+
+      if (source === sources[0]) {
+        test('is ready within a second, and leaves nothing of 100 topics', async () => {
+          const figures = await measureDriver('Azure Service Bus (stand-in)', harness, {
+            topics: 100,
+            messages: 1_000,
+          })
+          expect(figures.readyMs).toBeLessThan(1_000)
+        }, 180_000)
+      }
 
       test('nothing is left out but what left-out.json says', () => {
         expectLeftOut(`azure-service-bus, by ${source}`, harness)
