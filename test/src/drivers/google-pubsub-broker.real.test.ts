@@ -1,5 +1,6 @@
 /** @needs Google's Pub/Sub emulator that may be stopped, and Go to build Google's pstest */
 import { PubSub } from '@google-cloud/pubsub'
+import type { Message } from '@google-cloud/pubsub'
 import { setInterval } from 'node:timers/promises'
 import { googlePubSubDriver } from '../../../src/drivers/google-pubsub.js'
 import type {
@@ -109,6 +110,34 @@ describe('googlePubSubDriver on the server that is there', () => {
     for (const index of [7, 11_999, 8, 9]) await sinks[index]!.received(1, BOUND)
     const got = sinks.map((sink) => sink.texts().join()).join('')
     expect(got).toBe('by attribute' + 'by key' + 'user 9' + 'by attribute')
+  })
+
+  test('what Pub/Sub delivers again is handed over once', async () => {
+    const topic = await fixture.createTopic('again')
+    const deliveries = new Map<string, number>()
+    const client = keep(fixture.bring())
+    const subscription = client.subscription.bind(client)
+    // Each message is refused when it comes for the first time, so that it comes again.
+    client.subscription = (...args) => {
+      const made = subscription(...args)
+      const emit = made.emit.bind(made)
+      made.emit = (event: string, message: Message) => {
+        if (event === 'message') {
+          const times = (deliveries.get(message.id) ?? 0) + 1
+          deliveries.set(message.id, times)
+          if (times === 1) message.ack = () => message.nack()
+        }
+        return emit(event, message)
+      }
+      return made
+    }
+    const sink = recordingSink()
+    await made(client).subscribe(topic, sink)
+    const sent = Array.from({ length: 10 }, (_, index) => String(index))
+    for (const text of sent) await fixture.publish(topic, text, {}, text)
+    const allTwice = () => [...deliveries.values()].filter((times) => times > 1).length === 10
+    await until('every message to be delivered again', allTwice, BOUND)
+    expect(sink.texts().sort()).toEqual(sent)
   })
 
   test('a route that throws is a gap for its own topics, and no more than that', async () => {

@@ -1,4 +1,7 @@
+import { EventEmitter } from 'node:events'
+import type { PubSubLink } from '../../../src/drivers/google-pubsub/link.js'
 import { brokenRule, subscriptionName, toSource } from '../../../src/drivers/google-pubsub/names.js'
+import { PubSubReader } from '../../../src/drivers/google-pubsub/reader.js'
 import { SeenIds } from '../../../src/drivers/google-pubsub/seen.js'
 import { googlePubSubDriver } from '../../../src/drivers/google-pubsub.js'
 import type {
@@ -113,6 +116,41 @@ describe('ids that were seen', () => {
     seen.clear()
     expect(seen.add('999')).toBe(true)
   })
+})
+
+test('with resume, an outage is a gap only if it was longer than messages are kept', async () => {
+  const client = {
+    isEmulator: false,
+    createSubscription: () => Promise.resolve(),
+    subscription: () => Object.assign(new EventEmitter(), { close: () => Promise.resolve() }),
+  }
+  const ignore = () => undefined
+  const link = {
+    readers: new Set(),
+    connected: () => Promise.resolve(client),
+    lost: false,
+    watch: ignore,
+    hears: ignore,
+    streams: ignore,
+    ends: ignore,
+    drop: () => Promise.resolve(),
+  }
+  const sink = recordingSink()
+  const reader = new PubSubReader(link as unknown as PubSubLink, 'orders', sink as never, {
+    subscribeTimeout: 1_000,
+    closeTimeout: 1_000,
+    subscriptionPrefix: 'unifrost',
+    expiration: 86_400_000,
+    retention: 600_000,
+    resume: undefined,
+    closing: new AbortController().signal,
+  })
+  await reader.open()
+  reader.resumed(599_000, true)
+  expect(sink.entries).toEqual([])
+  reader.resumed(601_000, true)
+  expect(sink.entries).toMatchObject([{ type: 'gap', reason: expect.stringContaining('601 s') }])
+  await reader.close()
 })
 
 test('without the library the error names the command that installs it', async () => {
