@@ -22,7 +22,8 @@ const BOUNDS = {
 interface Slot {
   browser: Browser
   id: string | undefined
-  /** Since when the server knows that it is away, by the clock. */
+  /** Whether the server knows that it is away, and since when, by the clock. */
+  away: boolean
   awaySince: number
   /**
    * Whether its page needs no client of its own: each connection makes a transient one for the
@@ -65,9 +66,16 @@ export class World {
     }
     this.maxBytes = options.history?.maxBytes ?? 64 * 1024 * 1024
     this.streamer = new Streamer(this.broker, options)
-    this.streamer.on('disconnect', ({ id }, reason) => {
+    this.streamer.on('connect', ({ id }) => {
       const slot = this.slots.find((one) => one.id === id)
-      if (slot !== undefined && reason !== 'replaced') slot.awaySince = this.clock.now()
+      if (slot !== undefined) slot.away = false
+    })
+    this.streamer.on('disconnect', ({ id, connected }) => {
+      const slot = this.slots.find((one) => one.id === id)
+      // A connection that was replaced may take its time.
+      if (slot === undefined || slot.away || connected) return
+      slot.away = true
+      slot.awaySince = this.clock.now()
     })
     this.streamer.on('clientRemoved', ({ id, connected }, reason) => {
       const slot = this.slots.find((one) => one.id === id)
@@ -202,7 +210,14 @@ export class World {
   }
 
   private newSlot(name: string, auto: boolean): Slot {
-    return { browser: new Browser(name), id: undefined, awaySince: 0, auto, changes: new Map() }
+    return {
+      browser: new Browser(name),
+      id: undefined,
+      away: true,
+      awaySince: 0,
+      auto,
+      changes: new Map(),
+    }
   }
 
   private subscribe(slot: Slot, topic: string, rewind: number): void {
@@ -221,6 +236,7 @@ export class World {
   private ensureClient(slot: Slot): void {
     if (slot.id !== undefined) return
     slot.id = `client-${this.names + 1}`
+    slot.away = true
     slot.awaySince = this.clock.now()
     // It is made before the promise settles.
     void this.streamer.newClient()
