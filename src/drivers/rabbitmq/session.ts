@@ -38,6 +38,8 @@ interface Reading {
   readonly routes: Routes<Binding>
   /** Those that use it, whether they are bound already or not. */
   readonly bindings: Map<Binding, Promise<void>>
+  /** How many of them there are for each routing key. */
+  readonly wanted: Map<string, number>
   opened: Promise<{ consumerTag: string }>
 }
 
@@ -106,6 +108,7 @@ export class Session {
       await this.#run((channel) => channel.bindQueue(reading.queue, exchange, routingKey))
     })()
     reading.bindings.set(binding, bound)
+    reading.wanted.set(routingKey, (reading.wanted.get(routingKey) ?? 0) + 1)
     try {
       await bound
     } catch (error) {
@@ -131,7 +134,9 @@ export class Session {
     if (!isBound || !reading.bindings.has(binding) || this.over !== undefined) return
     const { queue, exchange } = reading
     const isLast = await this.#leave(reading, binding)
-    if (isLast) return
+    // The broker has one binding for a key: if that is asked for again already, it stays. This one
+    // may have been given up because the broker answered late, and the next be bound behind it.
+    if (isLast || reading.wanted.has(binding.routingKey)) return
     await this.#run((channel) => channel.unbindQueue(queue, exchange, binding.routingKey))
   }
 
@@ -142,6 +147,7 @@ export class Session {
       queue: queuePrefix + randomUUID(),
       routes: routesFor(exchangeType),
       bindings: new Map(),
+      wanted: new Map(),
       opened: this.#ensure(exchange).then(() => this.#consume(reading)),
     }
     this.#readings.set(exchange, reading)
@@ -180,8 +186,13 @@ export class Session {
 
   /** @returns whether it was the last one, with which the queue has gone. */
   async #leave(reading: Reading, binding: Binding): Promise<boolean> {
-    reading.bindings.delete(binding)
-    if (reading.bindings.size > 0) return false
+    const { bindings, wanted } = reading
+    const left = (wanted.get(binding.routingKey) ?? 0) - 1
+    if (bindings.delete(binding)) {
+      if (left > 0) wanted.set(binding.routingKey, left)
+      else wanted.delete(binding.routingKey)
+    }
+    if (bindings.size > 0) return false
     this.#forget(reading)
     if (this.over !== undefined) return true
     const { consumerTag } = await reading.opened.catch(() => ({ consumerTag: undefined }))
