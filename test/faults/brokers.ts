@@ -16,8 +16,8 @@ export type Messages = [topic: string, payload: string][]
 export interface Broker {
   readonly kind: BrokerKind
   readonly config: ServerConfig['broker']
-  /** Settles when the broker has them, or when it is known not to have them for now. */
-  publish(messages: Messages, server: ServerProcess | undefined): Promise<void>
+  /** @returns whether the broker has confirmed in time that it has them. */
+  publish(messages: Messages, server: ServerProcess | undefined): Promise<boolean>
   /** What can be done to it; memory has neither a process nor a link. */
   readonly process?: BrokerProcess
   readonly link?: Link
@@ -33,7 +33,8 @@ export async function startBroker(kind: BrokerKind): Promise<Broker> {
   return {
     kind,
     config: { kind: 'memory' },
-    publish: async (messages, server) => void (await server?.ask({ do: 'publish', messages })),
+    publish: async (messages, server) =>
+      (await server?.ask({ do: 'publish', messages })) !== undefined,
     stop: async () => undefined,
   }
 }
@@ -54,7 +55,7 @@ async function natsBroker(): Promise<Broker> {
     config: { kind: 'nats', url: `nats://127.0.0.1:${link.port}` },
     async publish(messages) {
       for (const [topic, payload] of messages) connection.publish(topic, payload)
-      await bounded(connection.flush(), PUBLISH_TIMEOUT)
+      return bounded(connection.flush(), PUBLISH_TIMEOUT)
     },
     process: server.process,
     link,
@@ -99,9 +100,10 @@ class RabbitPublisher {
         channel.publish('unifrost', topic, Buffer.from(payload))
       }
       await channel.waitForConfirms()
-    } catch {
+    } catch (error) {
       // Whether the broker has them is unknown: the next ones go by a new connection.
       if (this.channel === opened) this.channel = undefined
+      throw error
     }
   }
 

@@ -33,7 +33,15 @@ export class Ledger {
     other: 0,
   }
   readonly words: string[] = []
+  /** Messages that the broker has never confirmed: they may be missing, or come late. */
+  private readonly doubtful = new Map<string, Set<number>>()
   private readonly accounts = new Map<string, Map<string, Account>>()
+
+  /** It is not known whether the broker has this one. */
+  doubt(topic: string, number: number): void {
+    const numbers = this.doubtful.get(topic) ?? new Set()
+    this.doubtful.set(topic, numbers.add(number))
+  }
 
   /** A client begins anew. With `from`, it must get everything after that number. */
   open(client: string, topics: readonly string[], from?: number): void {
@@ -54,10 +62,11 @@ export class Ledger {
     const { last } = account
     if (last !== undefined && number <= last) return this.late(client, topic, account, number)
     if (last !== undefined && number > last + 1) {
-      const count = number - last - 1
+      const count = this.sureBetween(topic, last, number)
       account.holes.push([last + 1, number - 1])
       if (account.told) this.missing += count
-      else this.violation('silent', `${client} ${topic}: ${number} after ${last}`, count)
+      else if (count > 0)
+        this.violation('silent', `${client} ${topic}: ${number} after ${last}`, count)
     }
     account.last = number
     account.told = false
@@ -107,8 +116,18 @@ export class Ledger {
     if (account !== undefined) account.told = true
   }
 
+  /** How many numbers between these two the broker has confirmed. */
+  private sureBetween(topic: string, last: number, number: number): number {
+    const doubtful = this.doubtful.get(topic)
+    let count = 0
+    for (let i = last + 1; i < number; i++) if (!doubtful?.has(i)) count++
+    return count
+  }
+
   private late(client: string, topic: string, account: Account, number: number): void {
     const wasMissing = account.holes.some(([from, through]) => number >= from && number <= through)
+    // Then it came by another connection of the publisher's than what it was published before.
+    if (wasMissing && this.doubtful.get(topic)?.has(number)) return
     const words = `${client} ${topic}: ${number} after ${account.last}`
     this.violation(wasMissing ? 'disorder' : 'double', words)
   }

@@ -36,6 +36,8 @@ export class Stage {
   readonly newest = new Map<string, number>()
   published = 0
   life = 0
+  /** How long it took, after the last fault, until everybody had everything. */
+  settled = 0
   server!: ServerProcess
   proxy!: ChaosProxy
   /** Every line that a server has written on stderr. */
@@ -104,14 +106,19 @@ export class Stage {
   /** One message in each of these topics, in this order. */
   async publish(topics: readonly string[], size?: number): Promise<void> {
     const { broker, size: small = 100, large } = this.settings
+    const numbers: [topic: string, number: number][] = []
     const messages = topics.map((topic): [string, string] => {
       const number = (this.newest.get(topic) ?? 0) + 1
+      numbers.push([topic, number])
       this.newest.set(topic, number)
       const isLarge = large !== undefined && this.random.next() < 0.02
       return [topic, `${topic} ${number} `.padEnd(size ?? (isLarge ? large : small), 'x')]
     })
     this.published += messages.length
-    const publishing = broker.publish(messages, this.server)
+    const publishing = broker.publish(messages, this.server).then((confirmed) => {
+      // A publisher that lost its own link does not know whether there is anything to receive.
+      if (!confirmed) for (const message of numbers) this.ledger.doubt(...message)
+    })
     this.publishing = publishing
     await publishing
     if (this.publishing === publishing) this.publishing = undefined
@@ -157,12 +164,19 @@ export class Stage {
       if (this.proxy.of(client.localPort)?.vanished) client.comeBack()
     }
     await this.connected(60_000)
-    // More than once: a broker may itself only just be coming back.
-    for (let round = 0; round < 15; round++) {
-      await this.publish(this.topics)
-      const all = () => this.ledger.behind(this.newest).length === 0
+    const all = () => this.ledger.behind(this.newest).length === 0
+    let isFirst = true
+    const began = performance.now()
+    for (let quiet = 0; quiet < 15 && performance.now() - began < 180_000;) {
+      // More than once, as a broker may itself only just be coming back; but not while something
+      // is on its way, however slowly.
+      const received = this.ledger.received
+      if (quiet > 0 || isFirst) await this.publish(this.topics)
+      isFirst = false
       const settled = await until('the tail', all, 2_000).catch(() => false)
+      this.settled = performance.now() - began
       if (settled) return
+      quiet = this.ledger.received === received ? quiet + 1 : 0
     }
     for (const words of this.ledger.behind(this.newest)) this.ledger.violation('tail', words)
   }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { until } from '../../support/until.js'
 import type { Broker } from '../brokers.js'
 import type { Context, Row } from '../row.js'
-import { Trial, whole, wholeness } from '../row.js'
+import { seconds, Trial, whole, wholeness } from '../row.js'
 import { CLIENT_FAULTS, scheduleOf } from '../schedule.js'
 import type { Fault } from '../schedule.js'
 import { Stage } from '../stage.js'
@@ -86,7 +86,8 @@ async function runOne(
       `${EACH} of ${TOPICS} topics, ${settings.rate} messages/s; ${counts.join(', ')}`,
     figure:
       `${wholeness(ledger)}; ${whole(stage.published)} published, ${whole(onClients)} faults on ` +
-      `connections, ${whole(ledger.told)} times told of ${whole(ledger.missing)} messages missing`,
+      `connections, ${whole(ledger.told)} times told of ${whole(ledger.missing)} messages missing; all ` +
+      `settled ${seconds(stage.settled)} after the last fault`,
     problems: trial.problems,
   }
 }
