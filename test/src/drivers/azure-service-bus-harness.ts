@@ -90,21 +90,23 @@ export function serviceBusHarness(
     return clients
   }
   const library = 'on a connection of the user, the library notices it after one to two minutes'
+  const backOff =
+    'on a connection of the user, the library answers only after its own back-off, and a ' +
+    'subscription that could not be deleted by then goes when it has been idle'
   const harness: DriverHarness = {
     bound: 20_000,
     create: () => azureServiceBusDriver(source === 'clients' ? bring() : fixture.config(), QUICK),
     publish: (topic, payload) => fixture.peer.publish(topic, payload),
     badTopics: NAMES,
     deniedTopic: 'denied.topic',
-    restart: () => fixture.peer.restart(),
     cut: () => fixture.cut(),
     async freeze() {
       fixture.peer.process.freeze()
       return async () => fixture.peer.process.thaw()
     },
     ...(source === 'clients'
-      ? { without: { stall: library } }
-      : { stall: () => fixture.stall(), without: {} }),
+      ? { without: { stall: library, restart: backOff } }
+      : { stall: () => fixture.stall(), restart: () => fixture.peer.restart(), without: {} }),
     async leftovers() {
       const { subscriptions, connections } = await fixture.peer.state()
       // Clients that were brought are their owner's, and no leftover.
