@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { access, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
-import { createHash } from 'node:crypto'
+import { createHash, randomUUID } from 'node:crypto'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { findCommand } from './apt.js'
@@ -15,8 +15,11 @@ delete process.env['PUBSUB_EMULATOR_HOST']
 /** An emulator that is running already and is used instead of one of ours: `host:port`. */
 export const RUNNING_PUBSUB = process.env['UNIFROST_TEST_GOOGLE_PUBSUB']?.replace(/^\w+:\/\//, '')
 
-/** The project that everything is in. No emulator asks whether it exists. */
-export const PROJECT = 'unifrost-test'
+/**
+ * The project that everything of a test file is in, so that two of them can share a server. No
+ * emulator asks whether it exists.
+ */
+export const PROJECT = `unifrost-test-${randomUUID().slice(0, 8)}`
 
 /**
  * What stands in for the service, which can't be installed: Google's emulator, where it is on

@@ -147,10 +147,11 @@ export class PubSubReader implements Subscription, LinkReader {
   }
 
   /** The library has had trouble, and goes on. */
-  private noted(subscription: LibrarySubscription, { message }: DebugMessage): void {
+  private noted(subscription: LibrarySubscription, { message, error }: DebugMessage): void {
     if (this.subscription !== subscription) return
     this.link.suspect()
-    if (!this.resumes && /stream/i.test(message)) this.subscriptionGone('Its stream broke.')
+    if (this.resumes || !/stream/i.test(message)) return
+    this.subscriptionGone(`Its stream broke (${reasonOf(error) || message}).`)
   }
 
   /** The library has given it up. */

@@ -32,10 +32,10 @@ export class PubSubFixture {
   readonly #topics = new Set<string>()
 
   async start(options: PubSubServerOptions = {}): Promise<void> {
-    if (!RUNNING_PUBSUB) this.server = await startPubSub(options)
-    const [host = '127.0.0.1', port] = (RUNNING_PUBSUB ?? `127.0.0.1:${this.server?.port}`).split(
-      ':',
-    )
+    // Who asks for a kind of server means that kind, and not the one that is running.
+    const running = options.kind === undefined ? RUNNING_PUBSUB : undefined
+    if (!running) this.server = await startPubSub(options)
+    const [host = '127.0.0.1', port] = (running ?? `127.0.0.1:${this.server?.port}`).split(':')
     this.#gate = await tcpProxy(Number(port), host)
     this.#link = await tcpLink(this.#gate.port)
     this.#admin = new PubSub({
