@@ -8,7 +8,7 @@ jest.setTimeout(300_000)
 // The run is a process of its own, with servers as its children: Jest's has enough to do.
 test('nothing is lost in silence, doubled or out of order, whatever breaks', async () => {
   const script = join(__dirname, 'run.ts')
-  const args = ['--import', 'tsx', script, '--short', '--seconds', '10', '--clients', '90']
+  const args = ['--import', 'tsx', script, '--short', '--seconds', '6', '--clients', '60']
   const child = spawn(process.execPath, args, {
     cwd: join(__dirname, '../..'),
     stdio: ['ignore', 'pipe', 'pipe'],

@@ -22,7 +22,7 @@ export async function brokerBreaks(context: Context, broker: Broker): Promise<Ro
     rate: 200,
     config: { options: { clientTTL: 60_000, retry: { min: 50, max: 200 } } },
   })
-  const still = short ? 5_000 : 20_000
+  const still = short ? 4_000 : 20_000
   try {
     stage.publishOn()
     await until('messages to flow', () => stage.ledger.received > 500)
