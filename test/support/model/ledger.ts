@@ -1,3 +1,8 @@
+/** A connection, of which is known whether its browser has read all the time. */
+interface Reader {
+  readonly response: { readonly keptReading: boolean }
+}
+
 /** Something that reached a topic while the client was subscribed to it. */
 interface Item {
   kind: 'message' | 'gap' | 'failure'
@@ -6,7 +11,7 @@ interface Item {
   /** Whether the promise covers it. */
   owed: boolean
   /** The connection that took everything at once when it came, and so must have got it. */
-  link: object | undefined
+  link: Reader | undefined
 }
 
 /** One subscription, from `subscribe` to `unsubscribe` or to the broker's failure. */
@@ -80,7 +85,7 @@ export class Ledger {
   }
 
   /** Something reached the topic, while `link` kept up. */
-  reached(kind: Item['kind'], number: number, link: object | undefined): void {
+  reached(kind: Item['kind'], number: number, link: Reader | undefined): void {
     const { current } = this
     if (current === undefined) return
     current.items.push({ kind, number, owed: !current.pending, link })
@@ -103,7 +108,7 @@ export class Ledger {
   }
 
   /** The browser got a message on this connection. */
-  receive(number: number, link: object): void {
+  receive(number: number, link: Reader): void {
     const only = this.reading === this.periods.length - 1
     for (let k = this.reading; k < this.periods.length; k++) {
       const period = this.periods[k]!
@@ -131,15 +136,20 @@ export class Ledger {
   }
 
   /** The browser has got everything that the server has for it. */
-  finish(link: object): void {
+  finish(link: Reader): void {
     const only = this.reading === this.periods.length - 1
     for (const period of this.periods.slice(this.reading)) this.settle(period, link, only)
   }
 
   /** `only`: nothing else can be meant by what the browser was told. */
-  private settle(period: Period, link: object, only: boolean, end = period.items.length): void {
+  private settle(period: Period, link: Reader, only: boolean, end = period.items.length): void {
     const hole = period.items.slice(period.next, end)
-    if (hole.some((item) => item.owed && item.kind === 'message' && item.link === link)) {
+    if (
+      hole.some(
+        (item) =>
+          item.owed && item.kind === 'message' && item.link === link && link.response.keptReading,
+      )
+    ) {
       throw new Error(`${this.name}: let go before those who keep up were given it.`)
     }
     const missing = hole.find((item) => item.owed)
