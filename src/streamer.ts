@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import type { ClientEnd, ClientHost } from './client.js'
-import { Client } from './client.js'
+import type { Client } from './client.js'
+import type { Arrival } from './clients.js'
+import { Clients } from './clients.js'
 import { Timers } from './clock.js'
-import type { DisconnectReason, Outlet } from './connection.js'
-import { Connection } from './connection.js'
+import type { Outlet } from './connection.js'
 import { Delivery } from './delivery.js'
 import type { Driver } from './driver.js'
 import {
@@ -17,20 +17,14 @@ import {
 import { SafeEmitter, safely } from './events.js'
 import type { AnyRequest, HandleOptions } from './handle.js'
 import { admit, sendError, serve } from './handle.js'
-import { Keeper } from './keeper.js'
-import { closedMessage, errorMessage } from './messages.js'
 import { checkClientId, checkTopicName } from './names.js'
 import type { Settings, StreamerOptions } from './options.js'
 import { settingsFrom } from './options.js'
-import { Roster } from './roster.js'
 import type { AnyResponse } from './response-outlet.js'
 import type { Stats } from './stats.js'
 import { noCounts } from './stats.js'
 import type { SubscribeOptions } from './subscriptions.js'
 import { Subscriptions } from './subscriptions.js'
-
-/** A replaced tab must not take its client back by itself: a week, in milliseconds. */
-const RETRY_AFTER_REPLACED = 7 * 24 * 60 * 60 * 1000
 
 /** What a new client may be given. */
 export interface ClientOptions {
@@ -43,16 +37,6 @@ export interface ClientOptions {
   transient?: boolean
 }
 
-/** What a new connection brings along. */
-export interface Arrival {
-  /** What its client says that it got last. */
-  position: string | undefined
-  /** The network address that it comes from. */
-  address: string | undefined
-  /** Milliseconds until what opened it expires. Default: never. */
-  lifetime?: number | undefined
-}
-
 /**
  * Carries the topics of one broker to clients over Server-Sent Events.
  *
@@ -62,13 +46,11 @@ export interface Arrival {
  */
 export class Streamer extends SafeEmitter implements AsyncDisposable {
   private readonly settings: Settings
-  private readonly clients = new Roster()
   private readonly counts = noCounts()
   private readonly timers: Timers
   private readonly delivery: Delivery
   private readonly subscriptions: Subscriptions
-  private readonly keeper: Keeper
-  private readonly clientHost: ClientHost
+  private readonly clients: Clients
   private refusing = false
   private closing: Promise<void> | undefined
 
@@ -105,22 +87,22 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
         warn: (details, message) => safely(() => settings.logger.warn(details, message)),
       },
     )
-    const { delivery } = this
-    this.clientHost = {
-      removeClient: (id) => this.removeClient(id),
-      get delivered() {
-        return delivery.delivered
+    this.clients = new Clients(
+      settings,
+      this.timers,
+      this.delivery,
+      this.subscriptions,
+      this.counts,
+      {
+        emit: (event, ...details) => this.emit(event, ...details),
+        removeClient: (id) => this.removeClient(id),
       },
-    }
-    this.keeper = new Keeper(settings, this.timers, {
-      ready: ({ client }) => this.delivery.catchUp(client),
-      gone: (connection, reason) => this.gone(connection, reason),
-    })
+    )
   }
 
   /** How many clients are live, connected or not. */
   get totalClients(): number {
-    return this.clients.size
+    return this.clients.roster.size
   }
 
   /** The client's time to live between connections, in milliseconds. */
@@ -130,7 +112,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   /** The client with this id, or undefined. */
   getClient(id: string): Client | undefined {
-    return this.clients.get(id)
+    return this.clients.roster.get(id)
   }
 
   /**
@@ -152,19 +134,15 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   async newCustomClient(id: string, options: ClientOptions = {}): Promise<Client> {
     if (this.refusing) throw new StreamerClosedError()
     checkClientId(id)
-    if (this.clients.get(id) !== undefined) throw new ClientExistsError()
-    if (this.clients.size >= this.settings.maxClients) throw new TooManyClientsError()
-    this.delivery.flush()
-    const client = new Client(id, options.owner, options.transient ?? false, this.clientHost)
-    this.clients.add(client)
-    this.expireLater(client)
-    this.emit('clientCreated', client)
-    return client
+    const { roster } = this.clients
+    if (roster.get(id) !== undefined) throw new ClientExistsError()
+    if (roster.size >= this.settings.maxClients) throw new TooManyClientsError()
+    return this.clients.make(id, options.owner, options.transient ?? false)
   }
 
   /** Removes a client: it is told `Client closed`, and its stream ends. @throws NoClientError */
   async removeClient(id: string): Promise<void> {
-    this.remove(this.mustGet(id), 'removed')
+    this.clients.remove(this.mustGet(id), 'removed')
   }
 
   /**
@@ -175,10 +153,11 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @returns how many clients that were.
    */
   async revoke(ownerOrId: string): Promise<number> {
-    const clients = new Set(this.clients.of(ownerOrId))
-    const named = this.clients.get(ownerOrId)
+    const { roster } = this.clients
+    const clients = new Set(roster.of(ownerOrId))
+    const named = roster.get(ownerOrId)
     if (named !== undefined) clients.add(named)
-    for (const client of clients) this.remove(client, 'revoked')
+    for (const client of clients) this.clients.remove(client, 'revoked')
     return clients.size
   }
 
@@ -227,8 +206,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     const { frames, bytes, evictions } = this.delivery.history
     return {
       ...structuredClone(this.counts),
-      clients: this.clients.size,
-      connections: this.keeper.connections.size,
+      clients: this.clients.roster.size,
+      connections: this.clients.keeper.connections.size,
       topics: this.subscriptions.openTopics,
       history: { frames, bytes, evictions },
       sent: this.delivery.sent,
@@ -248,14 +227,14 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       throw new OptionsError(`drain's over takes milliseconds from 0; it got ${String(over)}.`)
     }
     this.refusing = true
-    const clients = this.clients.all().filter((client) => client.connected)
+    const clients = this.clients.roster.all().filter((client) => client.connected)
     shuffle(clients, this.settings.random)
     for (const [index, client] of clients.entries()) {
       const wait = (over * index) / clients.length
-      this.timers.after(wait, () => this.sendAway(client, over - wait, over))
+      this.timers.after(wait, () => this.clients.sendAway(client, over - wait, over))
     }
     const timeIsUp = new Promise<void>((resolve) => this.timers.after(over, resolve))
-    await Promise.race([this.keeper.none(), timeIsUp])
+    await Promise.race([this.clients.keeper.none(), timeIsUp])
     await this.close()
   }
 
@@ -282,103 +261,23 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   /** @internal @throws TooManyConnectionsError when a further stream would be over a limit. */
   checkRoom(client: Client, address: string | undefined): void {
-    const owned = client.owner === undefined ? [] : this.clients.of(client.owner)
-    this.keeper.checkRoom(client, owned, address)
+    const owned = client.owner === undefined ? [] : this.clients.roster.of(client.owner)
+    this.clients.keeper.checkRoom(client, owned, address)
   }
 
   /** @internal Opens a client's stream. */
-  attach(client: Client, outlet: Outlet, { position, address, lifetime }: Arrival): void {
-    const connection = new Connection(client, address, outlet, this.keeper)
-    this.keeper.keep(connection, lifetime)
-    if (client.end !== undefined || this.closing !== undefined) {
-      this.keeper.end(connection, 'closed', closedMessage(this.retry()))
-      return
-    }
-    this.replace(client)
-    this.timers.cancel(client.expiry)
-    const resume = this.delivery.start(client, connection, position, {
-      config: {
-        client_id: client.id,
-        client_ttl_millis: this.settings.clientTTL,
-        ...(this.settings.heartbeat === 'message' &&
-          this.settings.heartbeatInterval > 0 && {
-            heartbeat_millis: this.settings.heartbeatInterval,
-          }),
-      },
-      retry: this.retry(),
-    })
-    if (resume !== undefined) this.counts.resumes[resume]++
-    this.emit('connect', client)
+  attach(client: Client, outlet: Outlet, arrival: Arrival): void {
+    this.clients.attach(client, outlet, arrival)
   }
 
   /** @internal A client that was made for a request which got no stream. */
   abandon(client: Client): void {
-    if (client.transient && !client.connected) this.remove(client, 'left')
-  }
-
-  private remove(client: Client, end: ClientEnd, retry = this.retry()): void {
-    if (client.end !== undefined) return
-    this.delivery.flush()
-    client.end = end
-    this.clients.remove(client)
-    this.timers.cancel(client.expiry)
-    const heldUntil = end === 'left' ? this.timers.clock.now() + this.settings.clientTTL : 0
-    this.subscriptions.leaveAll(client, heldUntil)
-    if (client.connection !== undefined) {
-      const reason = end === 'closed' ? 'closed' : 'removed'
-      this.keeper.end(client.connection, reason, closedMessage(retry))
-    }
-    this.emit('clientRemoved', client, end)
-  }
-
-  /** Ends the connection that a client has, in favour of one that comes. */
-  private replace(client: Client): void {
-    const { connection } = client
-    if (connection === undefined) return
-    this.delivery.flush()
-    client.cursor = client.position
-    client.live = false
-    client.connection = undefined
-    const goodbye = errorMessage({ code: 'replaced' }, { retry: RETRY_AFTER_REPLACED })
-    this.keeper.end(connection, 'replaced', goodbye)
-  }
-
-  private gone(connection: Connection, reason: DisconnectReason): void {
-    this.counts.disconnects[reason]++
-    const { client } = connection
-    if (client.connection === connection) {
-      client.cursor = client.position
-      client.live = false
-      client.connection = undefined
-      if (client.end === undefined) {
-        if (client.transient) this.remove(client, 'left')
-        else this.expireLater(client)
-      }
-    }
-    this.emit('disconnect', client, reason)
-  }
-
-  private expireLater(client: Client): void {
-    client.expiry = this.timers.after(this.settings.clientTTL, () => this.remove(client, 'expired'))
-  }
-
-  private sendAway(client: Client, remaining: number, spread: number): void {
-    this.remove(
-      client,
-      'closed',
-      Math.round(remaining + this.settings.random() * spread) + this.retry(),
-    )
-  }
-
-  private retry(): number {
-    const { min, max } = this.settings.retry
-    return Math.round(min + this.settings.random() * (max - min))
+    if (client.transient && !client.connected) this.clients.remove(client, 'left')
   }
 
   private async shutDown(): Promise<void> {
     this.refusing = true
-    for (const client of this.clients.all()) this.remove(client, 'closed')
-    await this.keeper.none()
+    await this.clients.close()
     await this.subscriptions.close()
     this.timers.stop()
     await this.driver.close()
@@ -396,7 +295,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   }
 
   private mustGet(id: string): Client {
-    const client = this.clients.get(id)
+    const client = this.clients.roster.get(id)
     if (client === undefined) throw new NoClientError()
     return client
   }

@@ -1,0 +1,161 @@
+import type { ClientEnd, ClientHost } from './client.js'
+import { Client } from './client.js'
+import type { Timers } from './clock.js'
+import type { DisconnectReason, Outlet } from './connection.js'
+import { Connection } from './connection.js'
+import type { Delivery } from './delivery.js'
+import type { StreamerEvents } from './events.js'
+import { Keeper } from './keeper.js'
+import { closedMessage, errorMessage } from './messages.js'
+import type { Settings } from './options.js'
+import { Roster } from './roster.js'
+import type { Counters } from './stats.js'
+import type { Subscriptions } from './subscriptions.js'
+
+/** A replaced tab must not take its client back by itself: a week, in milliseconds. */
+const RETRY_AFTER_REPLACED = 7 * 24 * 60 * 60 * 1000
+
+/** What a new connection brings along. */
+export interface Arrival {
+  /** What its client says that it got last. */
+  position: string | undefined
+  /** The network address that it comes from. */
+  address: string | undefined
+  /** Milliseconds until what opened it expires. Default: never. */
+  lifetime?: number | undefined
+}
+
+/** What is told of clients, and asked for them. */
+export interface ClientsHost {
+  emit<Name extends keyof StreamerEvents>(event: Name, ...details: StreamerEvents[Name]): void
+  /** See `Streamer.removeClient`. */
+  removeClient(id: string): Promise<void>
+}
+
+/** The clients that live in this process: their making, their streams, their end. */
+export class Clients {
+  readonly roster = new Roster()
+  readonly keeper: Keeper
+  private readonly clientHost: ClientHost
+  private over = false
+
+  constructor(
+    private readonly settings: Settings,
+    private readonly timers: Timers,
+    private readonly delivery: Delivery,
+    private readonly subscriptions: Subscriptions,
+    private readonly counts: Counters,
+    private readonly host: ClientsHost,
+  ) {
+    this.clientHost = {
+      removeClient: (id) => host.removeClient(id),
+      get delivered() {
+        return delivery.delivered
+      },
+    }
+    this.keeper = new Keeper(settings, timers, {
+      ready: ({ client }) => delivery.catchUp(client),
+      gone: (connection, reason) => this.gone(connection, reason),
+    })
+  }
+
+  /** Makes a client, whose TTL runs. */
+  make(id: string, owner: string | undefined, transient: boolean): Client {
+    this.delivery.flush()
+    const client = new Client(id, owner, transient, this.clientHost)
+    this.roster.add(client)
+    this.expireLater(client)
+    this.host.emit('clientCreated', client)
+    return client
+  }
+
+  /** Opens a client's stream. */
+  attach(client: Client, outlet: Outlet, { position, address, lifetime }: Arrival): void {
+    const connection = new Connection(client, address, outlet, this.keeper)
+    this.keeper.keep(connection, lifetime)
+    if (client.end !== undefined || this.over) {
+      this.keeper.end(connection, 'closed', closedMessage(this.retry()))
+      return
+    }
+    this.replace(client)
+    this.timers.cancel(client.expiry)
+    const resume = this.delivery.start(client, connection, position, {
+      config: {
+        client_id: client.id,
+        client_ttl_millis: this.settings.clientTTL,
+        ...(this.settings.heartbeat === 'message' &&
+          this.settings.heartbeatInterval > 0 && {
+            heartbeat_millis: this.settings.heartbeatInterval,
+          }),
+      },
+      retry: this.retry(),
+    })
+    if (resume !== undefined) this.counts.resumes[resume]++
+    this.host.emit('connect', client)
+  }
+
+  /** Ends a client and its stream. */
+  remove(client: Client, end: ClientEnd, retry = this.retry()): void {
+    if (client.end !== undefined) return
+    this.delivery.flush()
+    client.end = end
+    this.roster.remove(client)
+    this.timers.cancel(client.expiry)
+    const heldUntil = end === 'left' ? this.timers.clock.now() + this.settings.clientTTL : 0
+    this.subscriptions.leaveAll(client, heldUntil)
+    if (client.connection !== undefined) {
+      const reason = end === 'closed' ? 'closed' : 'removed'
+      this.keeper.end(client.connection, reason, closedMessage(retry))
+    }
+    this.host.emit('clientRemoved', client, end)
+  }
+
+  /** Removes a client whose time has come to go, with the wait that its page is told. */
+  sendAway(client: Client, remaining: number, spread: number): void {
+    const wait = Math.round(remaining + this.settings.random() * spread)
+    this.remove(client, 'closed', wait + this.retry())
+  }
+
+  /** Removes everybody. Settles when no connection is left. */
+  async close(): Promise<void> {
+    this.over = true
+    for (const client of this.roster.all()) this.remove(client, 'closed')
+    await this.keeper.none()
+  }
+
+  /** Ends the connection that a client has, in favour of one that comes. */
+  private replace(client: Client): void {
+    const { connection } = client
+    if (connection === undefined) return
+    this.delivery.flush()
+    client.cursor = client.position
+    client.live = false
+    client.connection = undefined
+    const goodbye = errorMessage({ code: 'replaced' }, { retry: RETRY_AFTER_REPLACED })
+    this.keeper.end(connection, 'replaced', goodbye)
+  }
+
+  private gone(connection: Connection, reason: DisconnectReason): void {
+    this.counts.disconnects[reason]++
+    const { client } = connection
+    if (client.connection === connection) {
+      client.cursor = client.position
+      client.live = false
+      client.connection = undefined
+      if (client.end === undefined) {
+        if (client.transient) this.remove(client, 'left')
+        else this.expireLater(client)
+      }
+    }
+    this.host.emit('disconnect', client, reason)
+  }
+
+  private expireLater(client: Client): void {
+    client.expiry = this.timers.after(this.settings.clientTTL, () => this.remove(client, 'expired'))
+  }
+
+  private retry(): number {
+    const { min, max } = this.settings.retry
+    return Math.round(min + this.settings.random() * (max - min))
+  }
+}
