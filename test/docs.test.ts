@@ -13,7 +13,9 @@ const built = new Set(['.git', '.cache', 'node_modules', 'dist', 'coverage'])
 function filesUnder(folder: string): string[] {
   return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
     const path = join(folder, entry.name)
-    if (entry.isDirectory()) return built.has(entry.name) ? [] : filesUnder(path)
+    // In a worktree of git's, `.git` is a file.
+    if (built.has(entry.name)) return []
+    if (entry.isDirectory()) return filesUnder(path)
     return entry.isFile() ? [path] : []
   })
 }
