@@ -1,0 +1,96 @@
+import type { Contender } from '../contenders.js'
+import type { LoadClient, Seen } from '../load-client.js'
+import type { Order, Running, Shape } from '../node-contender.js'
+import type { Sample } from '../samples.js'
+
+/** How much is done. */
+export interface Scale {
+  rounds: number
+  /** The numbers of clients that a topic fans out to. */
+  fanOut: readonly number[]
+  /** Roughly how many frames one measurement delivers. */
+  frames: number
+  /** How many clients have 10 of 1,000 topics. */
+  manyTopics: number
+  /** How long a fixed rate is kept, in seconds. */
+  latencySeconds: number
+  /** The numbers of connections that do nothing. */
+  idle: readonly number[]
+}
+
+/** What a workload works with. */
+export interface Stage {
+  readonly load: LoadClient
+  readonly scale: Scale
+  /** Those of them that were asked for. */
+  available(contenders: readonly Contender[]): Contender[]
+  /** Says that somebody could not be measured here, and why. */
+  leaveOut(who: string, why: string): void
+  /** Keeps a measurement, and shows it. */
+  keep(sample: Sample): void
+}
+
+export interface Workload {
+  readonly name: string
+  run(stage: Stage): Promise<void>
+}
+
+/** Starts a contender, opens its connections, and ends it whatever happens. */
+export async function withCrowd<T>(
+  { load }: Stage,
+  contender: Contender,
+  shape: Shape,
+  use: (server: Running, opened: Seen) => Promise<T>,
+): Promise<T> {
+  const server = await contender.start(shape)
+  try {
+    await load.approach(contender.approach)
+    return await use(server, await load.open(server.port, shape.clients))
+  } finally {
+    await server.stop()
+    await load.close()
+  }
+}
+
+/** Rounds in which every contender gets its turn, each time in another order. */
+export async function inRounds(
+  rounds: number,
+  contenders: readonly Contender[],
+  turn: (contender: Contender, round: number) => Promise<void>,
+): Promise<void> {
+  for (let round = 0; round < rounds; round++) {
+    for (let i = 0; i < contenders.length; i++) {
+      await turn(contenders[(i + round) % contenders.length]!, round)
+    }
+  }
+}
+
+/**
+ * Has a contender publish, waits until everything has arrived, and says what it took: CPU of the
+ * server per delivered frame, frames a second, and how busy the load client was.
+ */
+export async function deliver(
+  { load }: Stage,
+  server: Running,
+  order: Order,
+): Promise<{ metrics: Record<string, number>; seen: Seen; owed: number }> {
+  await load.reset()
+  const { owed } = await server.publish(order)
+  const seen = await load.expect(owed)
+  const { cpuUs, rss, peak } = await server.usage()
+  if (!seen.complete) throw new Error(`${owed} frames were owed, and ${seen.frames} came.`)
+  const metrics = {
+    cpuUs: cpuUs / seen.frames,
+    framesPerSecond: (seen.frames / seen.us) * 1e6,
+    loadCpu: seen.cpuUs / seen.us,
+    serverCpu: cpuUs / seen.us,
+    bytes: seen.bytes / seen.frames,
+    rss,
+    peak,
+  }
+  return { metrics, seen, owed }
+}
+
+export function count(value: number): string {
+  return value.toLocaleString('en-US')
+}

@@ -1,0 +1,104 @@
+import { compare, ratiosOf } from '../bench/check.js'
+import { isKept, optionsFrom } from '../bench/options.js'
+import type { Sample } from '../bench/samples.js'
+import { median, Samples, spread } from '../bench/samples.js'
+import { digits, table, withSpread } from '../bench/tables.js'
+
+const scenario = '1,000 clients, single'
+
+function sample(contender: string, cpuUs: number, round = 0): Sample {
+  return { workload: 'fan-out', scenario, contender, round, metrics: { cpuUs } }
+}
+
+describe('the statistics of the bench', () => {
+  test('a median stands in the middle, or between the two that do', () => {
+    expect(median([3, 1, 2])).toBe(2)
+    expect(median([4, 1, 2, 3])).toBe(2.5)
+    expect(() => median([])).toThrow(RangeError)
+    expect(spread([5, 1, 3])).toEqual({ median: 3, lowest: 1, highest: 5 })
+  })
+
+  test('a ratio is that of the medians, and is not made up where one is missing', () => {
+    const samples = new Samples([
+      sample('unifrost', 6),
+      sample('unifrost', 5, 1),
+      sample('unifrost', 20, 2),
+      sample('floor', 4),
+    ])
+    expect(samples.ratio('fan-out', scenario, 'cpuUs', 'unifrost', 'floor')).toBe(1.5)
+    expect(samples.ratio('fan-out', scenario, 'cpuUs', 'unifrost', 'loop')).toBeUndefined()
+    expect(samples.ratio('fan-out', scenario, 'rss', 'unifrost', 'floor')).toBeUndefined()
+    expect(samples.contenders('fan-out')).toEqual(['unifrost', 'floor'])
+  })
+
+  test('a later run takes the place of what it repeats, and of nothing else', () => {
+    const before = new Samples([sample('unifrost', 6), sample('unifrost', 7, 1), sample('loop', 9)])
+    const { all } = before.merge([sample('unifrost', 5)])
+    expect(all).toEqual([sample('loop', 9), sample('unifrost', 5)])
+  })
+
+  test('numbers show as many digits as tell something', () => {
+    expect([0, 0.126, 12.34, 123.4, 12_345].map(digits)).toEqual([
+      '0',
+      '0.13',
+      '12.3',
+      '123',
+      '12,345',
+    ])
+    expect(withSpread({ median: 2, lowest: 1.5, highest: 3 })).toBe('2.00 (1.50–3.00)')
+    expect(withSpread({ median: 2, lowest: 2, highest: 2 })).toBe('2.00')
+  })
+
+  test('a table is padded as Prettier pads it', () => {
+    expect(table(['who', 'µs'], [['floor', '4.3']])).toBe(
+      ['| who   |  µs |', '| ----- | --: |', '| floor | 4.3 |'].join('\n'),
+    )
+  })
+})
+
+describe('the check against the baseline', () => {
+  const ratios = ratiosOf(new Samples([sample('unifrost', 6), sample('floor', 4)]))
+
+  test('compares ratios to the floor', () => {
+    expect(ratios).toEqual({ [`fan-out: ${scenario}`]: 1.5 })
+  })
+
+  test.each([
+    { before: 1.5, holds: true },
+    { before: 1.26, holds: true },
+    { before: 1.24, holds: false },
+  ])('with $before before, 1.5 holds: $holds', ({ before, holds }) => {
+    const [verdict] = compare({ [`fan-out: ${scenario}`]: before, 'fan-out: other': 1 }, ratios)
+    expect(verdict).toMatchObject({ before, now: 1.5, holds })
+  })
+
+  test('with nothing to compare it says so', () => {
+    expect(() => compare({}, ratios)).toThrow(/--baseline/)
+  })
+})
+
+describe('the command line of the bench', () => {
+  test('names a mode, workloads and contenders', () => {
+    expect(optionsFrom([]).mode).toBe('full')
+    expect(optionsFrom(['--quick', '--only', 'fan-out,idle'])).toMatchObject({
+      mode: 'quick',
+      only: ['fan-out', 'idle'],
+    })
+  })
+
+  test('keeps only what can stand in the docs', () => {
+    expect(isKept(optionsFrom([]))).toBe(true)
+    expect(isKept(optionsFrom(['--only', 'fan-out']))).toBe(true)
+    expect(isKept(optionsFrom(['--quick']))).toBe(false)
+    expect(isKept(optionsFrom(['--contenders', 'floor']))).toBe(false)
+    expect(isKept(optionsFrom(['--rounds', '1']))).toBe(false)
+  })
+
+  test.each([
+    [['--fast'], /--fast/],
+    [['--quick', '--check'], /do not go together/],
+    [['--rounds', '0'], /from 1; it got 0/],
+  ])('refuses %j', (args, why) => {
+    expect(() => optionsFrom(args)).toThrow(why)
+  })
+})
