@@ -19,6 +19,8 @@ export type ClientEnd =
 
 /** How many ended subscriptions are remembered of which a client has not shown that it knows. */
 const MOST_ENDED = 32
+/** Shared by all clients that have none. */
+const NONE: readonly Membership[] = []
 
 /** What a client needs of its Streamer. */
 export interface ClientHost {
@@ -36,7 +38,7 @@ export class Client {
   /** @internal Its subscriptions in force, by topic. */
   readonly memberships = new Map<string, Membership>()
   /** @internal Subscriptions that the broker ended, until the client is known to know it. */
-  ended: Membership[] = []
+  ended: readonly Membership[] = NONE
   /** @internal A position up to here may come from before an ended subscription it never got. */
   forgottenThrough = 0
   /** @internal The open response, if there is one. */
@@ -117,7 +119,7 @@ export class Client {
   lose(membership: Membership, number: number): void {
     membership.endedAt = number
     this.memberships.delete(membership.topic.name)
-    this.ended.push(membership)
+    this.ended = [...this.ended, membership]
     const oldest = this.ended[0]!
     if (this.ended.length <= MOST_ENDED || oldest.endedAt! > this.position) return
     this.forgottenThrough = oldest.endedAt!

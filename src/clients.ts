@@ -37,6 +37,7 @@ export class Clients {
   readonly roster = new Roster()
   readonly keeper: Keeper
   private readonly clientHost: ClientHost
+  private readonly expire = (client: Client): void => this.remove(client, 'expired')
   private over = false
 
   constructor(
@@ -79,6 +80,7 @@ export class Clients {
     }
     this.replace(client)
     this.timers.cancel(client.expiry)
+    client.expiry = undefined
     const resume = this.delivery.start(client, connection, position, {
       config: {
         client_id: client.id,
@@ -151,7 +153,7 @@ export class Clients {
   }
 
   private expireLater(client: Client): void {
-    client.expiry = this.timers.after(this.settings.clientTTL, () => this.remove(client, 'expired'))
+    client.expiry = this.timers.after(this.settings.clientTTL, this.expire, client)
   }
 
   private retry(): number {

@@ -20,12 +20,13 @@ export interface Timer {
   readonly due: number
 }
 
-class Appointment implements Timer {
+class Appointment<T = unknown> implements Timer {
   /** Its place in the heap, or -1 when it is no longer in it. */
   index = -1
   constructor(
     readonly due: number,
-    readonly run: () => void,
+    readonly run: (subject: T) => void,
+    readonly subject: T,
   ) {}
 }
 
@@ -48,9 +49,15 @@ export class Timers {
     return this.heap.length
   }
 
-  /** Calls `run` once, `milliseconds` from now. `run` must not throw. */
-  after(milliseconds: number, run: () => void): Timer {
-    const appointment = new Appointment(this.clock.now() + milliseconds, run)
+  /**
+   * Calls `run` once, `milliseconds` from now. `run` must not throw.
+   *
+   * @param subject What `run` is called with: thousands of appointments then share one function.
+   */
+  after(milliseconds: number, run: () => void): Timer
+  after<T>(milliseconds: number, run: (subject: T) => void, subject: T): Timer
+  after(milliseconds: number, run: (subject: unknown) => void, subject?: unknown): Timer {
+    const appointment = new Appointment(this.clock.now() + milliseconds, run, subject)
     appointment.index = this.heap.push(appointment) - 1
     this.rise(appointment)
     this.arm()
@@ -92,7 +99,7 @@ export class Timers {
     const now = this.clock.now()
     for (let first = this.heap[0]; first !== undefined && first.due <= now; first = this.heap[0]) {
       this.remove(first)
-      first.run()
+      first.run(first.subject)
     }
     this.arm()
   }

@@ -56,6 +56,8 @@ export type DisconnectReason =
 
 /** Larger batches are cut, so that a slow peer that does take something is seen to. */
 const SLICE = 64 * 1024
+/** Shared by all connections with which nothing waits. */
+const NOTHING: readonly Buffer[] = []
 
 /**
  * One open response of a client. It keeps no queue: only the rest of the batch that filled it,
@@ -72,7 +74,7 @@ export class Connection {
   patience: Timer | undefined = undefined
   private state: 'open' | 'ending' | 'gone' = 'open'
   private waiting = false
-  private rest: Buffer[] = []
+  private rest: readonly Buffer[] = NOTHING
   private reason: DisconnectReason = 'dropped'
 
   constructor(
@@ -111,7 +113,7 @@ export class Connection {
     if (this.state === 'gone') return
     if (this.state === 'open') this.reason = reason
     this.state = 'ending'
-    this.rest = []
+    this.rest = NOTHING
     this.outlet.destroy()
   }
 
@@ -121,7 +123,7 @@ export class Connection {
     this.waiting = false
     this.host.flowing(this)
     const rest = this.rest
-    this.rest = []
+    this.rest = NOTHING
     for (const bytes of rest) this.push(bytes)
     if (this.waiting) return
     if (this.state === 'ending') this.outlet.end()
@@ -132,20 +134,20 @@ export class Connection {
   gone(): void {
     if (this.state === 'gone') return
     this.state = 'gone'
-    this.rest = []
+    this.rest = NOTHING
     this.host.gone(this, this.reason)
   }
 
   private push(bytes: Buffer): void {
     if (this.waiting) {
-      this.rest.push(bytes)
+      this.rest = [...this.rest, bytes]
       return
     }
     for (let at = 0; at < bytes.length; at += SLICE) {
       const slice = bytes.length <= SLICE ? bytes : bytes.subarray(at, at + SLICE)
       if (this.outlet.write(slice)) continue
       this.waiting = true
-      if (at + SLICE < bytes.length) this.rest.push(bytes.subarray(at + SLICE))
+      if (at + SLICE < bytes.length) this.rest = [...this.rest, bytes.subarray(at + SLICE)]
       this.host.stalled(this)
       return
     }

@@ -27,6 +27,10 @@ export class Keeper implements ConnectionHost {
   private readonly heartbeat: Encoded
   private readonly perAddress = new Map<string, number>()
   private waitingForNone: (() => void)[] = []
+  private readonly beat = (connection: Connection): void => {
+    if (!connection.full) connection.write(this.heartbeat)
+    this.beatAfter(connection, this.settings.heartbeatInterval)
+  }
 
   constructor(
     private readonly settings: Settings,
@@ -133,9 +137,6 @@ export class Keeper implements ConnectionHost {
   }
 
   private beatAfter(connection: Connection, milliseconds: number): void {
-    connection.beat = this.timers.after(milliseconds, () => {
-      if (!connection.full) connection.write(this.heartbeat)
-      this.beatAfter(connection, this.settings.heartbeatInterval)
-    })
+    connection.beat = this.timers.after(milliseconds, this.beat, connection)
   }
 }

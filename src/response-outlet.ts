@@ -20,9 +20,11 @@ export class ResponseOutlet implements Outlet {
   private readonly target: Writable
   /** The connection of a response that waits in it behind another one. */
   private readonly queue: Socket | undefined
-  private readonly onDrain = () => this.connection?.drained()
+  /** Made when it is first needed: most connections are never full. */
+  private onDrain: (() => void) | undefined = undefined
   private readonly onClose = () => {
-    this.target.off('drain', this.onDrain)
+    this.noMoreDrain()
+    this.response.off('close', this.onClose)
     this.queue?.off('close', this.onClose)
     this.connection?.gone()
   }
@@ -30,18 +32,17 @@ export class ResponseOutlet implements Outlet {
   constructor(
     private readonly response: AnyResponse,
     /** Ends the response, where that is not simply its own `end`. */
-    private readonly finish: () => void = () => void response.end(),
+    private readonly finish?: () => void,
   ) {
     const socket = plainSocket(response)
     this.chunked = socket !== undefined
     this.target = socket ?? response
-    this.target.on('drain', this.onDrain)
-    response.once('close', this.onClose)
+    response.on('close', this.onClose)
     // Node tells a response whose turn never came nothing of its end.
     this.queue = queueOf(response)
-    this.queue?.once('close', this.onClose)
+    this.queue?.on('close', this.onClose)
     // A broken response also closes, and that is what counts.
-    response.on('error', () => response.destroy())
+    response.on('error', destroyIt)
   }
 
   get writable(): boolean {
@@ -50,11 +51,14 @@ export class ResponseOutlet implements Outlet {
 
   write(bytes: Buffer): boolean {
     // `write` may answer false for bytes that the kernel took whole.
-    return this.target.write(bytes) || this.target.writableLength === 0
+    if (this.target.write(bytes) || this.target.writableLength === 0) return true
+    this.awaitDrain()
+    return false
   }
 
   end(): void {
-    this.finish()
+    if (this.finish === undefined) this.response.end()
+    else this.finish()
   }
 
   destroy(): void {
@@ -63,6 +67,23 @@ export class ResponseOutlet implements Outlet {
       process.nextTick(this.onClose)
     }
   }
+
+  private awaitDrain(): void {
+    this.onDrain = () => {
+      this.noMoreDrain()
+      this.connection?.drained()
+    }
+    this.target.on('drain', this.onDrain)
+  }
+
+  private noMoreDrain(): void {
+    if (this.onDrain !== undefined) this.target.off('drain', this.onDrain)
+    this.onDrain = undefined
+  }
+}
+
+function destroyIt(this: AnyResponse): void {
+  this.destroy()
 }
 
 /** The connection in which a response waits for its turn behind others (HTTP/1.1's pipelining). */
