@@ -1,8 +1,8 @@
 import type { Client } from './client.js'
 import type { Frame } from './frame.js'
 import { Batch, BATCH_BYTES } from './frame.js'
-import type { TopicLog } from './history.js'
 import type { Membership } from './membership.js'
+import type { Place, Replays } from './merge.js'
 
 /** What a client that is behind gets next. */
 export type Step =
@@ -17,13 +17,12 @@ export type Step =
  * First what a `rewind` asked for, then the losses, then frames in order of number over all its
  * topics. A loss is told before any frame that follows it in its topic.
  */
-export function nextStep(client: Client): Step | undefined {
+export function nextStep(client: Client, replays: Replays): Step | undefined {
   for (const membership of client.readable()) {
     const step = rewound(membership, client.cursor) ?? loss(membership, client.cursor)
     if (step !== undefined) return step
   }
-  const frames = merge(client)
-  const batch = Batch.join(frames)[0]
+  const batch = replays.next(placesOf(client))
   return batch && { kind: 'batch', batch }
 }
 
@@ -73,33 +72,14 @@ function rewound(membership: Membership, cursor: number): Step | undefined {
   return undefined
 }
 
-/** The next frames after the cursor over all topics, up to one batch. */
-function merge(client: Client): Frame[] {
-  const logs: TopicLog[] = []
-  const places: number[] = []
+/** Where the client reads on in each of its topics that has something for it. */
+function placesOf(client: Client): Place[] {
+  const places: Place[] = []
   for (const membership of client.readable()) {
     const log = membership.topic.log
-    const place = log.indexAfter(membership.floor(client.cursor))
-    if (place === log.length) continue
-    logs.push(log)
-    places.push(place)
+    const index = log.indexAfter(membership.floor(client.cursor))
+    const frame = log.at(index)
+    if (frame !== undefined) places.push({ log, index, number: frame.number })
   }
-  const frames: Frame[] = []
-  for (let size = 0; size < BATCH_BYTES;) {
-    let next: Frame | undefined
-    let from = -1
-    for (let i = 0; i < logs.length; i++) {
-      const frame = logs[i]!.at(places[i]!)
-      if (frame !== undefined && (next === undefined || frame.number < next.number)) {
-        next = frame
-        from = i
-      }
-    }
-    if (next === undefined) break
-    size += next.length
-    if (frames.length > 0 && size > BATCH_BYTES) break
-    frames.push(next)
-    places[from]!++
-  }
-  return frames
+  return places
 }

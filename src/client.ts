@@ -105,9 +105,9 @@ export class Client {
   }
 
   /** @internal Every subscription that may still have frames for it. */
-  *readable(): Generator<Membership> {
-    yield* this.memberships.values()
-    yield* this.ended
+  readable(): Membership[] {
+    const memberships = [...this.memberships.values()]
+    return this.ended.length === 0 ? memberships : memberships.concat(this.ended)
   }
 
   /**

@@ -8,6 +8,7 @@ import type { HistoryBounds } from './history.js'
 import { History } from './history.js'
 import type { WireErrorCode } from './messages.js'
 import { configMessage, errorMessage } from './messages.js'
+import { Replays } from './merge.js'
 import { Outbox } from './outbox.js'
 import { formatPosition, parsePosition } from './position.js'
 import type { Topic } from './topic.js'
@@ -31,6 +32,7 @@ const NOT_UTF8 =
 export class Delivery {
   readonly history: History
   private readonly outbox = new Outbox()
+  private readonly replays: Replays
   private caughtUp = 0
   private expiring = false
 
@@ -45,6 +47,7 @@ export class Delivery {
     this.history = new History(bounds, (frame) => {
       if (frame.number > this.outbox.delivered) this.outbox.flush()
     })
+    this.replays = new Replays(this.history)
   }
 
   /** Everybody who keeps up has been given everything through this number. */
@@ -142,7 +145,7 @@ export class Delivery {
     this.flush()
     const connection = client.connection
     while (connection !== undefined && !connection.full && !client.live) {
-      const step = nextStep(client)
+      const step = nextStep(client, this.replays)
       if (step === undefined) {
         client.live = true
       } else if (step.kind === 'lost') {
@@ -164,7 +167,7 @@ export class Delivery {
   private startAnew(client: Client, connection: Connection, greeting: Greeting): void {
     client.cursor = this.delivered
     const id = formatPosition(this.epoch, client.cursor)
-    const memberships = [...client.readable()]
+    const memberships = client.readable()
     const lost = [...new Set(memberships.map(({ topic }) => topic.name))]
     // What was to come after a rewind comes with it, or it would be missing behind the rewind.
     for (const membership of memberships) {

@@ -43,6 +43,7 @@ const FORBIDDEN_IN_FIELD = /[\r\n\0]/
 const CRLF_LENGTH = 2
 const LF = 0x0a
 const CR = 0x0d
+const HEX_DIGITS = '0123456789abcdef'
 
 /** Whether bytes can be sent as they are: `data:` carries UTF-8 only (WHATWG HTML, 9.2.5). */
 export function isSendable(payload: string | Uint8Array): boolean {
@@ -114,13 +115,21 @@ function frameBytes(idLine: string, fields: string, payload: Buffer): Encoded {
 }
 
 /**
- * Memory for `size` bytes with their chunk framing around. Never from Node's shared pool: one
- * small frame that stays would keep a whole slab of it, and the history's byte budget would lie.
+ * Memory for `size` bytes with their chunk framing around.
+ *
+ * @param passing Whether it goes out and is gone: only then it may be cut from Node's shared pool,
+ *   which is cheaper. One small frame that stays would keep a whole slab of it, and the history's
+ *   byte budget would lie.
  */
-export function allocateChunk(size: number): { chunked: Buffer; start: number } {
-  const head = size.toString(16) + '\r\n'
-  const chunked = Buffer.allocUnsafeSlow(head.length + size + CRLF_LENGTH)
-  chunked.write(head, 0, 'latin1')
-  chunked.write('\r\n', head.length + size, 'latin1')
-  return { chunked, start: head.length }
+export function allocateChunk(size: number, passing = false): { chunked: Buffer; start: number } {
+  const digits = Math.max(1, Math.ceil((32 - Math.clz32(size)) / 4))
+  const start = digits + CRLF_LENGTH
+  const length = start + size + CRLF_LENGTH
+  const chunked = passing ? Buffer.allocUnsafe(length) : Buffer.allocUnsafeSlow(length)
+  for (let i = digits - 1, rest = size; i >= 0; i--, rest >>>= 4) {
+    chunked[i] = HEX_DIGITS.charCodeAt(rest & 0xf)
+  }
+  chunked[start - 2] = chunked[length - 2] = CR
+  chunked[start - 1] = chunked[length - 1] = LF
+  return { chunked, start }
 }

@@ -82,7 +82,7 @@ export class Batch extends Encoded {
   /** Frames that are older than the cursor: sent without `id:`, so that no position moves back. */
   static withoutIds(frames: readonly Frame[]): Batch {
     const size = frames.reduce((sum, frame) => sum + frame.length - frame.idLength, 0)
-    const { chunked, start } = allocateChunk(size)
+    const { chunked, start } = allocateChunk(size, true)
     let at = start
     for (const { chunked: source, start: from, length, idLength } of frames) {
       at += source.copy(chunked, at, from + idLength, from + length)
@@ -94,7 +94,7 @@ export class Batch extends Encoded {
     const first = frames[from]!
     const last = frames[to - 1]!
     if (first === last) return new Batch(first.chunked, first.start, 1, first.number, first.number)
-    const { chunked, start } = allocateChunk(size)
+    const { chunked, start } = allocateChunk(size, true)
     let at = start
     for (let i = from; i < to; i++) {
       const frame = frames[i]!

@@ -48,7 +48,7 @@ export class Outbox {
       const frames = topic.fresh
       topic.fresh = []
       const root = new Turn(frames)
-      for (const { client } of topic.members) {
+      for (const client of topic.audience) {
         if (!client.live) continue
         if (client.turn === undefined) {
           client.turn = root

@@ -1,3 +1,4 @@
+import type { Client } from './client.js'
 import type { Sink, Subscription } from './driver.js'
 import type { Frame } from './frame.js'
 import { TopicLog } from './history.js'
@@ -24,6 +25,8 @@ export class Topic implements Sink {
   readonly log: TopicLog
   /** All its subscribed clients, connected or not; dense, in no order. */
   readonly members: Membership[] = []
+  /** Their clients, in the same order: what is walked for each message. */
+  readonly audience: Client[] = []
   /** Its frames that have not yet been given to those who keep up. */
   fresh: Frame[] = []
   /** Settles when the broker has opened the topic, or has refused it. */
@@ -74,12 +77,15 @@ export class Topic implements Sink {
 
   join(membership: Membership): void {
     membership.index = this.members.push(membership) - 1
+    this.audience.push(membership.client)
   }
 
   leave(membership: Membership): void {
     const last = this.members.pop()!
+    this.audience.pop()
     if (last !== membership) {
       this.members[membership.index] = last
+      this.audience[membership.index] = last.client
       last.index = membership.index
     }
     membership.index = -1

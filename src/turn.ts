@@ -38,9 +38,20 @@ export class Turn {
   private inOrder(): readonly Frame[] {
     if (this.parent === undefined) return this.frames
     const all: Frame[] = []
-    for (let turn: Turn | undefined = this.parent; turn; turn = turn.parent)
-      all.push(...turn.frames)
-    all.push(...this.frames)
-    return all.sort((a, b) => a.number - b.number)
+    this.collect(all)
+    return isRising(all) ? all : all.sort((a, b) => a.number - b.number)
   }
+
+  /** From the root on, since topics are walked in the order of their first frames. */
+  private collect(all: Frame[]): void {
+    this.parent?.collect(all)
+    for (const frame of this.frames) all.push(frame)
+  }
+}
+
+function isRising(frames: readonly Frame[]): boolean {
+  for (let i = 1; i < frames.length; i++) {
+    if (frames[i - 1]!.number > frames[i]!.number) return false
+  }
+  return true
 }
