@@ -27,6 +27,7 @@ export class Replays {
 
   /** The next batch of who stands at these places, or undefined where there is nothing. */
   next(places: readonly Place[]): Batch | undefined {
+    if (places.length === 0) return undefined
     if (this.newest !== this.history.last) {
       this.newest = this.history.last
       this.shared.clear()
