@@ -10,8 +10,9 @@ import {
   toConfig,
 } from './azure-service-bus/clients.js'
 import type { Clients, ServiceBusClients, ServiceBusConfig } from './azure-service-bus/clients.js'
-import { CLOSE_TIMEOUT, ServiceBusTopic } from './azure-service-bus/topic.js'
+import { CLOSE_EACH, CLOSE_TIMEOUT, ServiceBusTopic } from './azure-service-bus/topic.js'
 import type { Shared } from './azure-service-bus/topic.js'
+import { AtOnce } from './toolbox/at-once.js'
 import type { OptionCheck } from './toolbox/options.js'
 import { checkDriverOptions, duration, encoding as encodingCheck } from './toolbox/options.js'
 import { routingChecks, Sources } from './toolbox/sources.js'
@@ -42,6 +43,9 @@ export interface AzureServiceBusDriver extends Driver {
    */
   connect(): Promise<void>
 }
+
+/** How many topics a driver opens or closes at once. */
+const AT_ONCE = 25
 
 const prefixCheck: OptionCheck = [
   (value) => typeof value === 'string' && /^[A-Za-z0-9][\w.-]{0,13}$/.test(value),
@@ -75,7 +79,13 @@ export function azureServiceBusDriver(
   let current: Promise<Clients> | undefined
   let closed: Promise<void> | undefined
 
-  const shared: Shared = { options: { connectTimeout, prefix }, clients, topics: new Set() }
+  const shared: Shared = {
+    options: { connectTimeout, prefix },
+    clients,
+    topics: new Set(),
+    opening: new AtOnce(AT_ONCE),
+    ending: new AtOnce(AT_ONCE),
+  }
 
   function clients(): Promise<Clients> {
     if (!current) {
@@ -101,7 +111,8 @@ export function azureServiceBusDriver(
       const abort = new AbortController()
       // Whatever is answered, somebody has answered. The library reports what it can't reach, but
       // has a time-out of its own, which may pass before ours.
-      const peeking = receiver.peekMessages(1, { abortSignal: abort.signal }).then(
+      const abortSignal = AbortSignal.any([abort.signal, signal])
+      const peeking = receiver.peekMessages(1, { abortSignal }).then(
         () => 'answered',
         (error: unknown) => (isTimeout(error) ? 'late' : 'answered'),
       )
@@ -159,7 +170,9 @@ export function azureServiceBusDriver(
 
   async function shut(): Promise<void> {
     closing.abort()
-    await Promise.all([...shared.topics].map((topic) => topic.close()))
+    const topics = [...shared.topics]
+    const timeout = CLOSE_TIMEOUT + CLOSE_EACH * topics.length
+    await Promise.all(topics.map((topic) => topic.close(timeout)))
     await sources.close()
     const made = await current?.catch(() => undefined)
     await made?.end(CLOSE_TIMEOUT)

@@ -1,5 +1,5 @@
 import { request } from 'node:http'
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 import { until } from '../../src/testing/index.js'
 import { BrokerProcess, freePort, takesConnections } from './process.js'
 
@@ -23,7 +23,7 @@ export async function startServiceBusPeer(): Promise<ServiceBusPeer> {
   const [port, adminPort] = [await freePort(), await freePort()]
   const broker = await BrokerProcess.start({
     command: process.execPath,
-    args: [join(__dirname, 'azure-service-bus-peer.mjs')],
+    args: [resolve('test/brokers/azure-service-bus-peer.mjs')],
     port,
     env: { PORT: String(port), ADMIN_PORT: String(adminPort) },
   })
@@ -33,7 +33,7 @@ export async function startServiceBusPeer(): Promise<ServiceBusPeer> {
   function ask(method: string, path: string, body?: Uint8Array, headers = {}): Promise<string> {
     return new Promise((resolve, reject) => {
       const host = '127.0.0.1'
-      const signal = AbortSignal.timeout(2_000)
+      const signal = AbortSignal.timeout(5_000)
       const options = { host, port: adminPort, method, path, headers, agent: false, signal }
       const asked = request(options, (response) => {
         let text = ''

@@ -1,7 +1,11 @@
+import { Agent as HttpAgent } from 'node:http'
+import type { Agent } from 'node:http'
+import { Agent as HttpsAgent } from 'node:https'
 import type { ServiceBusAdministrationClient, ServiceBusClient } from '@azure/service-bus'
 import { OptionsError } from '../../errors.js'
 import { loadPeer } from '../toolbox/peer.js'
 import { within } from '../toolbox/within.js'
+import { forgetTokens, socketOf } from './inside.js'
 
 /** Clients of the user's, which are used as they are and never closed. */
 export interface ServiceBusClients {
@@ -58,7 +62,8 @@ export async function makeClients(config: ServiceBusConfig, timeout: number): Pr
   const admin = new library.ServiceBusAdministrationClient(adminConnectionString, {
     retryOptions: { maxRetries: 0 },
   })
-  if (/UseDevelopmentEmulator=true/i.test(adminConnectionString)) speakPlainHttp(admin)
+  const isPlain = /UseDevelopmentEmulator=true/i.test(adminConnectionString)
+  const agent = limitConnections(admin, isPlain)
   return {
     client,
     admin,
@@ -70,6 +75,8 @@ export async function makeClients(config: ServiceBusConfig, timeout: number): Pr
       // A peer that does not answer would keep it open for a minute, and rhea lets go of its
       // timers at an error, but not when a socket is destroyed without one.
       for (const open of [socket, socketOf(client)]) open?.destroy(new Error('closed'))
+      forgetTokens(client)
+      agent.destroy()
     },
   }
 }
@@ -79,40 +86,40 @@ export function broughtClients({ client, admin }: ServiceBusClients): Clients {
   return { client, admin, where, own: false, end: async () => undefined }
 }
 
-/** The emulator speaks plain HTTP, but the library asks it for HTTPS. */
-function speakPlainHttp(admin: ServiceBusAdministrationClient): void {
+/**
+ * Few connections while topics are opened, and one when they are: the library would keep them all.
+ *
+ * @param isPlain For the emulator, which speaks plain HTTP where the library asks for HTTPS.
+ */
+function limitConnections(admin: ServiceBusAdministrationClient, isPlain: boolean): Agent {
   const { pipeline } = admin as unknown as { pipeline?: Pipeline }
+  const agent = new (isPlain ? HttpAgent : HttpsAgent)({
+    keepAlive: true,
+    maxSockets: 10,
+    maxFreeSockets: 1,
+  })
   pipeline?.addPolicy({
-    name: 'unifrostPlainHttp',
+    name: 'unifrostConnections',
     sendRequest(request, next) {
-      request.url = request.url.replace(/^https:/, 'http:')
-      request.allowInsecureConnection = true
+      request.agent = agent
+      if (isPlain) {
+        request.url = request.url.replace(/^https:/, 'http:')
+        request.allowInsecureConnection = true
+      }
       return next(request)
     },
   })
+  return agent
 }
 
 interface Pipeline {
   addPolicy(policy: {
     name: string
     sendRequest(
-      request: { url: string; allowInsecureConnection?: boolean },
+      request: { url: string; agent?: Agent; allowInsecureConnection?: boolean },
       next: (request: unknown) => Promise<unknown>,
     ): Promise<unknown>
   }): void
-}
-
-interface Socket {
-  destroy(error: Error): void
-}
-
-/** The library has no way to give up a connection that does not answer. */
-function socketOf(client: ServiceBusClient): Socket | undefined {
-  const inside = client as unknown as {
-    _connectionContext?: { connection?: { _connection?: { socket?: { destroy?: unknown } } } }
-  }
-  const socket = inside._connectionContext?.connection?._connection?.socket
-  return typeof socket?.destroy === 'function' ? (socket as Socket) : undefined
 }
 
 function addressIn(connectionString: string): string {

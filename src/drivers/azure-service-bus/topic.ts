@@ -2,14 +2,17 @@ import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { ServiceBusReceivedMessage, ServiceBusReceiver } from '@azure/service-bus'
 import type { Subscription } from '../../driver.js'
+import type { AtOnce } from '../toolbox/at-once.js'
 import { Backoff } from '../toolbox/backoff.js'
 import type { SourceEvents } from '../toolbox/sources.js'
 import { within } from '../toolbox/within.js'
 import { explain, isRefusal } from './clients.js'
 import type { Clients } from './clients.js'
+import { closeQuietly, forgetToken } from './inside.js'
 
-/** How long letting go of something may take. */
+/** How long letting go of something may take, and how much longer for each further topic. */
 export const CLOSE_TIMEOUT = 1_500
+export const CLOSE_EACH = 20
 const RECEIVER_TIMEOUT = 500
 
 /** How many messages the service may send before it hears that we have taken them. */
@@ -27,6 +30,9 @@ export interface Shared {
   readonly options: TopicOptions
   /** The clients to use now. */
   clients(): Promise<Clients>
+  /** Whose turn it is. What waits for it does not wait for the broker yet: no time-out runs. */
+  readonly opening: AtOnce
+  readonly ending: AtOnce
   readonly topics: Set<ServiceBusTopic>
 }
 
@@ -44,8 +50,12 @@ interface Reading {
  * messages there that nobody gets.
  */
 export class ServiceBusTopic implements Subscription {
+  /** Aborted when `close` begins: nothing more is made. */
   private readonly closing = new AbortController()
-  private readonly ending = new Set<Promise<void>>()
+  /** Aborted when `close` has taken as long as it may: nothing more is tried. */
+  private readonly over = new AbortController()
+  /** What `close` waits for: what is being made, and what is being deleted. */
+  private readonly busy = new Set<Promise<unknown>>()
   private reading: Reading | undefined
   private ready = false
 
@@ -67,8 +77,7 @@ export class ServiceBusTopic implements Subscription {
 
   async open(): Promise<void> {
     try {
-      const reading = await this.subscribed()
-      await this.read(reading)
+      await this.shared.opening.run(async () => this.read(await this.subscribed()))
       this.ready = true
     } catch (error) {
       const { where } = await this.shared.clients()
@@ -94,10 +103,11 @@ export class ServiceBusTopic implements Subscription {
     const backoff = new Backoff()
     while (!this.closing.signal.aborted) {
       try {
-        const reading = await this.subscribed()
+        const reading = await this.shared.opening.run(() => this.subscribed())
         // From here on the broker keeps for us what is published.
         this.events.gap(`The link to Azure Service Bus was lost and is back (${cause}).`)
-        this.read(reading).catch((error: unknown) => this.lost(reading, error))
+        const opening = this.shared.opening.run(() => this.read(reading))
+        opening.catch((error: unknown) => this.lost(reading, error))
         return
       } catch (error) {
         if (this.closing.signal.aborted) return
@@ -113,14 +123,21 @@ export class ServiceBusTopic implements Subscription {
   /** Makes a subscription. When this settles, the broker keeps what is published for it. */
   private async subscribed(): Promise<Reading> {
     const clients = await this.shared.clients()
+    return this.during(this.create(clients))
+  }
+
+  private async create(clients: Clients): Promise<Reading> {
     const { prefix, connectTimeout } = this.shared.options
     const reading = { name: `${prefix}${randomUUID()}`, clients, stop: new AbortController() }
+    const abort = new AbortController()
     const creating = clients.admin.createSubscription(this.name, reading.name, {
       autoDeleteOnIdle: 'PT5M',
       defaultMessageTimeToLive: 'PT1H',
-      abortSignal: this.closing.signal,
+      abortSignal: AbortSignal.any([this.closing.signal, abort.signal]),
     })
     const made = await within(creating, connectTimeout)
+    // The library would ask again by itself, maybe when the subscription has been deleted.
+    abort.abort()
     try {
       if (made === 'failed') await creating
       if (made === 'late') {
@@ -166,6 +183,7 @@ export class ServiceBusTopic implements Subscription {
       }
       const options = { maxConcurrentCalls: CREDIT, abortSignal: stop.signal }
       receiver.subscribe(handlers, options)
+      closeQuietly(receiver)
     })
     const outcome = await within(opening, connectTimeout)
     if (outcome === 'failed') return opening
@@ -174,36 +192,57 @@ export class ServiceBusTopic implements Subscription {
     }
   }
 
-  async close(): Promise<void> {
+  /** @param timeout How long it may take, in milliseconds. */
+  async close(timeout = CLOSE_TIMEOUT): Promise<void> {
     this.shared.topics.delete(this)
     this.ready = false
+    this.closing.abort()
     if (this.reading) this.letGo(this.reading)
     this.reading = undefined
-    await within(Promise.all(this.ending), CLOSE_TIMEOUT)
-    this.closing.abort()
+    await within(this.idle(), timeout)
+    this.over.abort()
   }
 
-  /** Without an answer it is tried again until `close`; after that, idleness ends it. */
+  private async idle(): Promise<void> {
+    while (this.busy.size > 0) await Promise.allSettled(this.busy)
+  }
+
+  private during<T>(work: Promise<T>): Promise<T> {
+    const done = () => this.busy.delete(work)
+    this.busy.add(work)
+    work.then(done, done)
+    return work
+  }
+
+  /** Without an answer it is tried again until `close` is over; after that, idleness ends it. */
   private letGo({ name, clients, stop, receiver }: Reading): void {
     stop.abort()
     const work = async () => {
       // A link that the broker closes while we do is an error that nobody listens for any more.
       // A broker that does not answer may still hear us delete the subscription.
-      if (receiver) await within(receiver.close(), RECEIVER_TIMEOUT)
+      if (receiver) {
+        await within(receiver.close(), RECEIVER_TIMEOUT)
+        forgetToken(receiver)
+      }
       const backoff = new Backoff()
-      while (!this.closing.signal.aborted) {
-        const { signal } = this.closing
-        const asked = clients.admin.deleteSubscription(this.name, name, { abortSignal: signal })
+      while (!this.over.signal.aborted) {
+        const attempt = new AbortController()
+        const abortSignal = AbortSignal.any([this.over.signal, attempt.signal])
+        const asked = clients.admin.deleteSubscription(this.name, name, { abortSignal })
         const deleting = asked.then(
           () => 'gone' as const,
           (error: unknown) => (isRefusal(error) ? ('gone' as const) : ('failed' as const)),
         )
-        if ((await within(deleting, CLOSE_TIMEOUT)) === 'gone') return
+        const outcome = await within(deleting, CLOSE_TIMEOUT)
+        // Closed while its connection was lost, it would come back with the next one.
+        if (outcome === 'gone' && receiver) await within(receiver.close(), RECEIVER_TIMEOUT)
+        if (outcome === 'gone') return
+        attempt.abort()
+        const { signal } = this.over
         await pause(backoff.next(), undefined, { signal }).catch(ignoreClose)
       }
     }
-    const ending = work().finally(() => this.ending.delete(ending))
-    this.ending.add(ending)
+    void this.during(this.shared.ending.run(work))
   }
 }
 

@@ -1,36 +1,15 @@
 import { setMaxListeners } from 'node:events'
 import type { SNSClient } from '@aws-sdk/client-sns'
 import type { Message, SQSClient } from '@aws-sdk/client-sqs'
-import { loadPeer } from '../toolbox/peer.js'
-
-/** Clients of the user's, which are used as they are and never destroyed. */
-export interface AwsClients {
-  sqs: SQSClient
-  /** Needed for topics; queues are read without it. */
-  sns?: SNSClient
-}
-
-/** What the driver's own clients are made with: whatever the SDK knows may stand here. */
-export interface AwsConfig {
-  region?: string
-  endpoint?: string
-  credentials?: { accessKeyId: string; secretAccessKey: string; sessionToken?: string }
-  [option: string]: unknown
-}
-
-interface Libraries {
-  sqs: typeof import('@aws-sdk/client-sqs')
-  sns: typeof import('@aws-sdk/client-sns')
-}
-
-/** A driver's SNS calls at once: with more, the SDK's own pool of 50 connections would queue. */
-const SNS_CALLS_AT_ONCE = 25
+import { AtOnce } from '../toolbox/at-once.js'
+import { addressOf, isClients, loadLibraries, makeClients, SNS_CALLS_AT_ONCE } from './clients.js'
+import type { AwsClients, AwsConfig, Libraries } from './clients.js'
+import { isGone } from './errors.js'
 
 /** What the driver asks of AWS, each call with a bound. */
 export class Aws {
-  private readonly waiting: (() => void)[] = []
+  private readonly turns = new AtOnce(SNS_CALLS_AT_ONCE)
   private readonly ended = new AbortController()
-  private free = SNS_CALLS_AT_ONCE
 
   private constructor(
     private readonly library: Libraries,
@@ -46,30 +25,9 @@ export class Aws {
   }
 
   static async open(target: AwsClients | AwsConfig, timeout: number): Promise<Aws> {
-    const sqs = await loadPeer(
-      'sqsDriver',
-      '@aws-sdk/client-sqs',
-      () => import('@aws-sdk/client-sqs'),
-    )
-    const sns = await loadPeer(
-      'sqsDriver',
-      '@aws-sdk/client-sns',
-      () => import('@aws-sdk/client-sns'),
-    )
-    const library = { sqs, sns }
-    if (isClients(target)) {
-      return new Aws(library, target.sqs, target.sns, false, timeout, await addressOf(target.sqs))
-    }
-    const config = { maxAttempts: 2, ...target }
-    const client = new sqs.SQSClient(config)
-    return new Aws(
-      library,
-      client,
-      new sns.SNSClient(config),
-      true,
-      timeout,
-      await addressOf(client),
-    )
+    const library = await loadLibraries()
+    const { sqs, sns } = isClients(target) ? target : makeClients(library, target)
+    return new Aws(library, sqs, sns, !isClients(target), timeout, await addressOf(sqs))
   }
 
   /** What lets go of something has to leave time for a second try. */
@@ -290,15 +248,7 @@ export class Aws {
   ): Promise<T> {
     const { sns } = this
     if (!sns) throw new Error('sqsDriver was given no SNS client, which topics need: { sqs, sns }.')
-    if (this.free === 0) await new Promise<void>((resolve) => this.waiting.push(resolve))
-    else this.free--
-    try {
-      return await this.bounded((signal) => call(sns, signal), timeout)
-    } finally {
-      const next = this.waiting.shift()
-      if (next) next()
-      else this.free++
-    }
+    return this.turns.run(() => this.bounded((signal) => call(sns, signal), timeout))
   }
 
   /** Rejects after `timeout` too, whatever the SDK is doing then. */
@@ -332,57 +282,4 @@ class SentOnce extends Error {
   constructor(readonly inner: unknown) {
     super('A poll failed.')
   }
-}
-
-export function isClients(target: unknown): target is AwsClients {
-  return typeof (target as AwsClients | undefined)?.sqs?.send === 'function'
-}
-
-async function addressOf({ config }: SQSClient): Promise<string> {
-  const endpoint = await config.endpoint?.()
-  if (endpoint) {
-    const standard = endpoint.protocol === 'http:' ? 80 : 443
-    return `${endpoint.hostname}:${endpoint.port ?? standard}`
-  }
-  return `sqs.${await config.region()}.amazonaws.com:443`
-}
-
-interface AwsError {
-  name?: string
-  message?: string
-  code?: string
-  $metadata?: { httpStatusCode?: number }
-}
-
-/** AWS has answered with an error: it has done nothing. Anything else may be a lost answer. */
-export function isAnswer(error: unknown): boolean {
-  return ((error as AwsError).$metadata?.httpStatusCode ?? 0) >= 400
-}
-
-/** AWS has refused, and would refuse again. */
-export function isRefusal(error: unknown): boolean {
-  const { name = '', $metadata } = error as AwsError
-  const status = $metadata?.httpStatusCode ?? 0
-  if (status === 429 || /throttl|limitexceeded|toomanyrequests|timeout/i.test(name)) return false
-  return status >= 400 && status < 500
-}
-
-/** The queue, topic or subscription is not there. */
-export function isGone(error: unknown): boolean {
-  return /NonExistentQueue|QueueDoesNotExist|NotFound/.test((error as AwsError).name ?? '')
-}
-
-/** What went wrong, and what to do about it. */
-export function explain(what: string, where: string, cause: unknown): Error {
-  const { name = '', message = '', code } = cause as AwsError
-  const words = [name === 'Error' || message.startsWith(name) ? '' : name, message, code]
-  const reason = [...new Set(words)].filter(Boolean).join(', ') || String(cause)
-  let advice = 'Check that it is up and reachable, and correct region or endpoint.'
-  if (isGone(cause)) advice = 'Create it, or correct the name.'
-  else if (/AccessDenied|AuthorizationError|NotAuthorized/i.test(reason)) {
-    advice = "Allow it in the policy of the role or user; the driver's page lists the actions."
-  } else if (/Token|Signature|Credential|UnrecognizedClient|AccessKey/i.test(reason)) {
-    advice = 'Check the credentials.'
-  } else if (isRefusal(cause)) advice = 'Correct what it names.'
-  return new Error(`${what} failed at ${where} (${reason}). ${advice}`, { cause })
 }

@@ -3,7 +3,7 @@ import type { Message } from '@aws-sdk/client-sqs'
 import { Backoff } from '../toolbox/backoff.js'
 import { within } from '../toolbox/within.js'
 import type { Aws } from './aws.js'
-import { isAnswer, isGone, isRefusal } from './aws.js'
+import { isAnswer, isGone, isRefusal } from './errors.js'
 
 /** A queue can't be used for about a second after it was made, says AWS. */
 const YOUNG = 2_000

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Aws } from './aws.js'
-import { isGone, isRefusal } from './aws.js'
+import { isGone, isRefusal } from './errors.js'
 
 /** The tag by which a queue's owner says when it was last alive, in seconds since 1970. */
 export const ALIVE = 'unifrost-alive'

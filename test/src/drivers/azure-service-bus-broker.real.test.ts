@@ -6,8 +6,10 @@ import type {
 } from '../../../src/drivers/azure-service-bus.js'
 import { OptionsError } from '../../../src/errors.js'
 import { recordingSink, until } from '../../../src/testing/index.js'
+import { checkNoSilentLoss } from '../../../src/testing/load.js'
 import { openEvents } from '../../support/event-stream.js'
 import { startScript } from '../../support/script.js'
+import { nextBurst } from './bursts.js'
 import { QUICK, ServiceBusFixture } from './azure-service-bus-harness.js'
 
 describe('azureServiceBusDriver on a stand-in', () => {
@@ -76,6 +78,29 @@ describe('azureServiceBusDriver on a stand-in', () => {
     await publish('other', 'x')
     await other.received(1)
     expect(other.entries).toHaveLength(1)
+  })
+
+  test('a link cut again and again at 1,000 messages a second: all told, in order, once', async () => {
+    const sink = recordingSink()
+    await made().subscribe('load', sink)
+    const confirmed: number[] = []
+    let last = 0
+    for (let burst = 0; burst < 100; burst++) {
+      for (let each = 0; each < 20; each++) {
+        await publish('load', String(++last))
+        confirmed.push(last)
+      }
+      if (burst % 25 === 7) fixture.cut()
+      await nextBurst()
+    }
+    const isBack = async () => {
+      await publish('load', String(++last))
+      return sink.texts().some((text) => Number(text) > 2_000)
+    }
+    await until('the link is back', isBack, 20_000)
+    checkNoSilentLoss('load', sink.entries, confirmed)
+    expect(sink.count('gap')).toBeGreaterThan(0)
+    expect(sink.count('message')).toBeGreaterThan(500)
   })
 
   test('a wrong key and a lack of permission are told in the words of the broker', async () => {

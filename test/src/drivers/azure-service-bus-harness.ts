@@ -5,13 +5,13 @@ import { tcpLink } from '../../../src/testing/index.js'
 import type { DriverHarness, Link } from '../../../src/testing/index.js'
 import { startServiceBusPeer } from '../../brokers/azure-service-bus.js'
 import type { ServiceBusPeer } from '../../brokers/azure-service-bus.js'
-import { freePort } from '../../brokers/process.js'
+import { connectionsTo, freePort } from '../../brokers/process.js'
 
-/** A dead link is noticed within two seconds instead of ten. */
+/** A dead link is noticed within some five seconds instead of ten. */
 export const QUICK = {
-  connectTimeout: 1_500,
+  connectTimeout: 5_000,
   pingInterval: 300,
-  pingTimeout: 1_500,
+  pingTimeout: 5_000,
 } satisfies AzureServiceBusDriverOptions
 
 /** What the drivers are made of: connection strings, or clients that somebody brought. */
@@ -50,6 +50,12 @@ export class ServiceBusFixture {
     }
   }
 
+  /** How many connections there are by way of the links. */
+  async connections(): Promise<number> {
+    const counts = await Promise.all(this.#links.map(({ port }) => connectionsTo(port)))
+    return counts.reduce((sum, count) => sum + count, 0)
+  }
+
   cut(): void {
     for (const link of this.#links) link.cut()
   }
@@ -82,6 +88,7 @@ const NAMES = ['', ' ', 'a b', '/a', 'a/', 'a//b', 'a?b', 'a\0b', 'ä', 'x'.repe
 export function serviceBusHarness(
   fixture: ServiceBusFixture,
   source: Source,
+  limits: AzureServiceBusDriverOptions = QUICK,
 ): { harness: DriverHarness; end(): Promise<void> } {
   const made: ServiceBusClient[] = []
   const bring = () => {
@@ -90,12 +97,9 @@ export function serviceBusHarness(
     return clients
   }
   const library = 'on a connection of the user, the library notices it after one to two minutes'
-  const backOff =
-    'on a connection of the user, the library answers only after its own back-off, and a ' +
-    'subscription that could not be deleted by then goes when it has been idle'
   const harness: DriverHarness = {
-    bound: 20_000,
-    create: () => azureServiceBusDriver(source === 'clients' ? bring() : fixture.config(), QUICK),
+    bound: 30_000,
+    create: () => azureServiceBusDriver(source === 'clients' ? bring() : fixture.config(), limits),
     publish: (topic, payload) => fixture.peer.publish(topic, payload),
     badTopics: NAMES,
     deniedTopic: 'denied.topic',
@@ -104,9 +108,10 @@ export function serviceBusHarness(
       fixture.peer.process.freeze()
       return async () => fixture.peer.process.thaw()
     },
+    restart: () => fixture.peer.restart(),
     ...(source === 'clients'
-      ? { without: { stall: library, restart: backOff } }
-      : { stall: () => fixture.stall(), restart: () => fixture.peer.restart(), without: {} }),
+      ? { without: { stall: library } }
+      : { stall: () => fixture.stall(), without: {} }),
     async leftovers() {
       const { subscriptions, connections } = await fixture.peer.state()
       // Clients that were brought are their owner's, and no leftover.
