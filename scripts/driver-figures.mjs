@@ -12,19 +12,20 @@ const [begin, end] = ['<!-- figures: begin -->', '<!-- figures: end -->']
 
 const ms = (value) => (value < 10 ? value.toFixed(1) : String(Math.round(value)))
 const count = (value) => value.toLocaleString('en-US')
+const counted = (value) => (value == null ? 'not counted' : count(value))
 const columns = [
   ['driver', (row) => row.driver],
   ['ready (ms)', (row) => ms(row.readyMs)],
   ['p50 (ms)', (row) => ms(row.p50Ms)],
   ['p99 (ms)', (row) => ms(row.p99Ms)],
-  [
-    'messages/s to a full core',
-    (row) => (row.messagesPerCore == null ? 'in the noise' : count(row.messagesPerCore)),
-  ],
+  ['messages/s to a full core', (row) => count(row.messagesPerCore)],
   ['topics', (row) => count(row.topics)],
   ['opened in (ms)', (row) => ms(row.openMs)],
-  ['objects on the broker', (row) => (row.objects == null ? 'not counted' : count(row.objects))],
+  ['connections', (row) => counted(row.connections)],
+  ['objects on the broker', (row) => counted(row.objects)],
   ['closed in (ms)', (row) => ms(row.closeMs)],
+  ['objects left', (row) => counted(row.left)],
+  ['back after a restart (ms)', (row) => (row.backMs == null ? 'not tried' : ms(row.backMs))],
 ]
 
 /** What was measured, as a table in Markdown; undefined where nothing was. */

@@ -1,4 +1,4 @@
-import type { Definition } from './bench.js'
+import type { Bench, Definition } from './bench.js'
 import { recordingSink } from './sink.js'
 import { check, inTime, rejection } from './until.js'
 
@@ -115,6 +115,22 @@ export const closing: readonly Definition[] = [
   },
   {
     rule: 4,
+    name: 'closing settles while the link is cut',
+    needs: ['cut'],
+    async run(bench) {
+      for (let round = 0; round < 5; round++) {
+        await closeDuring(bench, async () => bench.use('cut')())
+      }
+    },
+  },
+  {
+    rule: 4,
+    name: 'closing settles while the broker is killed and started again',
+    needs: ['restart'],
+    run: (bench) => closeDuring(bench, () => bench.use('restart')()),
+  },
+  {
+    rule: 4,
     name: 'closing settles while the broker is frozen',
     needs: ['freeze'],
     async run(bench) {
@@ -131,3 +147,17 @@ export const closing: readonly Definition[] = [
     },
   },
 ]
+
+/** Closes some topics, and then a driver with others, in the middle of something. */
+async function closeDuring(bench: Bench, breakIt: () => Promise<void>): Promise<void> {
+  const driver = await bench.driver()
+  const topics = await bench.openMany(driver, 'during', 6)
+  for (const topic of topics) await bench.works(topic)
+  const breaking = breakIt()
+  try {
+    await Promise.all(topics.slice(0, 3).map((topic) => bench.close(topic)))
+    await inTime('closing a driver', driver.close(), bench.bound)
+  } finally {
+    await breaking
+  }
+}

@@ -1,11 +1,11 @@
 import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { access, mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { access, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { requireCommand } from './apt.js'
-import { BrokerProcess, freePort } from './process.js'
+import { BrokerProcess, connectionsTo, freePort } from './process.js'
 
 const run = promisify(execFile)
 
@@ -124,7 +124,7 @@ export async function startKafka(options: KafkaServerOptions = {}): Promise<Kafk
     direct,
     guarded,
     process: broker,
-    connections: () => countConnections(guarded),
+    connections: () => connectionsTo(guarded),
     async stop() {
       await broker.stop()
       await rm(folder, { recursive: true, force: true })
@@ -204,17 +204,4 @@ export async function newerNode(): Promise<NewerNode> {
     await rm(part, { recursive: true, force: true })
   }
   return found
-}
-
-const ESTABLISHED = '01'
-
-/** As the kernel counts them on the broker's side, which needs no word from the broker. */
-async function countConnections(port: number): Promise<number> {
-  const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`
-  const tables = ['/proc/net/tcp', '/proc/net/tcp6'].map((path) => readFile(path, 'utf8'))
-  const lines = (await Promise.all(tables)).join('\n').split('\n')
-  return lines.filter((line) => {
-    const [, near, , state] = line.trim().split(/\s+/)
-    return near?.endsWith(local) && state === ESTABLISHED
-  }).length
 }

@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
+import { readFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { until } from '../../src/testing/index.js'
@@ -136,4 +137,17 @@ export async function freePort(): Promise<number> {
   const { port } = server.address() as AddressInfo
   await new Promise((resolve) => server.close(resolve))
   return port
+}
+
+const ESTABLISHED = '01'
+
+/** How many connections a port has, as the kernel counts them on the side of who listens. */
+export async function connectionsTo(port: number): Promise<number> {
+  const local = `:${port.toString(16).toUpperCase().padStart(4, '0')}`
+  const tables = ['/proc/net/tcp', '/proc/net/tcp6'].map((path) => readFile(path, 'utf8'))
+  const lines = (await Promise.all(tables)).join('\n').split('\n')
+  return lines.filter((line) => {
+    const [, near, , state] = line.trim().split(/\s+/)
+    return near?.endsWith(local) && state === ESTABLISHED
+  }).length
 }

@@ -3,7 +3,7 @@ import { Agent, createServer, request } from 'node:http'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { BrokerProcess, freePort } from './process.js'
 
 /** An endpoint of SNS and SQS that is running already and is used instead of one of ours. */
@@ -44,7 +44,7 @@ export async function startSqs(): Promise<SqsServer> {
   const save = () =>
     writeFile(init, JSON.stringify({ topics: [...topics].map((name) => ({ name })) }))
   await save()
-  const cli = join(__dirname, '../../node_modules/fauxqs/dist/cli.js')
+  const cli = resolve('node_modules/fauxqs/dist/cli.js')
   const broker = await BrokerProcess.start({
     command: process.execPath,
     args: [cli],
@@ -58,8 +58,10 @@ export async function startSqs(): Promise<SqsServer> {
     process: broker,
     topics,
     async restart() {
+      await broker.kill()
+      // What was asked for until then lasts, as it would in AWS.
       await save()
-      await broker.restart()
+      await broker.start()
     },
     async stop() {
       await gate.close()

@@ -194,6 +194,7 @@ export type Source = 'configuration' | 'client'
 export function pubsubHarness(
   fixture: PubSubFixture,
   source: Source,
+  limits: GooglePubSubDriverOptions = QUICK,
 ): { harness: DriverHarness; end(): Promise<void> } {
   const brought: PubSub[] = []
   const bring = () => {
@@ -201,12 +202,10 @@ export function pubsubHarness(
     brought.push(client)
     return client
   }
-  const make = (options: GooglePubSubDriverOptions = {}) =>
-    googlePubSubDriver(source === 'client' ? bring() : fixture.config, { ...QUICK, ...options })
   const running = 'the server was running already and is not ours to break'
 
   const harness: DriverHarness = {
-    create: () => make(),
+    create: () => googlePubSubDriver(source === 'client' ? bring() : fixture.config, limits),
     publish: (topic, payload) => fixture.publish(topic, payload),
     topic: (label) => fixture.createTopic(label),
     bound: 30_000,

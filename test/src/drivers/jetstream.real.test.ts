@@ -1,8 +1,10 @@
 /** @needs a NATS server with JetStream */
 import { driverContract } from '../../../src/testing/index.js'
 import { RUNNING_JETSTREAM } from '../../brokers/nats.js'
+import { connectionsTo } from '../../brokers/process.js'
 import { measureDriver } from './figures.js'
 import { JetStreamFixture, jetstreamHarness } from './jetstream-harness.js'
+import { frozenForLong } from './frozen.js'
 import { expectLeftOut } from './left-out.js'
 import { libraries } from './nats-harness.js'
 import type { Source } from './nats-harness.js'
@@ -24,9 +26,17 @@ describe('jetstreamDriver keeps the contract', () => {
 
         if (source === 'address') {
           test('is ready within 100 ms, and leaves nothing of 1,000 topics', async () => {
-            const figures = await measureDriver(`JetStream (${library})`, harness)
-            expect(figures.readyMs).toBeLessThan(100)
+            const connections = () => connectionsTo(fixture.link.port)
+            await measureDriver(`JetStream (${library})`, 100, harness, { connections })
           })
+        }
+
+        if (source === 'address' && library === libraries[0]?.[0] && !RUNNING_JETSTREAM) {
+          test(
+            'a broker frozen for twenty seconds under load: everything, or a gap in its place',
+            () => frozenForLong(harness),
+            120_000,
+          )
         }
 
         test('nothing is left out but what left-out.json says', () => {

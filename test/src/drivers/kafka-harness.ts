@@ -6,7 +6,8 @@ import { tcpLink, until } from '../../../src/testing/index.js'
 import type { DriverHarness, Link } from '../../../src/testing/index.js'
 import { READER, RUNNING_KAFKA, startKafka } from '../../brokers/kafka.js'
 import type { KafkaServer } from '../../brokers/kafka.js'
-import { freePort } from '../../brokers/process.js'
+import { connectionsTo, freePort } from '../../brokers/process.js'
+import type { FiguresOptions } from './figures.js'
 
 /** What a dead link costs: noticed after 700 ms instead of four seconds. */
 export const QUICK: KafkaDriverOptions = { maxWait: 200, responseTimeout: 500 }
@@ -82,11 +83,9 @@ export class KafkaFixture {
   async topic(): Promise<string> {
     if (this.#store.length < STORE / 2) {
       this.#filling ??= this.#fill().finally(() => (this.#filling = undefined))
+      if (this.#store.length === 0) await this.#filling
       // While there are some left, it can wait for the next one who asks.
-      const filled = this.#filling.catch((error: unknown) => {
-        if (this.#store.length === 0) throw error
-      })
-      if (this.#store.length === 0) await filled
+      else this.#filling.catch(() => undefined)
     }
     return this.#store.shift() as string
   }
@@ -103,7 +102,12 @@ export class KafkaFixture {
 
   async #create(names: readonly string[], numPartitions: number): Promise<void> {
     const topics = names.map((topic) => ({ topic, numPartitions, replicationFactor: 1 }))
-    await this.admin.createTopics({ topics, waitForLeaders: false, timeout: 2_000 })
+    const made = () =>
+      this.admin.createTopics({ topics, waitForLeaders: false, timeout: 2_000 }).then(
+        () => true,
+        () => false,
+      )
+    await until('the topics to be made', made)
     // A broker hears of it a little later than the one that was asked.
     const known = () =>
       this.admin.fetchTopicMetadata({ topics: [...names] }).then(
@@ -181,8 +185,9 @@ export function kafkaHarness(
   target: Target,
   library: KafkaModule | undefined,
   bring: (options: KafkaFixture['options']) => Promise<BroughtClient>,
+  limits = QUICK,
 ): DriverHarness {
-  const options: KafkaDriverOptions = { ...QUICK, ...(library && { library }) }
+  const options: KafkaDriverOptions = { ...limits, ...(library && { library }) }
   const server = () => fixture.server as KafkaServer
   const running = 'Kafka was running already and is not ours to break'
   const slow = 'the connections are those of a driver by address, and a restart takes seconds'
@@ -233,6 +238,17 @@ export function kafkaHarness(
           deniedTopic: DENIED.read,
         }),
   }
+}
+
+/** What holds of the figures. */
+export const FIGURES = 'is ready within 100 ms, and leaves nothing of 1,000 topics'
+
+/** For a thousand topics at once, on a busy machine. */
+export const PATIENT: KafkaDriverOptions = { subscribeTimeout: 60_000 }
+
+/** What it takes to measure a driver here. */
+export function kafkaFigures(fixture: KafkaFixture): FiguresOptions {
+  return { connections: RUNNING_KAFKA ? undefined : () => connectionsTo(fixture.link.port) }
 }
 
 /** A `Kafka` of kafkajs with a client of its own to see whether it still works. */

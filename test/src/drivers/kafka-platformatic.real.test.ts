@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline'
 import { driverContract } from '../../../src/testing/index.js'
 import type { NewerNode } from '../../brokers/kafka.js'
 import { newerNode, RUNNING_KAFKA } from '../../brokers/kafka.js'
-import { bringKafkaJs, KafkaFixture, kafkaHarness } from './kafka-harness.js'
+import { bringKafkaJs, FIGURES, KafkaFixture, kafkaHarness } from './kafka-harness.js'
 import type { Target } from './kafka-harness.js'
 import { expectLeftOut } from './left-out.js'
 
@@ -63,6 +63,12 @@ describe('kafkaDriver keeps the contract with @platformatic/kafka', () => {
     test.each(driverContract(harness).map(({ name }) => name))('%s', async (name) => {
       expect(await outcome(name)).toEqual({})
     })
+
+    if (target === 'address') {
+      test(FIGURES, async () => {
+        expect(await outcome(FIGURES)).toEqual({})
+      })
+    }
 
     test('the process ends by itself when all is closed, and has nothing to complain of', async () => {
       await ended

@@ -6,8 +6,9 @@
 // Each case is told in a line of JSON, with its name and what went wrong, if anything did.
 import type { PlatformaticClient, PlatformaticModule } from '../../../src/drivers/kafka.js'
 import { driverContract } from '../../../src/testing/index.js'
+import { measureDriver } from './figures.js'
 import type { BroughtClient, Target } from './kafka-harness.js'
-import { KafkaFixture, kafkaHarness } from './kafka-harness.js'
+import { FIGURES, kafkaFigures, KafkaFixture, kafkaHarness, PATIENT } from './kafka-harness.js'
 
 interface Module extends PlatformaticModule {
   Consumer: new (options: object) => PlatformaticClient & {
@@ -37,9 +38,15 @@ const fixture = new KafkaFixture()
 const tell = (line: object) => process.stdout.write(`${JSON.stringify(line)}\n`)
 await fixture.start()
 try {
-  for (const { name, run } of driverContract(
-    kafkaHarness(fixture, target as Target, library, bring),
-  )) {
+  const harness = kafkaHarness(fixture, target as Target, library, bring)
+  const cases = driverContract(harness).map(({ name, run }) => ({ name, run }))
+  if (target === 'address') {
+    const title = `Kafka (@platformatic/kafka, Node ${process.versions.node.split('.')[0]})`
+    const patient = kafkaHarness(fixture, target, library, bring, PATIENT)
+    const run = () => measureDriver(title, 100, patient, kafkaFigures(fixture))
+    cases.push({ name: FIGURES, run })
+  }
+  for (const { name, run } of cases) {
     const error = await run().then(
       () => undefined,
       (error: unknown) => (error as Error).stack ?? String(error),

@@ -2,7 +2,16 @@
 import * as kafkaJs from 'kafkajs'
 import { driverContract } from '../../../src/testing/index.js'
 import { RUNNING_KAFKA } from '../../brokers/kafka.js'
-import { bringKafkaJs, KafkaFixture, kafkaHarness } from './kafka-harness.js'
+import { measureDriver } from './figures.js'
+import { frozenForLong } from './frozen.js'
+import {
+  bringKafkaJs,
+  FIGURES,
+  kafkaFigures,
+  KafkaFixture,
+  kafkaHarness,
+  PATIENT,
+} from './kafka-harness.js'
 import type { Target } from './kafka-harness.js'
 import { expectLeftOut } from './left-out.js'
 
@@ -21,6 +30,21 @@ describe('kafkaDriver keeps the contract', () => {
       const harness = kafkaHarness(fixture, target, kafkaJs, bringKafkaJs)
 
       for (const { name, run } of driverContract(harness)) test(name, run)
+
+      if (target === 'address') {
+        test(FIGURES, async () => {
+          const patient = kafkaHarness(fixture, target, kafkaJs, bringKafkaJs, PATIENT)
+          await measureDriver('Kafka (kafkajs)', 100, patient, kafkaFigures(fixture))
+        })
+      }
+
+      if (target === 'address' && !RUNNING_KAFKA) {
+        test(
+          'a broker frozen for twenty seconds under load: everything, or a gap in its place',
+          () => frozenForLong(harness),
+          180_000,
+        )
+      }
 
       test('nothing is left out but what left-out.json says', () => {
         expectLeftOut(RUNNING_KAFKA ? 'kafka, running already' : `kafka, by ${target}`, harness)

@@ -3,9 +3,11 @@ import { natsDriver } from '../../../src/drivers/nats.js'
 import type { NatsDriver } from '../../../src/drivers/nats.js'
 import { recordingSink, tcpLink, until } from '../../../src/testing/index.js'
 import type { Link } from '../../../src/testing/index.js'
+import { checkNoSilentLoss } from '../../../src/testing/load.js'
 import { ADMIN, startNats } from '../../brokers/nats.js'
 import type { NatsServer } from '../../brokers/nats.js'
 import { freePort } from '../../brokers/process.js'
+import { nextBurst } from './bursts.js'
 import { libraries, QUICK } from './nats-harness.js'
 
 describe.each(libraries)('natsDriver on a NATS server, with %s', (_, connect) => {
@@ -120,6 +122,29 @@ describe.each(libraries)('natsDriver on a NATS server, with %s', (_, connect) =>
     expect(sinks.map((sink) => sink.entries.map(({ type }) => type).join())).toEqual(
       sinks.map((_, index) => (index === 7 ? 'gap,gap,message' : 'gap,gap')),
     )
+  })
+
+  test('a link cut again and again at 1,000 messages a second: all told, in order, once', async () => {
+    const publish = await publisher()
+    const sink = recordingSink()
+    await made().subscribe('load', sink)
+    const confirmed: number[] = []
+    let last = 0
+    for (let burst = 0; burst < 100; burst++) {
+      const numbers = Array.from({ length: 20 }, () => ++last)
+      await Promise.all(numbers.map((number) => publish('load', String(number))))
+      confirmed.push(...numbers)
+      if (burst % 15 === 7) link.cut()
+      await nextBurst()
+    }
+    const isBack = async () => {
+      await publish('load', String(++last))
+      return sink.texts().some((text) => Number(text) > 2_000)
+    }
+    await until('the link is back', isBack)
+    checkNoSilentLoss('load', sink.entries, confirmed)
+    expect(sink.count('gap')).toBeGreaterThan(0)
+    expect(sink.count('message')).toBeGreaterThan(500)
   })
 
   test('with the default settings a link gone silent is noticed in about three seconds', async () => {

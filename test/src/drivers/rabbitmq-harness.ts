@@ -117,6 +117,7 @@ export type Source = 'address' | 'connection'
 export function rabbitmqHarness(
   fixture: RabbitmqFixture,
   source: Source,
+  limits = QUICK,
 ): { harness: DriverHarness; end(): Promise<void> } {
   const connections: { close(): Promise<void> }[] = []
   const bring = async (): Promise<RabbitConnection> => {
@@ -131,11 +132,11 @@ export function rabbitmqHarness(
   const options: RabbitmqDriverOptions =
     source === 'address'
       ? {
-          ...QUICK,
+          ...limits,
           address: (topic) =>
             topic.startsWith('private.') ? { exchange: PRIVATE_EXCHANGE, routingKey: 'x' } : topic,
         }
-      : { ...QUICK, exchange, exchangeType: 'topic' }
+      : { ...limits, exchange, exchangeType: 'topic' }
   const server = () => fixture.server as RabbitmqServer
   const slow = 'a start takes RabbitMQ many seconds, so it is done by address only'
   const running = 'the broker was running already and is not ours to break'

@@ -9,7 +9,8 @@ import { ADMIN, startRedis } from '../../brokers/redis.js'
 import { freePort } from '../../brokers/process.js'
 import { openEvents } from '../../support/event-stream.js'
 import { startScript } from '../../support/script.js'
-import { libraries, LIMITS, nextBurst, QUICK, RedisFixture } from './redis-harness.js'
+import { nextBurst } from './bursts.js'
+import { libraries, LIMITS, QUICK, RedisFixture } from './redis-harness.js'
 
 describe('redisDriver on a Redis server', () => {
   const fixture = new RedisFixture()

@@ -50,12 +50,6 @@ function newClient(library: RedisLibrary, url: string) {
       })
 }
 
-/** Waits a fiftieth of a second: with bursts of twenty, that is a thousand messages a second. */
-export async function nextBurst(): Promise<void> {
-  const due = performance.now() + 20
-  await until('the next burst is due', () => performance.now() >= due)
-}
-
 /** What the tests share: one server, a link to it, and an admin past that link. */
 export class RedisFixture {
   server: RedisServer | undefined

@@ -6,7 +6,8 @@ import { recordingSink, until } from '../../../src/testing/index.js'
 import type { RecordingSink } from '../../../src/testing/index.js'
 import { openEvents } from '../../support/event-stream.js'
 import { startScript } from '../../support/script.js'
-import { libraries, nextBurst, RedisFixture } from './redis-harness.js'
+import { nextBurst } from './bursts.js'
+import { libraries, RedisFixture } from './redis-harness.js'
 import { addEntry, STREAM_LIMITS } from './redis-streams-harness.js'
 
 describe('redisStreamsDriver on a Redis server', () => {

@@ -1,7 +1,9 @@
 /** @needs a Redis server */
 import { driverContract } from '../../../src/testing/index.js'
 import { RUNNING_REDIS } from '../../brokers/redis.js'
+import { connectionsTo } from '../../brokers/process.js'
 import { measureDriver } from './figures.js'
+import { frozenForLong } from './frozen.js'
 import { expectLeftOut } from './left-out.js'
 import { libraries, RedisFixture, redisHarness, sources } from './redis-harness.js'
 
@@ -20,9 +22,17 @@ describe('redisDriver keeps the contract', () => {
 
         if (source === 'url') {
           test('is ready within 100 ms, and leaves nothing of 1,000 topics', async () => {
-            const figures = await measureDriver(`Redis pub/sub (${library})`, harness)
-            expect(figures.readyMs).toBeLessThan(100)
+            const connections = () => connectionsTo(fixture.link.port)
+            await measureDriver(`Redis pub/sub (${library})`, 100, harness, { connections })
           })
+        }
+
+        if (source === 'url' && library === libraries[0] && !RUNNING_REDIS) {
+          test(
+            'a broker frozen for twenty seconds under load: everything, or a gap in its place',
+            () => frozenForLong(harness),
+            120_000,
+          )
         }
 
         test('nothing is left out but what left-out.json says', () => {

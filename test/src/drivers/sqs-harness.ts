@@ -151,6 +151,7 @@ export const NAMES = [
 export function sqsHarness(
   fixture: SqsFixture,
   source: Source,
+  limits: SqsDriverOptions = QUICK,
 ): { harness: DriverHarness; end(): Promise<void> } {
   const made: (SNSClient | SQSClient)[] = []
   const bring = () => {
@@ -158,7 +159,7 @@ export function sqsHarness(
     made.push(clients.sqs, clients.sns)
     return clients
   }
-  const options = { ...QUICK, payload: fromText }
+  const options = { ...limits, prefix: PREFIX, payload: fromText }
   const running = 'the server was running already and is not ours to break'
   const harness: DriverHarness = {
     bound: 20_000,
