@@ -159,6 +159,13 @@ async function handle(request, body) {
     publish(path.slice('publish/'.length), message)
     return [201, '']
   }
+  if (path.startsWith('publish-all/')) {
+    for (const text of JSON.parse(body)) {
+      const message = { body: rhea.message.data_section(Buffer.from(text)) }
+      publish(path.slice('publish-all/'.length), message)
+    }
+    return [201, '']
+  }
   if ((request.headers.authorization ?? '').includes('skn=wrong')) {
     return [401, '<Error><Code>401</Code><Detail>InvalidSignature: no such key.</Detail></Error>']
   }

@@ -14,6 +14,8 @@ export interface ServiceBusPeer {
   restart(): Promise<void>
   state(): Promise<{ subscriptions: string[]; connections: number }>
   publish(topic: string, payload: Uint8Array, properties?: Record<string, string>): Promise<void>
+  /** The same for many at once, in order. */
+  publishAll(topic: string, texts: readonly string[]): Promise<void>
   /** Deletes a topic, or a subscription by its whole path. */
   delete(path: string): Promise<void>
   stop(): Promise<void>
@@ -59,6 +61,10 @@ export async function startServiceBusPeer(): Promise<ServiceBusPeer> {
     async publish(topic, payload, properties = {}) {
       const headers = { 'x-properties': JSON.stringify(properties) }
       await ask('POST', `/publish/${encodeURIComponent(topic)}`, payload, headers)
+    },
+    async publishAll(topic, texts) {
+      const body = Buffer.from(JSON.stringify(texts))
+      await ask('POST', `/publish-all/${encodeURIComponent(topic)}`, body)
     },
     delete: async (path) => void (await ask('DELETE', `/${path}`)),
     stop: () => broker.stop(),

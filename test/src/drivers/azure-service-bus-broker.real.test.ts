@@ -86,10 +86,9 @@ describe('azureServiceBusDriver on a stand-in', () => {
     const confirmed: number[] = []
     let last = 0
     for (let burst = 0; burst < 100; burst++) {
-      for (let each = 0; each < 20; each++) {
-        await publish('load', String(++last))
-        confirmed.push(last)
-      }
+      const numbers = Array.from({ length: 20 }, () => ++last)
+      await fixture.peer.publishAll('load', numbers.map(String))
+      confirmed.push(...numbers)
       if (burst % 25 === 7) fixture.cut()
       await nextBurst()
     }
