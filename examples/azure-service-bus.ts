@@ -31,15 +31,17 @@ const server = app.listen(Number(process.env.PORT ?? 3000), 'localhost', () => {
 const publisher = new ServiceBusClient(connectionString)
 const senders = topics.map((topic) => publisher.createSender(topic))
 let count = 0
-const timer = setInterval(async () => {
-  count++
+let sending: Promise<unknown> = Promise.resolve()
+const timer = setInterval(() => {
   // A string would be sent as JSON, in quotes.
-  for (const sender of senders) await sender.sendMessages({ body: Buffer.from(String(count)) })
+  const body = Buffer.from(String(++count))
+  sending = Promise.all(senders.map((sender) => sender.sendMessages({ body })))
 }, 1_000)
 
 process.once('SIGTERM', async () => {
   clearInterval(timer)
   await streamer.close()
   server.close()
+  await sending
   await publisher.close()
 })

@@ -28,17 +28,20 @@ const server = app.listen(Number(process.env.PORT ?? 3000), 'localhost', () => {
   console.log(`Listening on http://localhost:${port}`)
 })
 let count = 0
-const timer = setInterval(async () => {
+async function publish() {
   count++
   const fields = { user: String(count % 10), data: JSON.stringify({ order: count }) }
   // About the last 10,000 are kept: that is how long a server may be away and miss nothing.
   const TRIM = { strategy: 'MAXLEN', strategyModifier: '~', threshold: 10_000 } as const
   await client.xAdd('orders', '*', fields, { TRIM })
-}, 100)
+}
+let publishing: Promise<void> = Promise.resolve()
+const timer = setInterval(() => (publishing = publish()), 100)
 
 process.once('SIGTERM', async () => {
   clearInterval(timer)
   await streamer.close()
   server.close()
+  await publishing
   await client.close()
 })

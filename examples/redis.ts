@@ -31,14 +31,17 @@ const server = app.listen(Number(process.env.PORT ?? 3000), 'localhost', () => {
   console.log(`Listening on http://localhost:${port}`)
 })
 let count = 0
-const timer = setInterval(async () => {
+async function publish() {
   count++
   for (const topic of topics) await client.publish(`app:${topic}`, `${topic} ${count}`)
-}, 1_000)
+}
+let publishing: Promise<void> = Promise.resolve()
+const timer = setInterval(() => (publishing = publish()), 1_000)
 
 process.once('SIGTERM', async () => {
   clearInterval(timer)
   await streamer.close()
   server.close()
+  await publishing
   await client.close()
 })
