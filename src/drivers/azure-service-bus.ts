@@ -172,7 +172,7 @@ export function azureServiceBusDriver(
     closing.abort()
     const topics = [...shared.topics]
     const timeout = CLOSE_TIMEOUT + CLOSE_EACH * topics.length
-    await Promise.all(topics.map((topic) => topic.close(timeout)))
+    await Promise.all(topics.map((topic) => topic.close(timeout, config !== undefined)))
     await sources.close()
     const made = await current?.catch(() => undefined)
     await made?.end(CLOSE_TIMEOUT)

@@ -10,6 +10,8 @@ const container = rhea.create_container({ id: 'stand-in' })
 const subscriptions = new Map()
 const deleted = new Set()
 const connections = new Set()
+/** By connection and address: where requests are answered. */
+const answering = new WeakMap()
 let sequence = 0
 
 const topicOf = (entity) => entity.split('/Subscriptions/')[0]
@@ -73,7 +75,11 @@ container.on('sender_open', ({ sender }) => {
   const { address } = source
   sender.set_source({ address })
   sender.set_target({ address: target?.address })
-  if (address === '$cbs' || address.endsWith('/$management')) return
+  if (address === '$cbs' || address.endsWith('/$management')) {
+    const links = answering.get(sender.connection) ?? new Map()
+    answering.set(sender.connection, links.set(address, sender))
+    return
+  }
   const found = subscriptions.get(address)
   if (found === undefined) {
     const description = `The messaging entity '${address}' could not be found.`
@@ -97,10 +103,9 @@ container.on('receiver_open', ({ receiver }) => {
 })
 
 function answer({ connection }, address, { message_id }, application_properties) {
-  connection.each_link((link) => {
-    if (!link.is_sender() || link.source?.address !== address || !link.is_open()) return
-    link.send({ correlation_id: message_id, body: undefined, application_properties })
-  })
+  const link = answering.get(connection)?.get(address)
+  if (!link?.is_open()) return
+  link.send({ correlation_id: message_id, body: undefined, application_properties })
 }
 
 container.on('message', (context) => {

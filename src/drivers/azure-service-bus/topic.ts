@@ -192,12 +192,15 @@ export class ServiceBusTopic implements Subscription {
     }
   }
 
-  /** @param timeout How long it may take, in milliseconds. */
-  async close(timeout = CLOSE_TIMEOUT): Promise<void> {
+  /**
+   * @param timeout How long it may take, in milliseconds.
+   * @param linkEnds Whether the connection is closed next: its links go with it.
+   */
+  async close(timeout = CLOSE_TIMEOUT, linkEnds = false): Promise<void> {
     this.shared.topics.delete(this)
     this.ready = false
     this.closing.abort()
-    if (this.reading) this.letGo(this.reading)
+    if (this.reading) this.letGo(this.reading, linkEnds)
     this.reading = undefined
     await within(this.idle(), timeout)
     this.over.abort()
@@ -215,15 +218,13 @@ export class ServiceBusTopic implements Subscription {
   }
 
   /** Without an answer it is tried again until `close` is over; after that, idleness ends it. */
-  private letGo({ name, clients, stop, receiver }: Reading): void {
+  private letGo({ name, clients, stop, receiver }: Reading, linkEnds = false): void {
     stop.abort()
     const work = async () => {
       // A link that the broker closes while we do is an error that nobody listens for any more.
       // A broker that does not answer may still hear us delete the subscription.
-      if (receiver) {
-        await within(receiver.close(), RECEIVER_TIMEOUT)
-        forgetToken(receiver)
-      }
+      if (receiver && !linkEnds) await within(receiver.close(), RECEIVER_TIMEOUT)
+      if (receiver) forgetToken(receiver)
       const backoff = new Backoff()
       while (!this.over.signal.aborted) {
         const attempt = new AbortController()
@@ -235,8 +236,10 @@ export class ServiceBusTopic implements Subscription {
         )
         const outcome = await within(deleting, CLOSE_TIMEOUT)
         // Closed while its connection was lost, it would come back with the next one.
-        if (outcome === 'gone' && receiver) await within(receiver.close(), RECEIVER_TIMEOUT)
-        if (outcome === 'gone') return
+        if (outcome === 'gone') {
+          if (receiver && !linkEnds) await within(receiver.close(), RECEIVER_TIMEOUT)
+          return
+        }
         attempt.abort()
         const { signal } = this.over
         await pause(backoff.next(), undefined, { signal }).catch(ignoreClose)
