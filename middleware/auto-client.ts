@@ -64,11 +64,11 @@ async function findOrMake<Context, Principal>(
   const id = options.id && (await called('id', () => options.id!(exchange.context)))
   const existing = id === undefined ? undefined : streamer.getClient(id)
   if (existing !== undefined) return existing
+  const owner = ownerOf(exchange, options)
+  // Before any work, and before the broker hears of it: whoever is refused costs next to nothing.
+  streamer.checkRoom(undefined, owner, exchange.address)
   const topics = await topicsFor(exchange, options)
-  const settings = {
-    owner: ownerOf(exchange, options),
-    transient: id === undefined && !options.redirect,
-  }
+  const settings = { owner, transient: id === undefined && !options.redirect }
   const client =
     id === undefined
       ? await streamer.newClient(settings)

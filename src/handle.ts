@@ -80,7 +80,7 @@ export function admit(streamer: Streamer, request: AnyRequest, options: HandleOp
   if (options.expires !== undefined && options.expires <= Date.now()) {
     throw new AuthenticationError('The token has expired.', true)
   }
-  streamer.checkRoom(client, addressOf(request, options))
+  streamer.checkRoom(client, client.owner, addressOf(request, options))
   return client
 }
 

@@ -57,10 +57,11 @@ export class Keeper implements ConnectionHost {
   }
 
   /**
-   * @param owned The clients of this client's owner.
+   * @param client Whose connection it is to be, or undefined for one that is not made yet.
+   * @param owned The clients of its owner.
    * @throws TooManyConnectionsError when a further connection of it would be over a limit.
    */
-  checkRoom(client: Client, owned: readonly Client[], address: string | undefined): void {
+  checkRoom(client: Client | undefined, owned: readonly Client[], address?: string): void {
     const { maxConnectionsPerOwner, maxConnectionsPerAddress } = this.settings
     const others = owned.filter((one) => one !== client && one.connected)
     if (others.length >= maxConnectionsPerOwner) {
@@ -68,7 +69,7 @@ export class Keeper implements ConnectionHost {
     }
     if (address === undefined) return
     // A connection that the client has is replaced, so the new one adds nothing.
-    const replaced = client.connection?.address === address ? 1 : 0
+    const replaced = client?.connection?.address === address ? 1 : 0
     if ((this.perAddress.get(address) ?? 0) - replaced >= maxConnectionsPerAddress) {
       throw new TooManyConnectionsError('address', maxConnectionsPerAddress)
     }

@@ -259,9 +259,13 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     checkTopicName(name, this.settings.maxTopicLength)
   }
 
-  /** @internal @throws TooManyConnectionsError when a further stream would be over a limit. */
-  checkRoom(client: Client, address: string | undefined): void {
-    const owned = client.owner === undefined ? [] : this.clients.roster.of(client.owner)
+  /**
+   * @internal
+   * @param client Whose stream it is to be, or undefined for one that is not made yet.
+   * @throws TooManyConnectionsError when a further stream would be over a limit.
+   */
+  checkRoom(client: Client | undefined, owner: string | undefined, address?: string): void {
+    const owned = owner === undefined ? [] : this.clients.roster.of(owner)
     this.clients.keeper.checkRoom(client, owned, address)
   }
 

@@ -105,6 +105,20 @@ describe('limits', () => {
     await stream.end()
   })
 
+  test('are looked at before authorize is asked, a client made or a topic opened', async () => {
+    make({ maxConnectionsPerAddress: 1 })
+    const done: string[] = []
+    streamer.on('clientCreated', () => void done.push('client'))
+    streamer.on('topicOpened', (topic) => void done.push(topic))
+    const authorize = (_principal: unknown, topic: string) => done.push(`authorize ${topic}`) > 0
+    running = await listen(
+      express().use(autoClient(streamer, { authorize }), unifrostExpress(streamer)),
+    )
+    await openEvents(`${running.url}/?topic=a`)
+    expect((await fetch(`${running.url}/?topic=b`)).status).toBe(429)
+    expect(done).toEqual(['authorize a', 'client', 'a'])
+  })
+
   test('an address is what the framework trusts, not what a header says', async () => {
     make({ maxConnectionsPerAddress: 1 })
     for (const trusted of [false, true]) {
