@@ -1,8 +1,13 @@
 import { readFile, writeFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import type { Row } from './row.js'
 
-const BEGIN = '<!-- faults:begin, written by the run named in it -->'
-const END = '<!-- faults:end -->'
+const PAGE = fileURLToPath(new URL('../../docs/reliability.md', import.meta.url))
+const BEGIN = '<!-- figures:begin, each row written by the run named in it -->'
+const END = '<!-- figures:end -->'
+const TITLES = ['promise', 'how it was tried', 'figure', 'command']
+/** In which order the suites stand in the table; others follow. */
+const ORDER = ['test:faults', 'test:load', 'test:security', 'test:mutants']
 
 /** The rows as text for a terminal. */
 export function textOf(rows: readonly Row[]): string {
@@ -16,26 +21,74 @@ export function textOf(rows: readonly Row[]): string {
     .join('\n')
 }
 
-/** Puts the table into the docs, in place of the last one. */
-export async function writeTable(path: string, rows: readonly Row[], command: string) {
-  const text = await readFile(path, 'utf8')
+/**
+ * Puts rows into the one table of docs/reliability.md, each in the place of the last one with its
+ * promise.
+ *
+ * @param command What made them: `npm run test:…`, with what it was given.
+ * @param whole Whether these are all rows of their suite, so that older ones go.
+ */
+export async function writeTable(
+  rows: readonly Row[],
+  command: string,
+  whole: boolean,
+): Promise<void> {
+  const text = await readFile(PAGE, 'utf8')
   const [before, after] = [text.indexOf(BEGIN), text.indexOf(END)]
-  if (before < 0 || after < before) throw new Error(`${path} has no place for the table.`)
-  const section = `${BEGIN}\n\n${markdownOf(rows, command)}\n${END}`
-  const whole = text.slice(0, before) + section + text.slice(after + END.length)
-  await writeFile(path, whole)
+  if (before < 0 || after < before) throw new Error(`${PAGE} has no place for the table.`)
+  const table = mergeTable(text.slice(before + BEGIN.length, after), rows, command, whole)
+  await writeFile(PAGE, `${text.slice(0, before)}${BEGIN}\n\n${table}\n${text.slice(after)}`)
 }
 
-function markdownOf(rows: readonly Row[], command: string): string {
-  const cell = (content: string) => content.replaceAll('|', '\\|').replaceAll('<', '&lt;')
-  const columns = rows.map(({ promise, how, figure, leftOut }) =>
+/** A table in Markdown with these rows in it. */
+export function mergeTable(
+  table: string,
+  rows: readonly Row[],
+  command: string,
+  whole: boolean,
+): string {
+  const suite = suiteOf(command)
+  const fresh = rows.map(({ promise, how, figure, leftOut }) =>
     [promise, how, leftOut === undefined ? figure : `left out: ${leftOut}`, `\`${command}\``].map(
-      cell,
+      (content) => content.replaceAll('|', '\\|').replaceAll('<', '&lt;'),
     ),
   )
-  const all = [['promise', 'how it was tried', 'figure', 'command'], ...columns]
-  const widths = [0, 1, 2, 3].map((i) => Math.max(...all.map((row) => row[i]!.length)))
+  const old = parse(table).filter((row) => !whole || suiteOf(row[3]!) !== suite)
+  for (const row of fresh) {
+    const place = old.findIndex(([promise]) => promise === row[0])
+    if (place < 0) old.push(row)
+    else old[place] = row
+  }
+  const rank = (row: string[]) => {
+    const place = ORDER.indexOf(suiteOf(row[3]!))
+    return place < 0 ? ORDER.length : place
+  }
+  const sorted = old.sort((a, b) => rank(a) - rank(b))
+  return format([TITLES, ...sorted])
+}
+
+function suiteOf(command: string): string {
+  return /npm run ([\w:]+)/.exec(command)?.[1] ?? ''
+}
+
+/** The cells of a table's rows, without its head. */
+function parse(table: string): string[][] {
+  return table
+    .split('\n')
+    .filter((line) => line.startsWith('|'))
+    .slice(2)
+    .map((line) =>
+      line
+        .split(/(?<!\\)\|/)
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    )
+}
+
+/** As Prettier would have it. */
+function format(rows: readonly string[][]): string {
+  const widths = TITLES.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)))
   const line = (row: string[]) => `| ${row.map((it, i) => it.padEnd(widths[i]!)).join(' | ')} |\n`
-  const rule = line(widths.map((width) => '-'.repeat(width)))
-  return line(all[0]!) + rule + columns.map(line).join('')
+  const [head, ...rest] = rows
+  return line(head!) + line(widths.map((width) => '-'.repeat(width))) + rest.map(line).join('')
 }

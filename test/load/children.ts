@@ -1,99 +1,120 @@
-import { fork } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import type { CrowdCommand, CrowdReport, ServerCommand, ServerReport } from './messages.js'
+import type {
+  CrowdCommand,
+  CrowdReport,
+  FloodOrder,
+  FloodReport,
+  ServerCommand,
+  ServerReport,
+} from './messages.js'
+import type { LoadSettings } from './server.js'
 
 /** A process of a load run. It ends when its parent does. */
-class Child<Command extends object, Report> {
-  protected constructor(readonly process: ChildProcess) {}
+class Child<Command extends object> {
+  protected constructor(protected readonly process: ChildProcess) {}
 
   tell(command: Command): void {
     this.process.send(command)
   }
 
-  /** The child's answer to the last command that has one. */
+  /** What it says next; who has died says nothing more. */
   async answer<T>(): Promise<T> {
-    const [answer] = (await once(this.process, 'message')) as [T]
+    const died = new AbortController()
+    const [answer] = (await Promise.race([
+      once(this.process, 'message', { signal: died.signal }),
+      once(this.process, 'exit', { signal: died.signal }).then(([code]) => {
+        throw new Error(`A process of the load run ended with ${String(code)}.`)
+      }),
+    ]).finally(() => died.abort())) as [T]
     return answer
   }
 
-  async measure(): Promise<Report> {
-    const answer = this.answer<Report>()
-    this.process.send({ do: 'measure' })
+  async ask<T>(command: Command): Promise<T> {
+    const answer = this.answer<T>()
+    this.tell(command)
     return answer
   }
 
   async stop(): Promise<void> {
+    const { exitCode, signalCode } = this.process
+    if (exitCode !== null || signalCode !== null) return
     const exited = once(this.process, 'exit')
     this.process.kill('SIGKILL')
     await exited
   }
 
-  protected static fork(file: string, args: string[], env: Record<string, string>): ChildProcess {
-    return fork(join(import.meta.dirname, file), args, {
-      execArgv: ['--expose-gc', '--import', 'tsx'],
+  protected static spawn(
+    prefix: readonly string[],
+    file: string,
+    args: string[],
+    env: Record<string, string> = {},
+  ): ChildProcess {
+    const node = [process.execPath, '--expose-gc', '--import', 'tsx']
+    const [command, ...rest] = [...prefix, ...node, join(import.meta.dirname, file), ...args]
+    return spawn(command!, rest, {
       env: { ...process.env, ...env },
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
   }
 }
 
 /** The server under load. */
-export class LoadServer extends Child<ServerCommand, ServerReport> {
+export class LoadServer extends Child<ServerCommand> {
   port = 0
 
-  static async start(env: Record<string, string>): Promise<LoadServer> {
-    const server = new LoadServer(Child.fork('server.ts', [], env))
+  /** @param prefix Goes before Node's own command. */
+  static async start(settings: LoadSettings, prefix: readonly string[]): Promise<LoadServer> {
+    const env = { LOAD_SETTINGS: JSON.stringify(settings) }
+    const server = new LoadServer(Child.spawn(prefix, 'server.ts', [], env))
     server.port = await server.answer<number>()
     return server
   }
 
+  async measure({ collect = true } = {}): Promise<ServerReport> {
+    return this.ask({ do: 'measure', collect })
+  }
+
   /** Publishes and waits until all is published. */
   async publish(count: number, bytes: number, perSecond: number): Promise<void> {
-    const done = this.answer<string>()
-    this.tell({ do: 'publish', count, bytes, perSecond })
-    await done
+    await this.ask({ do: 'publish', count, bytes, perSecond })
+  }
+
+  /** Has so many clients change a topic for another. */
+  async churn(count: number): Promise<void> {
+    await this.ask({ do: 'churn', count })
   }
 }
 
 /** The browsers. */
-export class Crowd extends Child<CrowdCommand, CrowdReport> {
-  static async start(port: number): Promise<Crowd> {
-    const crowd = new Crowd(Child.fork('crowd.ts', [String(port)], {}))
-    await crowd.answer<string>()
+export class Crowd extends Child<CrowdCommand> {
+  static async start(port: number, prefix: readonly string[]): Promise<Crowd> {
+    const crowd = new Crowd(Child.spawn(prefix, 'crowd.ts', [String(port)]))
+    await crowd.answer()
     return crowd
   }
 
-  private reports: CrowdReport[] = []
-
-  override async measure(): Promise<CrowdReport> {
-    const report = await super.measure()
-    this.reports.push(report)
-    return report
+  async report(): Promise<CrowdReport> {
+    return this.ask({ do: 'report' })
   }
 
-  /** Everything since this was last asked: sums, and the highest of the quantiles. */
-  take(): CrowdReport {
-    const reports = this.reports
-    this.reports = []
-    const sum = (key: 'received' | 'lost') => reports.reduce((all, one) => all + one[key], 0)
-    const highest = (key: 'p50' | 'p99' | 'max') => Math.max(0, ...reports.map((one) => one[key]))
-    return {
-      greeted: reports.at(-1)?.greeted ?? 0,
-      received: sum('received'),
-      lost: sum('lost'),
-      p50: highest('p50'),
-      p99: highest('p99'),
-      max: highest('max'),
-    }
+  /** Everything since this was last asked. */
+  async take(): Promise<CrowdReport> {
+    return this.ask({ do: 'take' })
+  }
+}
+
+/** Whoever floods the server. */
+export class Flooder extends Child<FloodOrder> {
+  static async start(): Promise<Flooder> {
+    const flooder = new Flooder(Child.spawn([], 'flooder.ts', []))
+    await flooder.answer()
+    return flooder
   }
 
-  /** How many messages came since `take`. */
-  get received(): number {
-    return this.reports.reduce((all, { received }) => all + received, 0)
-  }
-
-  open(from: number, to: number, reading = true): void {
-    this.tell({ do: 'open', from, to, reading })
+  async flood(order: FloodOrder): Promise<FloodReport> {
+    return this.ask(order)
   }
 }

@@ -1,43 +1,80 @@
-/** What the parent of a load run asks of its server, and what it answers. */
+/** What the parent of a load run asks of its server. */
 export type ServerCommand =
-  { do: 'publish'; count: number; bytes: number; perSecond: number } | { do: 'measure' }
+  | { do: 'publish'; count: number; bytes: number; perSecond: number }
+  | { do: 'churn'; count: number }
+  /** With `collect`, garbage is collected first, which holds everybody up. */
+  | { do: 'measure'; collect: boolean }
 
 export interface ServerReport {
-  /** Resident bytes after garbage collection. */
+  /** Resident bytes. */
   rss: number
-  /** Bytes on the JavaScript heap after garbage collection. */
+  /** Bytes on the JavaScript heap. */
   heap: number
-  /** Microseconds of processor time since the last report. */
-  cpu: number
   /** The longest delay of the event loop since the last report, in milliseconds. */
   loopDelay: number
   clients: number
   connections: number
+  /** Topics that the driver has open, by its own count. */
   topics: number
+  /** Topics that a live client is subscribed to. */
+  wantedTopics: number
+  /** Connections that take nothing more. */
+  full: number
+  /** Connections that ended for the reason that they took nothing. */
+  slow: number
   historyBytes: number
+  historyFrames: number
   /** Deliveries that what was published makes, by who was subscribed. */
   owed: number
-  messagesLost: number
+  /** Timers of Node's that the Streamer has set, and what it waits for on them. */
+  timers: number
+  appointments: number
   /** What keeps the process alive, by kind. */
   handles: Record<string, number>
 }
 
 /** What the parent asks of the process that plays the browsers. */
 export type CrowdCommand =
-  | { do: 'open'; from: number; to: number; reading: boolean }
+  | { do: 'open'; from: number; to: number }
+  /** Some take nothing from their sockets from now on, and do not count any more. */
+  | { do: 'stop reading'; from: number; to: number }
+  /** All are cut off, and come back at once. */
   | { do: 'cut' }
+  /** The oldest go for good; as many others are cut off and come back. */
   | { do: 'drop'; count: number }
-  | { do: 'measure' }
+  | { do: 'report' }
+  /** The same, and counting begins anew. */
+  | { do: 'take' }
 
 export interface CrowdReport {
-  /** Streams that have had their first message since they were last opened. */
+  /** Streams that are there, and have had their first message on this connection. */
   greeted: number
-  /** Topic messages that came since the last report. */
+  /** Connections that have ended without the crowd's doing. */
+  ended: number
+  /** Topic messages that have come. */
   received: number
-  /** Messages that said something was lost, since the last report. */
+  /** Messages that said something was lost. */
   lost: number
-  /** Delivery times since the last report, in milliseconds. */
+  /** Delivery times in milliseconds. */
   p50: number
   p99: number
   max: number
+}
+
+/** What a flood is made of, and what came of it. */
+export interface FloodOrder {
+  port: number
+  perSecond: number
+  milliseconds: number
+}
+
+export interface FloodReport {
+  milliseconds: number
+  opened: number
+  /** How many were answered with which status. */
+  statuses: Record<string, number>
+  /** Refusals without `Retry-After`. */
+  withoutRetryAfter: number
+  /** Connections that failed, by the error's code. */
+  errors: Record<string, number>
 }

@@ -4,9 +4,9 @@ import fc from 'fast-check'
 import { memoryDriver, Streamer } from '../../src/index.js'
 import { apps, listen } from '../middleware/support/apps.js'
 import { until } from '../support/until.js'
+import { casesOr, held } from './figure.js'
 
-/** `npm run test:security` asks for all of them. */
-const CASES = Number(process.env.UNIFROST_SECURITY_CASES ?? 2_000)
+const CASES = casesOr(2_000)
 const ABREAST = 20
 
 jest.setTimeout(30 * 60_000)
@@ -94,6 +94,19 @@ function send(port: number, text: string): Promise<string> {
   })
 }
 
+const tried: string[] = []
+
+// What fails leaves no table.
+afterAll(() => {
+  held({
+    promise: 'No request breaks the server, or learns what is inside it',
+    how:
+      `${CASES.toLocaleString('en')} requests each, mutated in method, target, headers and body, ` +
+      'on raw sockets',
+    figure: `0 crashes, 0 answers of 5xx, 0 with a stack or a path, 0 streams or clients left over (${tried.join(', ')})`,
+  })
+})
+
 describe.each(apps.filter(({ name }) => ['express 5', 'koa 3'].includes(name)))('$name', (app) => {
   test(`${CASES} mutated requests: no crash, no 5xx, no stack or path, nothing left over`, async () => {
     const streamer = new Streamer(memoryDriver(), { clientTTL: 1_000 })
@@ -113,12 +126,14 @@ describe.each(apps.filter(({ name }) => ['express 5', 'koa 3'].includes(name)))(
       }
     }
     const bad: string[] = []
+    let answers = 0
     const sample = fc.sample(requests, { numRuns: CASES, seed: 7 })
     for (let at = 0; at < sample.length; at += ABREAST) {
       await keep()
       await Promise.all(
         sample.slice(at, at + ABREAST).map(async (text) => {
           const answer = await send(port, text)
+          if (answer !== '') answers++
           const status = Number(/^HTTP\/1\.1 (\d+)/.exec(answer)?.[1] ?? 0)
           // Node itself answers 501 and 505 for what its parser does not take at all.
           const failed = status >= 500 && status !== 501 && status !== 505
@@ -135,5 +150,6 @@ describe.each(apps.filter(({ name }) => ['express 5', 'koa 3'].includes(name)))(
     expect((await fetch(`${running.url}/events`)).status).toBe(200)
     await streamer.close()
     await running.close()
+    tried.push(`${app.name}: ${answers.toLocaleString('en')} answered`)
   })
 })

@@ -6,9 +6,9 @@ import { configMessage, errorMessage } from '../../src/messages.js'
 import { memoryDriver, Streamer } from '../../src/index.js'
 import type { ReceivedEvent } from '../support/event-stream.js'
 import { parseEvents } from '../support/event-stream.js'
+import { casesOr, held } from './figure.js'
 
-/** `npm run test:security` asks for all of them. */
-const CASES = Number(process.env.UNIFROST_SECURITY_CASES ?? 300)
+const CASES = casesOr(300)
 
 /** Text with everything in it that an event stream gives a meaning to. */
 const hostile = fc
@@ -109,4 +109,15 @@ test(`an id or a topic that could forge a field is refused (${CASES} cases)`, ()
     }),
     { numRuns: CASES },
   )
+})
+
+// What fails leaves no table.
+afterAll(() => {
+  held({
+    promise: 'Nothing that anybody publishes or sends adds a field or an event to a stream',
+    how:
+      `${CASES.toLocaleString('en')} cases each for payloads with topics and ids, for bytes, and ` +
+      'for what we say ourselves; read by two independent parsers',
+    figure: `0 of ${(6 * CASES).toLocaleString('en')} streams were read as anything but what was written`,
+  })
 })
