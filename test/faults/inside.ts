@@ -13,6 +13,8 @@ const run = promisify(execFile)
 const inside = JSON.parse(process.argv[2] ?? '{}') as Inside
 const { seed, short, serverNamespace, address, device, farDevice } = inside
 const PERCENT = 5
+/** How often the kernel sends anew what nobody acknowledges, before it gives a connection up. */
+const RETRIES = 3
 
 async function pulledCable(stage: Stage): Promise<Row> {
   const trial = new Trial()
@@ -36,6 +38,34 @@ async function pulledCable(stage: Stage): Promise<Row> {
       `the link between clients and server is down for ${down / 1_000} s, no FIN reaches anyone, ` +
       `half of the ${stage.clients.length} clients try anew meanwhile`,
     figure: `everybody is back ${seconds(took)} after the link; ${wholeness(stage.ledger)}`,
+    problems: trial.problems,
+  }
+}
+
+/** What the kernel does with a peer that acknowledges nothing: Linux's default is some 15 minutes. */
+async function givenUp(stage: Stage): Promise<Row> {
+  const trial = new Trial()
+  const setting = `net.ipv4.tcp_retries2=${RETRIES}`
+  await run('ip', ['netns', 'exec', serverNamespace, 'sysctl', '-qw', setting])
+  const before = (await stage.server.mustAsk({ do: 'stats' })).stats
+  await run('ip', ['link', 'set', device, 'down'])
+  const pulled = performance.now()
+  const dropped = async () => {
+    const { stats } = await stage.server.mustAsk({ do: 'stats' })
+    return stats.disconnects.dropped - before.disconnects.dropped
+  }
+  const all = async () => (await dropped()) >= before.connections
+  await until('the kernel to give up on all of them', all, 60_000)
+  const took = performance.now() - pulled
+  await run('ip', ['link', 'set', device, 'up'])
+  // What the server has forgotten says nothing to the pages, who miss their heartbeats.
+  for (const client of stage.clients) client.comeBack()
+  await stage.settle()
+  trial.mustBeWhole(stage.ledger)
+  return {
+    promise: 'A peer that vanished is let go by the kernel’s limit alone',
+    how: `the cable of ${before.connections} streams is pulled, with ${setting} and no maxConnectionAge`,
+    figure: `all let go after ${seconds(took)}; ${wholeness(stage.ledger)}`,
     problems: trial.problems,
   }
 }
@@ -119,7 +149,7 @@ const stage = await Stage.set({
 try {
   stage.publishOn()
   await until('messages to flow', () => stage.ledger.received > 500)
-  const rows = [await pulledCable(stage), await lostPackets(stage)]
+  const rows = [await pulledCable(stage), await givenUp(stage), await lostPackets(stage)]
   process.stdout.write(JSON.stringify(rows))
 } finally {
   await stage.strike()

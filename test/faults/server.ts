@@ -98,6 +98,17 @@ const app = express()
 app.set('env', 'test')
 app.get('/auto', autoClient(streamer, { authorize: () => true }), unifrostExpress(streamer))
 app.get('/events', unifrostExpress(streamer))
+app.get('/failing/topics', autoClient(streamer, { topics: () => fail('topics') }))
+app.get('/failing/id', autoClient(streamer, { topics: [], id: async () => fail('id') }))
+app.get('/failing/principal', unifrostExpress(streamer, { principal: () => fail('principal') }))
+app.get(
+  '/failing/owner',
+  unifrostExpress(streamer, { principal: () => 'alice', owner: () => fail('owner') }),
+)
+app.get(
+  '/failing/expires',
+  unifrostExpress(streamer, { principal: () => 'alice', expires: () => fail('expires') }),
+)
 app.use('/clients', clients(streamer))
 app.use(
   '/subscriptions',
@@ -115,6 +126,14 @@ app.use(
 )
 
 const server = createServer(app)
+/** Whoever writes to a stream that has ended is told by an event that nobody needs to look at. */
+function watchForWrites(stream: NodeJS.WritableStream): void {
+  stream.on('error', ({ code }: NodeJS.ErrnoException) => {
+    if (code === 'ERR_STREAM_WRITE_AFTER_END') process.stderr.write('a write after the end\n')
+  })
+}
+server.on('connection', watchForWrites)
+server.on('request', (_request, response) => watchForWrites(response))
 // A stream that has ended shall not look like one that lives.
 server.keepAliveTimeout = 500
 server.listen(config.port ?? 0, config.host ?? '127.0.0.1')

@@ -26,8 +26,12 @@ export async function callbacks({ seed }: Context): Promise<Row> {
     const add = (topic: string) =>
       callJson(`${origin}/subscriptions`, 'POST', { client_id: made.body.client_id, add: [topic] })
     const statuses: string[] = []
+    const failing = (callback: string) => () => callJson(`${origin}/failing/${callback}`, 'GET')
     for (const [what, ask, expected] of [
       ['verify', () => callJson(`${origin}/verified?token=throws`, 'GET'), [500]],
+      ...['topics', 'id', 'principal', 'owner', 'expires'].map(
+        (callback) => [callback, failing(callback), [500]] as const,
+      ),
       ['authorize', () => add('authorize.throws'), [500]],
       ['driver throws', () => add('throws.topic'), [500, 502]],
       ['driver rejects', () => add('rejects.topic'), [500, 502]],
@@ -40,10 +44,10 @@ export async function callbacks({ seed }: Context): Promise<Row> {
       const text = JSON.stringify(body)
       trial.must(!text?.includes('secret'), `${what} shows what was thrown: ${text}`)
     }
-    const failing = stage.addClient('auto', true, ['fails.topic'])
-    failing.begin()
+    const failed = stage.addClient('auto', true, ['fails.topic'])
+    failed.begin()
     await until('subscription-failure', () => stage.ledger.failures > 0)
-    stage.dismiss(failing)
+    stage.dismiss(failed)
     const dropped = stage.clients.filter(({ connects }) => connects !== 1).length
     trial.must(dropped === 0, `${dropped} other streams noticed`)
     // Listeners of connect and disconnect throw here as well.
@@ -55,7 +59,9 @@ export async function callbacks({ seed }: Context): Promise<Row> {
     trial.mustBeWhole(stage.ledger)
     return {
       promise: 'What the application throws fails the one request and nothing else',
-      how: 'authorize, verify, logger, listeners and the driver throw, before others and while they stream',
+      how:
+        'verify, authorize, topics, id, principal, owner, expires, logger, listeners and the driver ' +
+        'throw, before others and while they stream',
       figure:
         `${statuses.join(', ')}, subscription-failure in the stream; ${unhandled} unhandled; ` +
         `${dropped} other streams noticed; ${wholeness(stage.ledger)}`,

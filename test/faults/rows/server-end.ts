@@ -54,7 +54,7 @@ export async function sigterm({ seed, short }: Context): Promise<Row> {
         `${OVER / 1_000} s; then another server in its place`,
       figure:
         `exit code ${code} after ${seconds(took)}; goodbyes in each quarter of the time ` +
-        `${quarters.join(', ')}; nothing on stderr; ${wholeness(stage.ledger)}`,
+        `${quarters.join(', ')}; no write after an end, nothing on stderr; ${wholeness(stage.ledger)}`,
       problems: trial.problems,
     }
   } finally {
