@@ -2,14 +2,7 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
-import type {
-  CrowdCommand,
-  CrowdReport,
-  FloodOrder,
-  FloodReport,
-  ServerCommand,
-  ServerReport,
-} from './messages.js'
+import type { CrowdCommand, CrowdReport, ServerCommand, ServerReport } from './messages.js'
 import type { LoadSettings } from './server.js'
 
 /** A process of a load run. It ends when its parent does. */
@@ -103,18 +96,5 @@ export class Crowd extends Child<CrowdCommand> {
   /** Everything since this was last asked. */
   async take(): Promise<CrowdReport> {
     return this.ask({ do: 'take' })
-  }
-}
-
-/** Whoever floods the server. */
-export class Flooder extends Child<FloodOrder> {
-  static async start(): Promise<Flooder> {
-    const flooder = new Flooder(Child.spawn([], 'flooder.ts', []))
-    await flooder.answer()
-    return flooder
-  }
-
-  async flood(order: FloodOrder): Promise<FloodReport> {
-    return this.ask(order)
   }
 }

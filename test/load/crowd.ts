@@ -9,7 +9,7 @@ const PORT = Number(process.argv[2])
 /** How many connections may be on their way at once. */
 const ABREAST = 1_000
 /** How many streams have one network address. */
-const NEIGHBOURS = 100
+const NEIGHBOURS = 20
 const DATA = Buffer.from('\ndata: ')
 const ID = Buffer.from('\nid: ')
 /** How much of a message must be there for its time to be read. */

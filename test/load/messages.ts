@@ -60,21 +60,3 @@ export interface CrowdReport {
   p99: number
   max: number
 }
-
-/** What a flood is made of, and what came of it. */
-export interface FloodOrder {
-  port: number
-  perSecond: number
-  milliseconds: number
-}
-
-export interface FloodReport {
-  milliseconds: number
-  opened: number
-  /** How many were answered with which status. */
-  statuses: Record<string, number>
-  /** Refusals without `Retry-After`. */
-  withoutRetryAfter: number
-  /** Connections that failed, by the error's code. */
-  errors: Record<string, number>
-}

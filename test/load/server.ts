@@ -14,9 +14,13 @@ export interface LoadSettings {
   /** How many of them each client has. */
   each: number
   options?: StreamerOptions
+  /** How many sockets the server takes at all; Node closes further ones before it reads them. */
+  sockets?: number
 }
 
-const { topics, each, options } = JSON.parse(process.env.LOAD_SETTINGS ?? '{}') as LoadSettings
+const { topics, each, options, sockets } = JSON.parse(
+  process.env.LOAD_SETTINGS ?? '{}',
+) as LoadSettings
 
 const memory = memoryDriver()
 let open = 0
@@ -84,6 +88,8 @@ const server = createServer((request, response) => {
   if (id === undefined) return app(request, response)
   return void arrive(id).then(() => streamer.handle(request, response, { id }))
 })
+
+if (sockets !== undefined) server.maxConnections = sockets
 
 /** Some clients leave a topic for another one. */
 async function churn(count: number): Promise<void> {

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
+import { writeTable } from '../faults/table.js'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -32,7 +33,9 @@ const suites: Record<string, readonly string[]> = {
 /** A suite that hangs on a mutant has seen it. */
 const SUITE_TIMEOUT = 180_000
 
-const { values } = parseArgs({ options: { only: { type: 'string' } } })
+const { values } = parseArgs({
+  options: { only: { type: 'string' }, write: { type: 'boolean', default: false } },
+})
 const say = (line: string) => void process.stdout.write(`${line}\n`)
 
 /** The tree as it is, changes that are not committed included. */
@@ -78,10 +81,24 @@ const patches = (await readdir(join(root, 'test/mutants')))
   .filter((name) => values.only === undefined || name === `${values.only}.patch`)
 if (patches.length === 0) throw new Error(`There is no test/mutants/${values.only}.patch.`)
 
+/** In the copy; one line of context is enough, so that changes nearby do not outdate a patch. */
+const apply = (name: string, ...args: string[]) =>
+  run('git', ['apply', '-C1', ...args, join(root, 'test/mutants', name)], { cwd: copy })
+
 const copy = await mkdtemp(join(tmpdir(), 'unifrost-mutants-'))
 let wrong = 0
+const caught: string[] = []
 try {
   await copyTree(copy)
+  // Before minutes are spent on the others.
+  for (const name of patches) {
+    await apply(name, '--check').catch((error: { stderr: string }) => {
+      throw new Error(
+        `test/mutants/${name} no longer applies: what it breaks has been changed. Have it break ` +
+          `the code as it is now.\n${error.stderr.trim()}`,
+      )
+    })
+  }
   // What fails without a mutant shows nothing about one.
   const healthy = await results(copy)
   for (const [suite, passed] of healthy) {
@@ -90,24 +107,26 @@ try {
   }
   if (wrong === 0) {
     for (const name of patches) {
-      const patch = join(root, 'test/mutants', name)
-      const apply = (...args: string[]) => run('git', ['apply', ...args, patch], { cwd: copy })
-      try {
-        await apply()
-      } catch (error) {
-        wrong++
-        say(`FAILED  ${name} no longer applies: ${(error as { stderr: string }).stderr.trim()}`)
-        continue
-      }
+      await apply(name)
       const seen = await results(copy)
       const by = [...seen].filter(([, passed]) => !passed).map(([suite]) => suite)
       say(`${by.length > 0 ? 'caught  ' : 'SURVIVED'} ${name}: ${by.join(', ') || 'by nobody'}`)
       if (by.length === 0) wrong++
-      await apply('--reverse')
+      caught.push(`${name.replace('.patch', '')} by ${by.join(' and ')}`)
+      await apply(name, '--reverse')
     }
   }
 } finally {
   await rm(copy, { recursive: true, force: true })
+}
+if (values.write && wrong === 0 && values.only === undefined) {
+  const row = {
+    promise: 'The tests see it when the core is broken',
+    how: `${patches.length} patches to a copy of the sources, each against ${Object.keys(suites).join(', ')}`,
+    figure: `${caught.length} of ${patches.length} caught: ${caught.join('; ')}`,
+    problems: [],
+  }
+  await writeTable([row], 'npm run test:mutants', true)
 }
 say(wrong === 0 ? `${patches.length} of ${patches.length} caught` : `${wrong} wrong`)
 process.exitCode = wrong === 0 ? 0 : 1

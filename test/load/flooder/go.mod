@@ -1,0 +1,3 @@
+module unifrost.example/flooder
+
+go 1.19
