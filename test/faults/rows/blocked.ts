@@ -26,10 +26,11 @@ export async function blocked({ seed }: Context): Promise<Row> {
     const readers = stage.clients.slice(0, READERS)
     for (const client of readers) client.read(false)
     // What the kernel and the proxy hold is filled before the server has to wait.
-    await until('the connections to be full', async () => {
+    const full = async () => {
       await stage.publish(stage.topics, 100_000)
       return (await stage.server.mustAsk({ do: 'stats' })).full >= READERS
-    })
+    }
+    await until('the connections to be full', full, 60_000)
     const blocking = stage.server.mustAsk({ do: 'block', milliseconds: BLOCK })
     for (const client of readers) client.read(true)
     await blocking
