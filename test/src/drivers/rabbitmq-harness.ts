@@ -4,6 +4,7 @@ import { rabbitmqDriver } from '../../../src/drivers/rabbitmq.js'
 import type { RabbitConnection, RabbitmqDriverOptions } from '../../../src/drivers/rabbitmq.js'
 import { tcpLink, until } from '../../../src/testing/index.js'
 import type { DriverHarness, Link } from '../../../src/testing/index.js'
+import { inTime } from '../../../src/testing/until.js'
 import { freePort } from '../../brokers/process.js'
 import {
   ADMIN,
@@ -18,6 +19,11 @@ import type { RabbitmqServer } from '../../brokers/rabbitmq.js'
 
 /** What a dead link costs: noticed after three seconds instead of six. */
 export const QUICK = { heartbeat: 1_000, subscribeTimeout: 3_000 }
+
+/** What the library's types leave out. */
+interface Inside {
+  connection: { stream: { destroy(): void } }
+}
 
 /** Publishes by a connection of its own, and knows whether the broker has it. */
 export class Publisher {
@@ -59,7 +65,12 @@ export class Publisher {
   }
 
   async close(): Promise<void> {
-    if (this.#channel) await this.#connection?.close()
+    const connection = this.#connection as (ChannelModel & Inside) | undefined
+    if (!this.#channel || !connection) return
+    // A connection that has been lost without a word may never answer.
+    await inTime('closing the publisher', connection.close(), 3_000).catch(() => {
+      connection.connection.stream.destroy()
+    })
   }
 }
 
