@@ -8,6 +8,8 @@ export interface Contender {
   /** What it is and how it is set up, for the docs. */
   readonly what: string
   readonly approach: Approach
+  /** Gets what it needs. Rejects with why it can't be had on this machine. */
+  prepare?(): Promise<void>
   start(shape: Shape): Promise<Running>
 }
 

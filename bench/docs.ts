@@ -1,24 +1,26 @@
-import { readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DOCS } from './places.js'
+import { plotsOf } from './plots.js'
 import type { Results } from './results.js'
 import { Samples } from './samples.js'
-import { costTable } from './tables.js'
+import { sectionsOf } from './sections.js'
 
 const PAGE = join(DOCS, 'benchmarks.md')
+const PLOTS = join(DOCS, 'benchmarks')
 const [BEGIN, END] = ['<!-- bench: begin -->', '<!-- bench: end -->']
 
-/** Puts what was measured into docs/benchmarks.md, between its marks. */
+/** Puts what was measured into docs/benchmarks.md, between its marks, and draws its plots. */
 export async function writeDocs(results: Results): Promise<void> {
-  const samples = new Samples(results.samples)
-  const parts = [`Measured on ${results.machine}.`]
-  for (const workload of ['fan-out', 'many-topics']) {
-    for (const scenario of samples.scenarios(workload)) {
-      parts.push(costTable(samples, workload, scenario))
-    }
+  if (results.samples.length === 0) {
+    throw new Error('Nothing was measured so far: run npm run bench first.')
+  }
+  await mkdir(PLOTS, { recursive: true })
+  for (const [name, svg] of Object.entries(plotsOf(new Samples(results.samples)))) {
+    await writeFile(join(PLOTS, name), svg)
   }
   const text = await readFile(PAGE, 'utf8')
   const before = text.slice(0, text.indexOf(BEGIN) + BEGIN.length)
   const after = text.slice(text.indexOf(END))
-  await writeFile(PAGE, `${before}\n\n${parts.join('\n\n')}\n\n${after}`)
+  await writeFile(PAGE, `${before}\n\n${sectionsOf(results).join('\n\n')}\n\n${after}`)
 }

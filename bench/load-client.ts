@@ -129,6 +129,11 @@ export class LoadClient {
     return (await this.ask(`expect ${frames} ${timeout}`)) as Seen
   }
 
+  /** The first so many connections that are opened next take little before they are read from. */
+  async narrow(size: number): Promise<void> {
+    await this.ask(`narrow ${size}`)
+  }
+
   /** The first so many connections read nothing any more. */
   async stall(size: number): Promise<void> {
     await this.ask(`stall ${size}`)

@@ -39,6 +39,13 @@ export interface Running {
   publish(order: Order): Promise<{ owed: number; us: number }>
   /** @param collect Whether to collect the garbage first, where there is any. */
   usage(collect?: boolean): Promise<Usage>
+  /**
+   * For servers with queues of their own, which would join what was published one by one: called
+   * after each burst, with the deliveries that are owed by then.
+   */
+  afterBurst?: (owed: number) => Promise<void>
+  /** The CPU in µs that what stands before the server has used since the last publishing. */
+  besides?(): Promise<number>
   /** Counts its CPU from here on. */
   mark(): Promise<void>
   stop(): Promise<void>

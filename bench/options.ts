@@ -12,25 +12,39 @@ export interface Options {
 }
 
 export const FULL: Scale = {
+  minutes: 14,
   rounds: 3,
+  others: true,
   fanOut: [100, 1_000, 5_000, 10_000],
-  frames: 150_000,
+  frames: 120_000,
   manyTopics: 10_000,
+  latencyBytes: [200, 4_000],
   latencySeconds: 3,
   idle: [1_000, 5_000, 10_000],
 }
 
 export const QUICK: Scale = {
+  minutes: 1.75,
   rounds: 2,
+  others: false,
   fanOut: [1_000],
   frames: 100_000,
   manyTopics: 2_000,
+  latencyBytes: [200],
   latencySeconds: 2,
   idle: [1_000],
 }
 
-/** For comparing with the baseline: what the goals are about, often enough to trust it. */
-export const CHECK: Scale = { ...FULL, rounds: 5, fanOut: [1_000, 5_000], frames: 100_000 }
+/** For comparing with the baseline: unifrost and the floor alone, often enough to trust it. */
+export const CHECK: Scale = {
+  ...FULL,
+  rounds: 5,
+  others: false,
+  fanOut: [1_000, 5_000],
+  frames: 100_000,
+}
+
+const COMPARED = ['unifrost', 'floor']
 
 export const USAGE = `npm run bench -- [--quick | --check | --baseline | --docs] [--only A,B] [--contenders A,B] [--rounds N]
 
@@ -65,10 +79,11 @@ export function optionsFrom(args: readonly string[]): Options {
   if (!Number.isInteger(rounds) || rounds < 1) {
     throw new TypeError(`--rounds takes a whole number from 1; it got ${values.rounds}.`)
   }
+  const contenders = values.contenders?.split(',') ?? (scale === CHECK ? COMPARED : undefined)
   return {
     mode,
     ...(values.only !== undefined && { only: values.only.split(',') }),
-    ...(values.contenders !== undefined && { contenders: values.contenders.split(',') }),
+    ...(contenders !== undefined && { contenders }),
     scale: { ...scale, rounds },
   }
 }

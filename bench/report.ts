@@ -1,14 +1,18 @@
+import { goalsOf, goalsTable } from './goals.js'
+import type { LeftOut } from './results.js'
 import type { Samples } from './samples.js'
 import { costTable } from './tables.js'
 
-const COSTS = ['fan-out', 'many-topics']
+const COSTS = ['fan-out', 'many-topics', 'surroundings']
 
 /** Prints what was measured, for whoever sits in front of it. */
-export function printReport(samples: Samples, leftOut: Record<string, string>): void {
+export function printReport(samples: Samples, leftOut: readonly LeftOut[]): void {
   for (const workload of COSTS) {
     for (const scenario of samples.scenarios(workload)) {
       console.log(`${costTable(samples, workload, scenario)}\n`)
     }
   }
-  for (const [who, why] of Object.entries(leftOut)) console.log(`Left out: ${who}: ${why}`)
+  const goals = goalsOf(samples).filter(({ measured }) => measured !== undefined)
+  if (goals.length > 0) console.log(`${goalsTable(goals)}\n`)
+  for (const { what, why } of leftOut) console.log(`Left out: ${what}: ${why}`)
 }

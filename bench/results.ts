@@ -5,11 +5,17 @@ import { CACHE } from './places.js'
 import type { Sample } from './samples.js'
 import { Samples } from './samples.js'
 
+/** Who or what could not be measured, in which workload, and why. */
+export interface LeftOut {
+  workload: string
+  what: string
+  why: string
+}
+
 /** What the bench remembers between runs, so that a long one can be done in parts. */
 export interface Results {
   samples: Sample[]
-  /** Who could not be had, and why. */
-  leftOut: Record<string, string>
+  leftOut: LeftOut[]
   /** Of what was measured beside unifrost. */
   versions: Record<string, string>
   machine: string
@@ -19,15 +25,22 @@ const FILE = join(CACHE, 'results.json')
 
 export async function readResults(): Promise<Results> {
   const text = await readFile(FILE, 'utf8').catch(() => undefined)
-  if (text === undefined) return { samples: [], leftOut: {}, versions: {}, machine: machine() }
+  if (text === undefined) return { samples: [], leftOut: [], versions: {}, machine: machine() }
   return JSON.parse(text) as Results
 }
 
-export async function mergeResults(fresh: Omit<Results, 'machine'>): Promise<Results> {
+/** Puts what was measured now in the place of what it repeats. */
+export async function mergeResults(
+  fresh: Omit<Results, 'machine'>,
+  workloads: readonly string[],
+): Promise<Results> {
   const before = await readResults()
   const merged: Results = {
     samples: [...new Samples(before.samples).merge(fresh.samples).all],
-    leftOut: fresh.leftOut,
+    leftOut: [
+      ...before.leftOut.filter(({ workload }) => !workloads.includes(workload)),
+      ...fresh.leftOut,
+    ],
     versions: { ...before.versions, ...fresh.versions },
     machine: machine(),
   }

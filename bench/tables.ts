@@ -1,13 +1,24 @@
 import type { Samples, Spread } from './samples.js'
 
-/** A table in Markdown, its columns padded as Prettier pads them. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+/**
+ * A table in Markdown, its columns padded as Prettier pads them.
+ *
+ * @param words Whether its columns hold words; all but the first hold numbers otherwise.
+ */
+export function table(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  words = false,
+): string {
   const widths = head.map((title, index) =>
     Math.max(3, title.length, ...rows.map((row) => row[index]!.length)),
   )
+  const toTheLeft = (column: number) => words || column === 0
   const line = (cells: readonly string[]) =>
-    `| ${cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join(' | ')} |`
-  const rule = widths.map((width, i) => (i === 0 ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`))
+    `| ${cells.map((cell, i) => (toTheLeft(i) ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join(' | ')} |`
+  const rule = widths.map((width, i) =>
+    toTheLeft(i) ? '-'.repeat(width) : `${'-'.repeat(width - 1)}:`,
+  )
   return [line(head), `| ${rule.join(' | ')} |`, ...rows.map(line)].join('\n')
 }
 

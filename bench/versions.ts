@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { VERSIONS } from './peers/centrifugo.js'
 
 const PACKAGES = [
   'unifrost',
@@ -13,7 +14,7 @@ const PACKAGES = [
 
 /** The versions of the packages that are measured. */
 export async function versionsOf(): Promise<Record<string, string>> {
-  const versions: Record<string, string> = {}
+  const versions: Record<string, string> = { ...VERSIONS }
   for (const name of PACKAGES) {
     const folder = name === 'unifrost' ? '..' : join('../node_modules', name)
     const text = await readFile(join(import.meta.dirname, folder, 'package.json'), 'utf8')

@@ -1,5 +1,7 @@
 import { compare, ratiosOf } from '../bench/check.js'
+import { goalsOf, verdict } from '../bench/goals.js'
 import { isKept, optionsFrom } from '../bench/options.js'
+import { barChart, lineChart } from '../bench/plot.js'
 import type { Sample } from '../bench/samples.js'
 import { median, Samples, spread } from '../bench/samples.js'
 import { digits, table, withSpread } from '../bench/tables.js'
@@ -100,5 +102,56 @@ describe('the command line of the bench', () => {
     [['--rounds', '0'], /from 1; it got 0/],
   ])('refuses %j', (args, why) => {
     expect(() => optionsFrom(args)).toThrow(why)
+  })
+})
+
+describe('the goals', () => {
+  const goal = { what: 'cost', limit: 2, unit: ' ×', bound: 'at most' as const }
+
+  test.each([
+    [{ ...goal, measured: 2 }, 'holds'],
+    [{ ...goal, measured: 2.5 }, '**falls short by 25 %**'],
+    [{ ...goal, bound: 'at least' as const, measured: 1.5 }, '**falls short by 25 %**'],
+    [{ ...goal, bound: 'at least' as const, measured: 3 }, 'holds'],
+    [{ ...goal, limit: 0, measured: 3 }, '**falls short by 3.00**'],
+    [{ ...goal, measured: undefined }, 'not measured'],
+  ])('%j: %s', (measured, result) => {
+    expect(verdict(measured)).toBe(result)
+  })
+
+  test('compare unifrost with the floor, and others with unifrost', () => {
+    const goals = goalsOf(
+      new Samples([sample('unifrost', 5), sample('floor', 4), sample('loop', 8)]),
+    )
+    const measured = (what: string) => goals.find((one) => one.what === what)?.measured
+    expect(measured(scenario)).toBe(1.25)
+    expect(measured(`${scenario}, better than _loop_`)).toBe(1.6)
+    expect(measured(`${scenario}, better than better-sse`)).toBeUndefined()
+  })
+})
+
+describe('the plots', () => {
+  const bar = { label: 'a<b', value: 2, lowest: 1, highest: 4, ours: true }
+
+  test('bars are as long as their values, on the scale of the longest', () => {
+    const svg = barChart('Cost', [{ title: '10 clients', bars: [bar, { ...bar, value: 4 }] }])
+    const widths = [...svg.matchAll(/<rect .*? width="([\d.]+)"/g)].map(([, width]) =>
+      Number(width),
+    )
+    expect(widths).toEqual([240, 480])
+    expect(svg).toContain('a&#60;b')
+    expect(svg).not.toMatch(/NaN|undefined/)
+  })
+
+  test('lines go through all of their points', () => {
+    const points = [100, 1_000, 10_000].map((x) => ({ x, y: x / 1_000 }))
+    const svg = lineChart('Cost', 'µs', [{ label: 'floor', points, ours: false }])
+    expect(/<path class="line s1" d="M([^"]+)"/.exec(svg)?.[1]).toBe('56 317.4L308 294.4L560 64')
+    expect(svg).toContain('10,000')
+    expect(svg).not.toMatch(/NaN|undefined/)
+  })
+
+  test('they are readable in the dark too', () => {
+    expect(barChart('Cost', [{ title: '', bars: [bar] }])).toContain('prefers-color-scheme: dark')
   })
 })

@@ -39,6 +39,7 @@ struct settings {
   char greeting[2][1024];  // WebSocket messages to send: after the upgrade, after the first message
   char prefix[64];         // WebSocket messages that begin so are counted
   char within[64];         // or each place that has this, where it is set
+  uint32_t narrow;         // so many connections have a small receive buffer
   int stamps;              // whether messages carry time stamps
 };
 

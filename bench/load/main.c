@@ -5,6 +5,7 @@
 //   open PORT SIZE WINDOW TIMEOUT      answers when all have their first message
 //   reset                              all counters to zero
 //   expect FRAMES TIMEOUT              answers when so many have arrived since then
+//   narrow SIZE                        the first ones that are opened next have small buffers
 //   stall SIZE   close   peek
 #include "connections.h"
 #include <stdio.h>
@@ -62,7 +63,7 @@ static void run_until(uint64_t frames, int opening, uint64_t timeout_ms) {
   uint64_t deadline = now_ns() + timeout_ms * 1000000ull;
   for (;;) {
     int done = opening ? crowd.greeted >= crowd.size : counters.frames >= frames;
-    if (done || now_ns() >= deadline) return report(done && crowd.failed == 0);
+    if (done || crowd.failed > 0 || now_ns() >= deadline) return report(done && crowd.failed == 0);
     crowd_poll(50);
     if (opening) crowd_go_on();
   }
@@ -106,6 +107,8 @@ static void obey(char *line) {
     unsigned long frames, timeout;
     if (sscanf(text, "%lu %lu", &frames, &timeout) != 2) exit(2);
     return run_until(frames, 0, timeout);
+  } else if (strcmp(line, "narrow") == 0) {
+    settings.narrow = (uint32_t)strtoul(text, NULL, 10);
   } else if (strcmp(line, "stall") == 0) {
     crowd_stall((uint32_t)strtoul(text, NULL, 10));
   } else if (strcmp(line, "close") == 0) {

@@ -35,6 +35,8 @@ static void message_begins(struct conn *c, const char *text, size_t size) {
   } else if (c->flags == 0) {
     c->flags = 1;
     greet_with(c, settings.greeting[1]);
+    // Where publications are counted by what stands in them, the answer is the first message.
+    if (settings.within[0] != 0) counted(c, 1);
   }
 }
 

@@ -9,24 +9,33 @@ import {
   unifrost,
 } from '../contenders.js'
 import type { Contender } from '../contenders.js'
+import { centrifugoSse, centrifugoWebSocket } from '../peers/centrifugo.js'
+import { goUnifrost, mercure } from '../peers/out-of-reach.js'
 import { ONE_TOPIC } from '../node-contender.js'
 import type { Stage, Workload } from './stage.js'
 import { count, deliver, inRounds, withCrowd } from './stage.js'
 
-/** These are measured at every size, the others at two. */
+/** These are measured at every size and in every round, the others at two sizes. */
 const NEAREST = [unifrost, floor, loop, betterSse]
 const OTHERS = [express, koa, fastifySse, socketIo]
+const SERVERS = [centrifugoSse, centrifugoWebSocket, mercure, goUnifrost]
 const SIZES_OF_OTHERS = [1_000, 5_000]
+const ROUNDS_OF_OTHERS = 2
 
 /** One topic to many clients, in single messages and in bursts of 10, 200 B each. */
 export const fanOut: Workload = {
   name: 'fan-out',
   async run(stage) {
     for (const clients of stage.scale.fanOut) {
-      const others = SIZES_OF_OTHERS.includes(clients) ? OTHERS : []
-      await inRounds(stage.scale.rounds, stage.available([...NEAREST, ...others]), (one, round) =>
-        measure(stage, one, clients, round),
-      )
+      const withOthers = stage.scale.others && SIZES_OF_OTHERS.includes(clients)
+      const others = withOthers ? await stage.available([...OTHERS, ...SERVERS]) : []
+      const contenders = [...(await stage.available(NEAREST)), ...others]
+      const { rounds } = stage.scale
+      await inRounds(stage, `${count(clients)} clients`, rounds, contenders, async (one, round) => {
+        if (round < ROUNDS_OF_OTHERS || !others.includes(one)) {
+          await measure(stage, one, clients, round)
+        }
+      })
     }
   },
 }

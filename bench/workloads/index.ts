@@ -1,11 +1,24 @@
 import type { Options } from '../options.js'
+import { connections } from './connections.js'
 import { fanOut } from './fan-out.js'
+import { latency } from './latency.js'
 import { manyTopics } from './many-topics.js'
+import { reconnect } from './reconnect.js'
 import type { Workload } from './stage.js'
+import { stalled } from './stalled.js'
+import { surroundings } from './surroundings.js'
 
-export const workloads: readonly Workload[] = [fanOut, manyTopics]
+export const workloads: readonly Workload[] = [
+  fanOut,
+  manyTopics,
+  latency,
+  connections,
+  reconnect,
+  stalled,
+  surroundings,
+]
 
-const QUICK = ['fan-out', 'many-topics']
+const QUICK = ['fan-out', 'many-topics', 'latency', 'reconnect', 'connections']
 const CHECK = ['fan-out', 'many-topics']
 
 /** @throws TypeError for a name that is none. */

@@ -9,8 +9,12 @@ const CONTENDERS = [unifrost, floor, loop, betterSse]
 export const manyTopics: Workload = {
   name: 'many-topics',
   async run(stage) {
-    await inRounds(stage.scale.rounds, stage.available(CONTENDERS), (contender, round) =>
-      measure(stage, contender, round),
+    await inRounds(
+      stage,
+      'many topics',
+      stage.scale.rounds,
+      await stage.available(CONTENDERS),
+      (contender, round) => measure(stage, contender, round),
     )
   },
 }

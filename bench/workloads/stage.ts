@@ -5,13 +5,19 @@ import type { Sample } from '../samples.js'
 
 /** How much is done. */
 export interface Scale {
+  /** After so many minutes nothing new is begun. */
+  minutes: number
   rounds: number
+  /** Whether those who are far from the floor are measured too, in two rounds at most. */
+  others: boolean
   /** The numbers of clients that a topic fans out to. */
   fanOut: readonly number[]
   /** Roughly how many frames one measurement delivers. */
   frames: number
   /** How many clients have 10 of 1,000 topics. */
   manyTopics: number
+  /** The payloads whose latency is measured, in bytes. */
+  latencyBytes: readonly number[]
   /** How long a fixed rate is kept, in seconds. */
   latencySeconds: number
   /** The numbers of connections that do nothing. */
@@ -22,10 +28,12 @@ export interface Scale {
 export interface Stage {
   readonly load: LoadClient
   readonly scale: Scale
-  /** Those of them that were asked for. */
-  available(contenders: readonly Contender[]): Contender[]
-  /** Says that somebody could not be measured here, and why. */
-  leaveOut(who: string, why: string): void
+  /** Those of them that were asked for and can be had on this machine. */
+  available(contenders: readonly Contender[]): Promise<Contender[]>
+  /** Whether there is time for more. What there is none for is named among what is left out. */
+  hasTime(what: string): boolean
+  /** Names something that was to be measured and was not, and why. */
+  leaveOut(what: string, why: string): void
   /** Keeps a measurement, and shows it. */
   keep(sample: Sample): void
 }
@@ -54,13 +62,23 @@ export async function withCrowd<T>(
 
 /** Rounds in which every contender gets its turn, each time in another order. */
 export async function inRounds(
+  stage: Stage,
+  what: string,
   rounds: number,
   contenders: readonly Contender[],
   turn: (contender: Contender, round: number) => Promise<void>,
 ): Promise<void> {
   for (let round = 0; round < rounds; round++) {
     for (let i = 0; i < contenders.length; i++) {
-      await turn(contenders[(i + round) % contenders.length]!, round)
+      const contender = contenders[(i + round) % contenders.length]!
+      const which = `${what}, round ${round + 1}, ${contender.name}`
+      if (!stage.hasTime(which)) return
+      try {
+        await turn(contender, round)
+      } catch (error) {
+        // The others' figures are still worth something.
+        stage.leaveOut(which, (error as Error).message)
+      }
     }
   }
 }
@@ -74,6 +92,8 @@ export async function deliver(
   server: Running,
   order: Order,
 ): Promise<{ metrics: Record<string, number>; seen: Seen; owed: number }> {
+  if (server.afterBurst !== undefined)
+    server.afterBurst = async (owed) => void (await load.expect(owed))
   await load.reset()
   const { owed } = await server.publish(order)
   const seen = await load.expect(owed)

@@ -73,6 +73,11 @@ export class BrokerProcess {
     if (over) throw new Error(`${command} ended at once:\n${this.#output}`)
   }
 
+  /** The process's id, while there is one. */
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
   /** As a crash: nothing is said to anyone. */
   async kill(): Promise<void> {
     this.#signal('SIGKILL')

@@ -1,0 +1,61 @@
+import { unifrost } from '../contenders.js'
+import { ONE_TOPIC } from '../node-contender.js'
+import type { Running } from '../node-contender.js'
+import type { Stage, Workload } from './stage.js'
+import { count, deliver, withCrowd } from './stage.js'
+
+const SHAPE = { clients: 2_000, ...ONE_TOPIC }
+const MISSED = 100
+
+/** All clients drop, miss 100 messages, and come back at once with their `Last-Event-ID`. */
+export const reconnect: Workload = {
+  name: 'reconnect',
+  async run(stage) {
+    if ((await stage.available([unifrost])).length === 0) return
+    for (let round = 0; round < stage.scale.rounds; round++) {
+      if (!stage.hasTime(`reconnect, round ${round + 1}`)) return
+      await withCrowd(stage, unifrost, SHAPE, (server) => measure(stage, server, round))
+    }
+  },
+}
+
+async function measure(stage: Stage, server: Running, round: number) {
+  const order = { messages: MISSED, bytes: 200, burst: 1 }
+  await deliver(stage, server, order)
+  const live = await deliver(stage, server, order)
+  // Once without anything to replay, to know what coming back costs by itself.
+  await comeBack(stage, server, 0)
+  const empty = await comeBack(stage, server, 0)
+  const full = await comeBack(stage, server, MISSED)
+  const frames = SHAPE.clients * MISSED
+  stage.keep({
+    workload: 'reconnect',
+    scenario: `${count(SHAPE.clients)} clients, ${MISSED} messages to replay`,
+    contender: unifrost.name,
+    round,
+    metrics: {
+      liveCpuUs: live.metrics.cpuUs!,
+      replayCpuUs: (full.cpuUs - empty.cpuUs) / frames,
+      replayAllIncluded: full.cpuUs / frames,
+      reconnectCpuUs: empty.cpuUs / SHAPE.clients,
+      perSecond: (SHAPE.clients / full.us) * 1e6,
+      loadCpu: full.loadCpu,
+    },
+  })
+}
+
+/** Everybody goes, `missed` messages are published, and everybody comes back at once. */
+async function comeBack({ load }: Stage, server: Running, missed: number) {
+  const position = /.*id: (\S+)/s.exec(await load.peek())?.[1]
+  if (position === undefined) throw new Error('The stream named no position.')
+  await load.close()
+  if (missed > 0) await server.publish({ messages: missed, bytes: 200, burst: 10 })
+  await load.approach({ ...unifrost.approach, headers: [`Last-Event-ID: ${position}`] })
+  await server.mark()
+  const opened = await load.open(server.port, SHAPE.clients)
+  // The first message, and then what was missed.
+  const seen = await load.expect(SHAPE.clients * (missed + 1))
+  if (!seen.complete) throw new Error(`Of ${missed} missed messages each, some did not come.`)
+  const { cpuUs } = await server.usage()
+  return { cpuUs, us: seen.us, loadCpu: seen.cpuUs / seen.us, opened }
+}
