@@ -39,7 +39,7 @@ export class BrokerProcess {
 
   /** Settles when it takes connections. */
   async start(): Promise<void> {
-    const { command, args, port, env, cwd, startTimeout = 20_000, group = false } = this.command
+    const { command, args, port, env, cwd, startTimeout = 60_000, group = false } = this.command
     const child = spawn(command, args, {
       env: { ...process.env, ...env },
       cwd,
