@@ -243,7 +243,8 @@ describe('sqsDriver on fauxqs', () => {
     })()
     for (let round = 1; round <= 5; round++) {
       // A cut between two polls costs nothing, and is none to tell.
-      const cutting = setInterval(() => fixture.link.cut(), 250)
+      fixture.link.cut()
+      const cutting = setInterval(() => fixture.link.cut(), 2_000)
       await sink
         .until('a gap', () => sink.count('gap') >= round, 20_000)
         .finally(() => clearInterval(cutting))
