@@ -1,8 +1,8 @@
 import type { Client } from './client.js'
-import type { Frame } from './frame.js'
-import { Batch, BATCH_BYTES } from './frame.js'
+import { Batch, BATCH_BYTES, Frame } from './frame.js'
 import type { Membership } from './membership.js'
 import type { Place, Replays } from './merge.js'
+import type { Window } from './window.js'
 
 /** What a client that is behind gets next. */
 export type Step =
@@ -10,49 +10,96 @@ export type Step =
   | { kind: 'batch'; batch: Batch }
   /** Something of this topic is missing here. */
   | { kind: 'lost'; topic: string }
+  /** It has everything through this number, and what is next has to be read from the log. */
+  | { kind: 'absent'; through: number }
+  /** A topic has to be opened first. */
+  | { kind: 'unopened' }
 
 /**
  * The next step of a client on its way to the present, or undefined when it has arrived.
  *
  * First what a `rewind` asked for, then the losses, then frames in order of number over all its
  * topics. A loss is told before any frame that follows it in its topic.
+ *
+ * @param window What was read from the log for those who lack something that the history let go.
  */
-export function nextStep(client: Client, replays: Replays): Step | undefined {
+export function nextStep(client: Client, replays: Replays, window?: Window): Step | undefined {
+  let limit = Infinity
   for (const membership of client.readable()) {
-    const step = rewound(membership, client.cursor) ?? loss(membership, client.cursor)
+    if (membership.awaits) return { kind: 'unopened' }
+    const step =
+      rewound(membership, client.cursor, window) ?? loss(membership, client.cursor, window)
     if (step !== undefined) return step
+    limit = Math.min(limit, knownThrough(membership, client.cursor, window))
   }
-  const batch = replays.next(placesOf(client))
-  return batch && { kind: 'batch', batch }
+  if (limit <= client.cursor) return { kind: 'absent', through: 0 }
+  const batch =
+    window === undefined ? replays.next(placesOf(client)) : mergeWith(window, client, limit)
+  if (batch !== undefined) return { kind: 'batch', batch }
+  return limit < Infinity ? { kind: 'absent', through: limit } : undefined
 }
 
 /** Whether a client whose cursor is at `cursor` has missed something for good. */
 export function hasLoss(client: Client): boolean {
   for (const membership of client.readable()) {
-    if (membership.floor(client.cursor) < membership.topic.log.evictedThrough) return true
+    if (membership.floor(client.cursor) < membership.topic.log.lostThrough) return true
   }
   return false
 }
 
-function loss(membership: Membership, cursor: number): Step | undefined {
-  const lost = membership.floor(cursor) < membership.topic.log.evictedThrough
-  return lost ? tellLoss(membership, cursor) : undefined
+/** Between which numbers a client lacks something that has to be read from the log. */
+export function lacking(client: Client): { after: number; through: number } | undefined {
+  let after = Infinity
+  let through = 0
+  for (const membership of client.readable()) {
+    const from = membership.lacksAfter(client.cursor)
+    if (from === undefined) continue
+    after = Math.min(after, from)
+    through = Math.max(through, membership.topic.log.evictedThrough)
+  }
+  return after === Infinity ? undefined : { after, through }
+}
+
+/** Through which number all that a client gets of a topic is at hand; up to the cursor for none. */
+function knownThrough(membership: Membership, cursor: number, window?: Window): number {
+  const { evictedThrough } = membership.topic.log
+  const floor = membership.floor(cursor)
+  if (floor >= evictedThrough) return Infinity
+  if (window?.covers(membership.topic.name, floor) !== true) return cursor
+  return evictedThrough <= window.through ? Infinity : window.through
+}
+
+function loss(membership: Membership, cursor: number, window?: Window): Step | undefined {
+  const { log } = membership.topic
+  const floor = membership.floor(cursor)
+  if (window !== undefined && floor < log.evictedThrough) log.lose(window.lostThrough)
+  return floor < log.lostThrough ? tellLoss(membership, cursor) : undefined
 }
 
 function tellLoss(membership: Membership, cursor: number): Step {
-  membership.told = { at: cursor, through: membership.topic.log.evictedThrough }
+  membership.told = { at: cursor, through: membership.topic.log.lostThrough }
   return { kind: 'lost', topic: membership.topic.name }
 }
 
-function rewound(membership: Membership, cursor: number): Step | undefined {
+function rewound(membership: Membership, cursor: number, window?: Window): Step | undefined {
   const { rewind, since, topic } = membership
   if (rewind === undefined) return undefined
   const log = topic.log
-  if (rewind.exact && Math.max(rewind.from, membership.told?.through ?? 0) < log.evictedThrough) {
-    return tellLoss(membership, cursor)
-  }
   // Frames that are newer than the cursor need no special way: they are merged, with their ids.
   const through = Math.min(since, cursor)
+  if (rewind.exact) {
+    const from = Math.max(rewind.from, membership.told?.through ?? 0)
+    if (window !== undefined && from < log.evictedThrough) log.lose(window.lostThrough)
+    if (from < log.lostThrough) return tellLoss(membership, cursor)
+    const absent = Math.min(through, log.evictedThrough)
+    if (from < absent) {
+      if (window?.covers(topic.name, from) !== true) return { kind: 'absent', through: 0 }
+      const frames = window.some(topic.name, from, absent)
+      rewind.from = frames.at(-1)?.number ?? Math.min(window.through, absent)
+      if (frames.length > 0) return { kind: 'batch', batch: Batch.withoutIds(frames) }
+      return rewound(membership, cursor, window)
+    }
+  }
   const frames: Frame[] = []
   let size = 0
   for (let i = log.indexAfter(rewind.from); size < BATCH_BYTES; i++) {
@@ -82,4 +129,12 @@ function placesOf(client: Client): Place[] {
     if (frame !== undefined) places.push({ log, index, number: frame.number })
   }
   return places
+}
+
+/** The next batch through `limit`, with what a window has. */
+function mergeWith(window: Window, client: Client, limit: number): Batch | undefined {
+  const frames = client
+    .readable()
+    .flatMap((membership) => window.next(membership, membership.floor(client.cursor), limit))
+  return Batch.first(frames.sort(Frame.compare))
 }

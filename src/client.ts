@@ -41,10 +41,16 @@ export class Client {
   ended: readonly Membership[] = NONE
   /** @internal A position up to here may come from before an ended subscription it never got. */
   forgottenThrough = 0
+  /** @internal What it would name of a log that was made anew, until it has got this number. */
+  outdated: { position: string; until: number } | undefined = undefined
   /** @internal The open response, if there is one. */
   connection: Connection | undefined = undefined
   /** @internal Whether it has been given all that is delivered and takes more. */
   live = false
+  /** @internal Whether its connection has been given its first message. */
+  greeted = false
+  /** @internal Whether it is not known yet how its connection goes on from the position it named. */
+  resuming = false
   /** @internal The number last written to it, while it is not live. */
   cursor: number
   /** @internal Waits for the end of its TTL. */
@@ -92,14 +98,15 @@ export class Client {
     return this.live ? this.host.delivered : this.cursor
   }
 
-  /** @internal Writes what everybody who keeps up gets. */
-  deliver(batches: readonly Batch[]): void {
+  /** @internal Writes what everybody who keeps up gets; they had everything through `had`. */
+  deliver(batches: readonly Batch[], had: number): void {
     for (const batch of batches) {
       const result = this.connection?.write(batch) ?? 'closed'
+      // Not taken: the cursor stays before this batch, so that it is sent to the next connection.
+      if (result !== 'closed') had = batch.last
       if (result === 'ok') continue
       this.live = false
-      // Not taken: the cursor stays before this batch, so that it is sent to the next connection.
-      this.cursor = result === 'full' ? batch.last : batch.first - 1
+      this.cursor = had
       return
     }
   }

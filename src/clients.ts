@@ -57,6 +57,7 @@ export class Clients {
     this.keeper = new Keeper(settings, timers, {
       ready: ({ client }) => delivery.catchUp(client),
       gone: (connection, reason) => this.gone(connection, reason),
+      position: (client) => delivery.heartbeatFor(client),
     })
   }
 
@@ -81,7 +82,7 @@ export class Clients {
     this.replace(client)
     this.timers.cancel(client.expiry)
     client.expiry = undefined
-    const resume = this.delivery.start(client, connection, position, {
+    this.delivery.start(client, connection, position, {
       config: {
         client_id: client.id,
         client_ttl_millis: this.settings.clientTTL,
@@ -92,7 +93,6 @@ export class Clients {
       },
       retry: this.retry(),
     })
-    if (resume !== undefined) this.counts.resumes[resume]++
     this.host.emit('connect', client)
   }
 

@@ -1,29 +1,35 @@
-import { hasLoss, nextStep } from './catch-up.js'
+import { nextStep } from './catch-up.js'
 import type { Client } from './client.js'
 import type { Timers } from './clock.js'
 import type { Connection } from './connection.js'
 import type { Encoded } from './encode.js'
-import { encodeEvent, isSendable } from './encode.js'
-import type { HistoryBounds } from './history.js'
+import type { HistoryBounds, TopicLog } from './history.js'
 import { History } from './history.js'
+import type { Membership } from './membership.js'
 import type { WireErrorCode } from './messages.js'
-import { configMessage, errorMessage } from './messages.js'
+import { errorMessage } from './messages.js'
 import { Replays } from './merge.js'
+import type { Numbering } from './numbering.js'
 import { Outbox } from './outbox.js'
-import { formatPosition, parsePosition } from './position.js'
+import type { Encoding } from './payload.js'
+import { isAccepted, refusedMessage, topicMessage } from './payload.js'
+import type { Position } from './position.js'
+import { numberBefore, numberBetween } from './position.js'
+import { Refills } from './refills.js'
+import type { Greeting, Resume, ResumeHost } from './resume.js'
+import { locate, resume } from './resume.js'
 import type { Topic } from './topic.js'
+import type { Window } from './window.js'
 
-/** How a connection went on from where its client said that it was. */
-export type Resume = 'exact' | 'lost' | 'unknown-position'
-
-/** What a first message tells beside the subscriptions. */
-export interface Greeting {
-  config: Parameters<typeof configMessage>[0]
-  retry: number
+/** What is told of the delivery. */
+export interface DeliveryHost {
+  /** A client was told that something of a topic is missing. */
+  lost(client: Client, topic: string): void
+  /** A connection that named a position goes on from it so. */
+  resumed(resume: Resume): void
+  /** The driver's log could not be read for those who are behind. */
+  refillFailed(error: unknown): void
 }
-
-const NOT_UTF8 =
-  'A message of this topic is not UTF-8 and was refused. The server can send such topics in base64.'
 
 /**
  * From the broker's message to the connections: numbers it, keeps it, and sees to it that each
@@ -33,21 +39,47 @@ export class Delivery {
   readonly history: History
   private readonly outbox = new Outbox()
   private readonly replays: Replays
+  private readonly refills: Refills | undefined
+  private readonly resuming: ResumeHost
+  /** Topics that wait for the others which an entry goes to: nobody is given a part of it. */
+  private readonly unbounded: TopicLog[] = []
   private caughtUp = 0
   private expiring = false
 
   constructor(
-    /** Names this numbering. */
-    readonly epoch: string,
+    readonly numbering: Numbering,
     bounds: HistoryBounds,
     private readonly timers: Timers,
-    private readonly encoding: 'utf8' | 'base64',
-    private readonly onLost: (client: Client, topic: string) => void,
+    private readonly encoding: Encoding,
+    private readonly host: DeliveryHost,
   ) {
     this.history = new History(bounds, (frame) => {
       if (frame.number > this.outbox.delivered) this.outbox.flush()
     })
     this.replays = new Replays(this.history)
+    const { log } = numbering
+    this.refills =
+      log &&
+      new Refills(log, timers, {
+        encode: (topic, payload, number, tie) => {
+          const id = numbering.format(number, tie ? topic : undefined)
+          if (!isAccepted(encoding, payload)) return refusedMessage(topic, id)
+          return topicMessage(encoding, topic, payload, id)
+        },
+        flush: () => this.flush(),
+        catchUp: (client, window) => this.catchUp(client, window),
+        failed: (error) => host.refillFailed(error),
+      })
+    const { outbox } = this
+    this.resuming = {
+      ...host,
+      numbering,
+      get delivered() {
+        return outbox.delivered
+      },
+      flush: () => this.flush(),
+      catchUp: (client) => this.catchUp(client),
+    }
   }
 
   /** Everybody who keeps up has been given everything through this number. */
@@ -60,29 +92,41 @@ export class Delivery {
     return this.outbox.sent + this.caughtUp
   }
 
-  /** Takes a message of a topic. @returns whether it could be sent as it is. */
-  receive(topic: Topic, payload: string | Uint8Array): boolean {
-    if (this.encoding === 'base64') {
-      const data = Buffer.from(payload as Uint8Array).toString('base64')
-      this.append(topic, (id) => encodeEvent({ id, event: topic.name, data }))
-    } else if (isSendable(payload)) {
-      this.append(topic, (id) => encodeEvent({ id, event: topic.name, data: payload }))
-    } else {
-      this.tell(topic, 'subscription-failure', NOT_UTF8)
-      return false
-    }
-    return true
+  /** What to wait for before there can be clients, or undefined. @throws LogUnavailableError */
+  ready(): Promise<void> | undefined {
+    return this.numbering.ready(() => this.flush())
+  }
+
+  /**
+   * Takes a message of a topic; from a log, with its number there, and whether other topics get
+   * it too. @returns whether it could be sent as it is.
+   */
+  receive(topic: Topic, payload: string | Uint8Array, number?: number, shared?: boolean): boolean {
+    const { encoding } = this
+    const accepted = isAccepted(encoding, payload)
+    const encode = accepted
+      ? (id: string) => topicMessage(encoding, topic.name, payload, id)
+      : (id: string) => refusedMessage(topic.name, id)
+    this.append(topic, encode, number, shared)
+    return accepted
   }
 
   /** Puts an error into a topic's history, so that everybody gets it in its place. */
-  tell(topic: Topic, code: WireErrorCode, message?: string): number {
-    const error = { code, topic: topic.name, ...(message !== undefined && { message }) }
-    return this.append(topic, (id) => errorMessage(error, { id }))
+  tell(topic: Topic, code: WireErrorCode): number {
+    const error = { code, topic: topic.name }
+    if (this.numbering.log === undefined)
+      return this.append(topic, (id) => errorMessage(error, { id }))
+    // No other server knows of it, so there is no position behind it.
+    return this.append(topic, () => errorMessage(error), this.numberOfOurs(topic))
   }
 
   /** Gives everybody who keeps up what has arrived. Call it before a client's topics change. */
   flush(): void {
     this.outbox.flush()
+    const { log } = this.numbering
+    if (log === undefined || log.position <= this.history.last) return
+    this.history.last = log.position
+    this.outbox.advance(log.position)
   }
 
   /** Forgets a topic's frames. */
@@ -91,46 +135,27 @@ export class Delivery {
     this.history.drop(topic.log)
   }
 
-  /** The number that a position names in this numbering, or undefined if it names none. */
-  locate(position: string): number | undefined {
-    const number = parsePosition(this.epoch, position)
-    return number !== undefined && number <= this.history.last ? number : undefined
+  /** What a position names in this numbering, or undefined if it names nothing in it. */
+  locate(position: string): Position | undefined {
+    return locate(this.resuming, position)
   }
 
-  /**
-   * Opens a client's stream on a new connection: the first message, what it missed, and from
-   * then on what arrives.
-   *
-   * @param position What the client says it got last. Without, it goes on after what was last
-   *   written to it.
-   */
+  /** Waits for a position of the log that has not been read here; undefined where it has been. */
+  reach(position: string): Promise<unknown> | undefined {
+    this.flush()
+    const { log } = this.numbering
+    const number = this.numbering.parse(position)?.number ?? 0
+    return number > this.delivered ? log?.reach(number) : undefined
+  }
+
+  /** Opens a client's stream on a new connection, after a position where it names one. */
   start(
     client: Client,
     connection: Connection,
     position: string | undefined,
     greeting: Greeting,
-  ): Resume | undefined {
-    this.flush()
-    const named = position === undefined ? undefined : this.locate(position)
-    const number = named !== undefined && named < client.forgottenThrough ? undefined : named
-    client.connection = connection
-    client.cursor = number ?? client.position
-    client.live = false
-    if (position !== undefined && number === undefined) {
-      this.startAnew(client, connection, greeting)
-      return 'unknown-position'
-    }
-    if (number !== undefined) doubtWhatWasTold(client, number)
-    client.ended = client.ended.filter((membership) => {
-      if (membership.endedAt! > client.cursor) return true
-      membership.topic.leave(membership)
-      return false
-    })
-    const id = formatPosition(this.epoch, client.cursor)
-    connection.write(configMessage(greeting.config, client.topics, { id, retry: greeting.retry }))
-    const resume = number === undefined ? undefined : hasLoss(client) ? 'lost' : 'exact'
-    this.catchUp(client)
-    return resume
+  ): void {
+    resume(this.resuming, client, connection, position, greeting)
   }
 
   /** Has a client that keeps up look again: something older is to be sent to it first. */
@@ -140,60 +165,117 @@ export class Delivery {
     this.catchUp(client)
   }
 
-  /** Brings a client that is behind to the present, as far as its connection takes it. */
-  catchUp(client: Client): void {
+  /**
+   * Brings a client that is behind to the present, as far as its connection takes it.
+   *
+   * @param window What was read from the log, for those who lack it.
+   */
+  catchUp(client: Client, window?: Window): void {
     this.flush()
-    const connection = client.connection
+    const { connection } = client
+    if (!client.greeted) return
     while (connection !== undefined && !connection.full && !client.live) {
-      const step = nextStep(client, this.replays)
+      const step = nextStep(client, this.replays, window)
       if (step === undefined) {
         client.live = true
+        this.resumed(client, 'exact')
       } else if (step.kind === 'lost') {
         connection.write(errorMessage({ code: 'messages-lost', topic: step.topic }))
-        this.onLost(client, step.topic)
-      } else {
+        this.host.lost(client, step.topic)
+        this.resumed(client, 'lost')
+      } else if (step.kind === 'batch') {
         if (connection.write(step.batch) === 'closed') return
         client.cursor = Math.max(client.cursor, step.batch.last)
         this.caughtUp += step.batch.events
+      } else {
+        if (step.kind === 'unopened') return
+        client.cursor = Math.max(client.cursor, step.through)
+        if (window === undefined) this.refills?.ask(client)
+        return
       }
     }
   }
 
-  /**
-   * For a client whose position says nothing to us: everything may be missing. The position
-   * that it is given stands in the last message that says so; were it in the first, a client
-   * cut off in between would come back as if it knew.
-   */
-  private startAnew(client: Client, connection: Connection, greeting: Greeting): void {
-    client.cursor = this.delivered
-    const id = formatPosition(this.epoch, client.cursor)
-    const memberships = client.readable()
-    const lost = [...new Set(memberships.map(({ topic }) => topic.name))]
-    // What was to come after a rewind comes with it, or it would be missing behind the rewind.
-    for (const membership of memberships) {
-      if (membership.rewind !== undefined) membership.since = client.cursor
-    }
-    const fields = { id: lost.length === 0 ? id : undefined, retry: greeting.retry }
-    connection.write(configMessage(greeting.config, client.topics, fields))
-    for (const [index, topic] of lost.entries()) {
-      const last = index === lost.length - 1
-      connection.write(
-        errorMessage({ code: 'messages-lost', topic }, { id: last ? id : undefined }),
-      )
-      this.onLost(client, topic)
-    }
-    this.catchUp(client)
+  /** The position to name to a client that has nothing else to hear; undefined without a log. */
+  heartbeatFor(client: Client): string | undefined {
+    if (this.numbering.log === undefined || !client.live) return undefined
+    this.flush()
+    return client.live ? this.positionOf(client) : undefined
   }
 
-  private append(topic: Topic, encode: (id: string) => Encoded): number {
+  /** What a client would name that has got all that was written to it. */
+  positionOf({ position, outdated }: Client): string {
+    const known = outdated === undefined || position >= outdated.until
+    return known ? this.numbering.format(position) : outdated.position
+  }
+
+  /** From where a subscription counts, for another server that reads the same log. */
+  sinceOf({ since }: Membership): string | null {
+    return this.numbering.log === undefined ? null : this.numbering.format(since)
+  }
+
+  /**
+   * The driver's log was made anew: what there is belongs to the old one. The caller puts everybody
+   * at the new one's position, and tells them.
+   */
+  restart(): number {
+    this.outbox.flush()
+    this.refills?.reset()
+    this.numbering.restart()
+    const { position } = this.numbering.log!
+    this.history.last = position
+    this.outbox.advance(position)
+    return position
+  }
+
+  /** Empties a topic, which counts from this number on. */
+  restartTopic({ log }: Topic, position: number): void {
+    this.history.drop(log)
+    log.restart(position)
+  }
+
+  /** Nothing is read for anybody any more. */
+  stop(): void {
+    this.refills?.reset()
+  }
+
+  private resumed(client: Client, how: Resume): void {
+    if (!client.resuming) return
+    client.resuming = false
+    this.host.resumed(how)
+  }
+
+  /** A number for an entry that is not of the log, behind all that has come of it. */
+  private numberOfOurs(topic: Topic): number {
+    const last = Math.max(this.history.last, this.numbering.log!.position)
+    // Those of one turn may share one: nobody has been given a part of them.
+    if (!Number.isInteger(last) && last > this.outbox.delivered) return last
+    const number = numberBetween(last)
+    if (number === last) reopen(topic, number)
+    return number
+  }
+
+  private append(
+    topic: Topic,
+    encode: (id: string) => Encoded,
+    number?: number,
+    shared = false,
+  ): number {
+    if (this.unbounded.length > 0 && number !== this.history.last) this.bound()
     const now = this.timers.clock.now()
-    const frame = this.history.append(topic.log, now, (number) =>
-      encode(formatPosition(this.epoch, number)),
-    )
+    const name = (number: number) =>
+      encode(this.numbering.format(number, shared ? topic.name : undefined))
+    const frame = this.history.append(topic.log, now, name, number)
     this.outbox.add(topic, frame)
-    this.history.enforce(topic.log)
+    if (!shared) this.history.enforce(topic.log)
+    else if (this.unbounded.push(topic.log) === 1) queueMicrotask(() => this.bound())
     if (!this.expiring) this.expireLater(now)
     return frame.number
+  }
+
+  /** Holds those to their bounds that have got an entry which went to several. */
+  private bound(): void {
+    for (const log of this.unbounded.splice(0)) this.history.enforce(log)
   }
 
   private expireLater(now: number): void {
@@ -204,9 +286,18 @@ export class Delivery {
   }
 }
 
-/** A loss that was told after this position may not have arrived, so it is to be told again. */
-function doubtWhatWasTold(client: Client, position: number): void {
-  for (const membership of client.readable()) {
-    if (membership.told !== undefined && position <= membership.told.at) membership.told = undefined
+/**
+ * There is no more room behind the last number, so a further entry of ours gets the same one:
+ * who has got what has it already is put before it, and told again.
+ */
+function reopen(topic: Topic, number: number): void {
+  const before = numberBefore(number)
+  for (const membership of topic.members) {
+    const { client } = membership
+    if (!client.live) client.cursor = Math.min(client.cursor, before)
+    membership.since = Math.min(membership.since, before)
+    if (membership.told !== undefined && membership.told.through >= number) {
+      membership.told = undefined
+    }
   }
 }

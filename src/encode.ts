@@ -88,6 +88,12 @@ export function encodeComment(): Encoded {
   return frameText('', ':\n\n')
 }
 
+/** A position alone: a browser takes it over, and dispatches no event. */
+export function encodePosition(id: string): Encoded {
+  refuseForbidden('id', id)
+  return frameText('', `id: ${id}\n\n`)
+}
+
 function refuseForbidden(field: string, value: string): void {
   if (FORBIDDEN_IN_FIELD.test(value)) {
     throw new RangeError(`An event's ${field} can't hold CR, LF or NUL: ${JSON.stringify(value)}.`)

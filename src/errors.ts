@@ -96,6 +96,19 @@ export class SubscribeError extends UnifrostError {
   }
 }
 
+/**
+ * The driver's log could not be opened, and without it there are no positions. `cause` is the
+ * driver's own error, and says what to do.
+ */
+export class LogUnavailableError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_LOG_UNAVAILABLE'
+  readonly status = 503
+  override readonly headers = { 'Retry-After': '5' }
+  constructor(cause: unknown) {
+    super("The broker's log can't be read at the moment. Try again later.", { cause })
+  }
+}
+
 /** A wrong option. The message names it, what it got and what it takes. */
 export class OptionsError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_OPTIONS'

@@ -8,6 +8,8 @@ export const FRAME_OVERHEAD = 640
 
 /** What a frame knows of the list it stands in. */
 export interface FrameLog {
+  /** The topic. */
+  readonly name: string
   readonly length: number
   shift(): Frame | undefined
 }
@@ -27,6 +29,12 @@ export class Frame extends Encoded {
     readonly log: FrameLog,
   ) {
     super(chunked, start, idLength)
+  }
+
+  /** Orders frames by number, and those of one entry of a log by topic. */
+  static compare(this: void, a: Frame, b: Frame): number {
+    if (a.number !== b.number) return a.number - b.number
+    return a.log.name < b.log.name ? -1 : a.log.name > b.log.name ? 1 : 0
   }
 
   /** What it counts against the history's byte budget. */
@@ -50,8 +58,6 @@ export class Batch extends Encoded {
     start: number,
     /** How many events it holds. */
     readonly events: number,
-    /** The number of its first frame; 0 where it moves no cursor. */
-    readonly first: number,
     /** The number of its last frame; 0 where it moves no cursor. */
     readonly last: number,
   ) {
@@ -63,20 +69,23 @@ export class Batch extends Encoded {
     return this.plain
   }
 
-  /** Frames in order of number, joined into as few batches as {@link BATCH_BYTES} allows. */
+  /**
+   * Frames in order of number, joined into as few batches as {@link BATCH_BYTES} allows. Those of
+   * one number stay together: a cursor stands behind all of them or before.
+   */
   static join(frames: readonly Frame[]): Batch[] {
     const batches: Batch[] = []
     for (let from = 0; from < frames.length;) {
-      let size = 0
-      let to = from
-      do {
-        size += frames[to]!.length
-        to++
-      } while (to < frames.length && size + frames[to]!.length <= BATCH_BYTES)
-      batches.push(Batch.of(frames, from, to, size))
-      from = to
+      const batch = Batch.from(frames, from)
+      batches.push(batch)
+      from += batch.events
     }
     return batches
+  }
+
+  /** The first of these batches. */
+  static first(frames: readonly Frame[]): Batch | undefined {
+    return frames.length === 0 ? undefined : Batch.from(frames, 0)
   }
 
   /** Frames that are older than the cursor: sent without `id:`, so that no position moves back. */
@@ -87,19 +96,34 @@ export class Batch extends Encoded {
     for (const { chunked: source, start: from, length, idLength } of frames) {
       at += source.copy(chunked, at, from + idLength, from + length)
     }
-    return new Batch(chunked, start, frames.length, 0, 0)
+    return new Batch(chunked, start, frames.length, 0)
+  }
+
+  private static from(frames: readonly Frame[], from: number): Batch {
+    let size = 0
+    let to = from
+    do {
+      size += frames[to]!.length
+      to++
+    } while (to < frames.length && belongs(frames, to, size))
+    return Batch.of(frames, from, to, size)
   }
 
   private static of(frames: readonly Frame[], from: number, to: number, size: number): Batch {
     const first = frames[from]!
     const last = frames[to - 1]!
-    if (first === last) return new Batch(first.chunked, first.start, 1, first.number, first.number)
+    if (first === last) return new Batch(first.chunked, first.start, 1, first.number)
     const { chunked, start } = allocateChunk(size, true)
     let at = start
     for (let i = from; i < to; i++) {
       const frame = frames[i]!
       at += frame.chunked.copy(chunked, at, frame.start, frame.start + frame.length)
     }
-    return new Batch(chunked, start, to - from, first.number, last.number)
+    return new Batch(chunked, start, to - from, last.number)
   }
+}
+
+function belongs(frames: readonly Frame[], at: number, size: number): boolean {
+  const { length, number } = frames[at]!
+  return size + length <= BATCH_BYTES || number === frames[at - 1]!.number
 }

@@ -18,12 +18,34 @@ export class TopicLog implements FrameLog {
   evictedThrough: number
   /** What its frames cost together. */
   bytes = 0
+  private lost = -1
   private ring: (Frame | undefined)[] = new Array<Frame | undefined>(8)
   private head = 0
   private count = 0
 
-  constructor(startsAfter: number) {
+  constructor(
+    startsAfter: number,
+    readonly name = '',
+    /** Whether what was let go can be read again, from the log of the driver. */
+    readonly refills = false,
+  ) {
     this.evictedThrough = startsAfter
+  }
+
+  /** Through this number, what was let go is lost for good. */
+  get lostThrough(): number {
+    return this.refills ? this.lost : this.evictedThrough
+  }
+
+  /** What was let go through this number can't be read again. */
+  lose(number: number): void {
+    this.lost = Math.max(this.lost, Math.min(number, this.evictedThrough))
+  }
+
+  /** Counts from another number on, with no frames. */
+  restart(after: number): void {
+    this.evictedThrough = after
+    this.lost = -1
   }
 
   get length(): number {
@@ -51,6 +73,8 @@ export class TopicLog implements FrameLog {
     this.count--
     this.bytes -= frame.cost
     this.evictedThrough = frame.number
+    // Not from a log, but an entry of our own, which stands in none.
+    if (this.refills && !Number.isInteger(frame.number)) this.lose(frame.number)
     return frame
   }
 
@@ -89,6 +113,8 @@ export class History {
   bytes = 0
   /** How many frames there are. */
   frames = 0
+  /** How often a frame was added, or a topic's frames dropped. */
+  changes = 0
   /** Frames that were let go because of a bound. */
   evictions = 0
   private oldest: Frame | null = null
@@ -104,13 +130,18 @@ export class History {
   ) {}
 
   /**
-   * Gives the next number to what `encode` makes for it, and keeps it. The caller hands the
-   * frame to whoever is waiting for it and then calls {@link enforce}.
+   * Gives the next number, or this one, to what `encode` makes for it, and keeps it. The caller
+   * hands the frame to whoever is waiting for it and then calls {@link enforce}.
    */
-  append(log: TopicLog, now: number, encode: (number: number) => Encoded): Frame {
-    const number = this.last + 1
+  append(
+    log: TopicLog,
+    now: number,
+    encode: (number: number) => Encoded,
+    number = this.last + 1,
+  ): Frame {
     const frame = new Frame(number, encode(number), now, log)
     this.last = number
+    this.changes++
     log.push(frame)
     frame.previous = this.newest
     if (this.newest !== null) this.newest.next = frame
@@ -137,6 +168,7 @@ export class History {
 
   /** Lets go of a whole topic. */
   drop(log: TopicLog): void {
+    this.changes++
     for (let frame = log.shift(); frame !== undefined; frame = log.shift()) this.unlink(frame)
   }
 

@@ -1,8 +1,7 @@
 export type { Client, ClientEnd } from './client.js'
 export type { Clock } from './clock.js'
 export type { DisconnectReason } from './connection.js'
-export type { Resume } from './delivery.js'
-export type { Driver, Sink, Subscription } from './driver.js'
+export type { Driver, Log, LogEntry, Sink, Subscription } from './driver.js'
 export type { MemoryDriver, MemoryDriverOptions } from './drivers/memory.js'
 export { memoryDriver } from './drivers/memory.js'
 export {
@@ -14,6 +13,7 @@ export {
   ClientIdError,
   CrossSiteError,
   ForbiddenTopicError,
+  LogUnavailableError,
   MediaTypeError,
   MethodError,
   NoClientError,
@@ -33,6 +33,7 @@ export type { StreamerEvents } from './events.js'
 export type { AnyRequest, HandleOptions } from './handle.js'
 export type { WireErrorCode } from './messages.js'
 export type { Logger, StreamerOptions } from './options.js'
+export type { Resume } from './resume.js'
 export type { AnyResponse } from './response-outlet.js'
 export type { Stats } from './stats.js'
 export type { ClientOptions } from './streamer.js'

@@ -2,7 +2,7 @@ import type { Client } from './client.js'
 import type { Timers } from './clock.js'
 import type { Connection, ConnectionHost, DisconnectReason } from './connection.js'
 import type { Encoded } from './encode.js'
-import { encodeComment } from './encode.js'
+import { encodeComment, encodePosition } from './encode.js'
 import { TooManyConnectionsError } from './errors.js'
 import { errorMessage, heartbeatMessage } from './messages.js'
 import type { Settings } from './options.js'
@@ -18,6 +18,8 @@ export interface KeeperHost {
   ready(connection: Connection): void
   /** The connection is over. Called once for each. */
   gone(connection: Connection, reason: DisconnectReason): void
+  /** The position to name in a heartbeat, where there is one. */
+  position(client: Client): string | undefined
 }
 
 /** Looks after open connections: heartbeats, those that take nothing, those that are too old. */
@@ -25,10 +27,13 @@ export class Keeper implements ConnectionHost {
   /** Every connection that is not yet gone, those that are saying goodbye too. */
   readonly connections = new Set<Connection>()
   private readonly heartbeat: Encoded
+  /** The heartbeat that names a position, which most share. */
+  private positioned: { id: string; heartbeat: Encoded } | undefined
   private readonly perAddress = new Map<string, number>()
   private waitingForNone: (() => void)[] = []
   private readonly beat = (connection: Connection): void => {
-    if (!connection.full) connection.write(this.heartbeat)
+    const heartbeat = this.heartbeatFor(connection.client)
+    if (!connection.full) connection.write(heartbeat)
     this.beatAfter(connection, this.settings.heartbeatInterval)
   }
 
@@ -139,5 +144,16 @@ export class Keeper implements ConnectionHost {
 
   private beatAfter(connection: Connection, milliseconds: number): void {
     connection.beat = this.timers.after(milliseconds, this.beat, connection)
+  }
+
+  private heartbeatFor(client: Client): Encoded {
+    const id = this.host.position(client)
+    // Before its first message it is sent what is no message.
+    if (id === undefined) return client.greeted ? this.heartbeat : encodeComment()
+    if (this.positioned?.id !== id) {
+      const visible = this.settings.heartbeat === 'message'
+      this.positioned = { id, heartbeat: visible ? heartbeatMessage(id) : encodePosition(id) }
+    }
+    return this.positioned.heartbeat
   }
 }

@@ -18,6 +18,8 @@ export class Membership {
    * surely got that message only once it names a position beyond `at`.
    */
   told: { at: number; through: number } | undefined = undefined
+  /** Whether it counts from a place in a log that is older than the topic, which is being opened. */
+  awaits = false
 
   constructor(
     readonly client: Client,
@@ -29,5 +31,13 @@ export class Membership {
   /** What the client has of this topic, or will never get, when its cursor is at `cursor`. */
   floor(cursor: number): number {
     return Math.max(cursor, this.since, this.told?.through ?? 0)
+  }
+
+  /** From after which number it lacks what the history let go, or undefined where it lacks none. */
+  lacksAfter(cursor: number): number | undefined {
+    const { log } = this.topic
+    const { exact = false, from = 0 } = this.rewind ?? {}
+    const floor = exact ? Math.max(from, this.told?.through ?? 0) : this.floor(cursor)
+    return floor < log.evictedThrough && floor >= log.lostThrough ? floor : undefined
   }
 }

@@ -28,8 +28,8 @@ export class Replays {
   /** The next batch of who stands at these places, or undefined where there is nothing. */
   next(places: readonly Place[]): Batch | undefined {
     if (places.length === 0) return undefined
-    if (this.newest !== this.history.last) {
-      this.newest = this.history.last
+    if (this.newest !== this.history.changes) {
+      this.newest = this.history.changes
       this.shared.clear()
     }
     const first = places.reduce((least, { number }) => Math.min(least, number), Infinity)
@@ -58,7 +58,9 @@ function merge(places: readonly Place[]): Frame[] {
   for (let size = 0, place = heap[0]; place !== undefined; place = heap[0]) {
     const frame = place.log.at(place.index)!
     size += frame.length
-    if (frames.length > 0 && size > BATCH_BYTES) break
+    const last = frames.at(-1)
+    // Those of one number stay together: a cursor stands behind all of them or before.
+    if (last !== undefined && size > BATCH_BYTES && frame.number !== last.number) break
     frames.push(frame)
     place.index++
     const following = place.log.at(place.index)
@@ -76,10 +78,15 @@ function sink(heap: Place[], index: number): void {
   for (;;) {
     let below = 2 * index + 1
     if (below >= heap.length) break
-    if (below + 1 < heap.length && heap[below + 1]!.number < heap[below]!.number) below++
-    if (heap[below]!.number >= place.number) break
+    if (below + 1 < heap.length && isBefore(heap[below + 1]!, heap[below]!)) below++
+    if (!isBefore(heap[below]!, place)) break
     heap[index] = heap[below]!
     index = below
   }
   heap[index] = place
+}
+
+/** By number, and those of one entry of a log by topic. */
+function isBefore(a: Place, b: Place): boolean {
+  return a.number < b.number || (a.number === b.number && a.log.name < b.log.name)
 }

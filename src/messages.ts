@@ -42,9 +42,9 @@ export function errorMessage(
   return encodeEvent({ ...fields, data: JSON.stringify({ error: { topic, code, message } }) })
 }
 
-/** A heartbeat that JavaScript can see. */
-export function heartbeatMessage(): Encoded {
-  return encodeEvent({ data: '{"heartbeat":true}' })
+/** A heartbeat that JavaScript can see, with a position where there is one to name. */
+export function heartbeatMessage(id?: string): Encoded {
+  return encodeEvent({ id, data: '{"heartbeat":true}' })
 }
 
 /** The last message of a client that the server has closed. */

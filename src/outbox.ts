@@ -31,14 +31,21 @@ export class Outbox {
   flush(): void {
     if (this.topics.length === 0) return
     const topics = this.topics
+    const before = this.delivered
     this.topics = []
     this.delivered = this.newest
     for (const client of this.address(topics)) {
       const turn = client.turn!
       client.turn = undefined
-      client.deliver(turn.batches())
+      client.deliver(turn.batches(), before)
       this.sent += turn.size
     }
+  }
+
+  /** There is nothing for anybody through this number any more. */
+  advance(number: number): void {
+    this.newest = number
+    this.delivered = number
   }
 
   /** Hands each client that keeps up the part of the turn that is its own. */

@@ -1,5 +1,5 @@
 import type { DisconnectReason } from './connection.js'
-import type { Resume } from './delivery.js'
+import type { Resume } from './resume.js'
 
 /** The state of a Streamer, and what has happened since it was made. */
 export interface Stats {

@@ -18,6 +18,7 @@ import { SafeEmitter, safely } from './events.js'
 import type { AnyRequest, HandleOptions } from './handle.js'
 import { admit, sendError, serve } from './handle.js'
 import { checkClientId, checkTopicName } from './names.js'
+import { Numbering } from './numbering.js'
 import type { Settings, StreamerOptions } from './options.js'
 import { settingsFrom } from './options.js'
 import type { AnyResponse } from './response-outlet.js'
@@ -68,12 +69,19 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     this.settings = settings
     this.timers = new Timers(settings.clock)
     this.delivery = new Delivery(
-      randomBytes(5).toString('hex'),
+      new Numbering(driver.log),
       settings.history,
       this.timers,
       driver.encoding ?? 'utf8',
-      (client, topic) => this.lost(client, topic),
+      {
+        lost: (client, topic) => this.lost(client, topic),
+        resumed: (resume) => void this.counts.resumes[resume]++,
+        refillFailed: (error) => this.report(error, "The driver's log could not be read."),
+      },
     )
+    if (driver.log) {
+      driver.log.onRestart = () => this.subscriptions.restart(this.clients.roster.all())
+    }
     this.subscriptions = new Subscriptions(
       driver,
       settings,
@@ -129,9 +137,12 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * or with an `owner`.
    *
    * @throws ClientExistsError when a client with this id is live; ClientIdError,
-   *   TooManyClientsError, StreamerClosedError.
+   *   TooManyClientsError, StreamerClosedError; LogUnavailableError when the driver has a log and
+   *   it can't be opened.
    */
   async newCustomClient(id: string, options: ClientOptions = {}): Promise<Client> {
+    const opening = this.delivery.ready()
+    if (opening !== undefined) await opening
     if (this.refusing) throw new StreamerClosedError()
     checkClientId(id)
     const { roster } = this.clients
@@ -282,6 +293,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   private async shutDown(): Promise<void> {
     this.refusing = true
     await this.clients.close()
+    this.delivery.stop()
     await this.subscriptions.close()
     this.timers.stop()
     await this.driver.close()

@@ -2,10 +2,17 @@ import type { Client } from './client.js'
 import type { Timers } from './clock.js'
 import type { Delivery } from './delivery.js'
 import type { Driver } from './driver.js'
-import { OptionsError, SubscribeError, TooManyTopicsError, UnifrostError } from './errors.js'
+import {
+  NoClientError,
+  OptionsError,
+  SubscribeError,
+  TooManyTopicsError,
+  UnifrostError,
+} from './errors.js'
 import { Membership } from './membership.js'
 import { checkTopicName } from './names.js'
 import type { Settings } from './options.js'
+import { topicCursorAt } from './position.js'
 import type { Counters } from './stats.js'
 import type { Topic } from './topic.js'
 import { Topics } from './topics.js'
@@ -20,6 +27,15 @@ export interface SubscribeOptions {
    * life counts as now.
    */
   after?: string | undefined
+}
+
+/** What only servers tell one another. */
+export interface JoinOptions extends SubscribeOptions {
+  /**
+   * The position from which the subscription counts, which another server has given it, in the
+   * same log. One that is not of this log counts as now.
+   */
+  since?: string | undefined
 }
 
 /** What is told of topics. */
@@ -45,7 +61,7 @@ export class Subscriptions {
   ) {
     this.topics = new Topics(driver, settings.topicLinger, timers, {
       newest: () => delivery.history.last,
-      received: (topic, payload) => this.received(topic, payload),
+      received: (topic, payload, number, shared) => this.received(topic, payload, number, shared),
       gapped: (topic, reason) => this.gapped(topic, reason),
       failed: (topic, error) => this.failed(topic, error),
       opened: (topic) => host.opened(topic.name),
@@ -60,14 +76,22 @@ export class Subscriptions {
   }
 
   /** See `Streamer.subscribe`. */
-  async subscribe(client: Client, name: string, options: SubscribeOptions): Promise<void> {
+  async subscribe(client: Client, name: string, options: JoinOptions): Promise<void> {
     checkTopicName(name, this.settings.maxTopicLength)
     checkOptions(options)
+    const reaching = options.after === undefined ? undefined : this.delivery.reach(options.after)
+    if (reaching !== undefined) {
+      await reaching
+      if (client.end !== undefined) throw new NoClientError()
+    }
     const membership = client.memberships.get(name) ?? this.join(client, name, options)
+    const waits = membership.awaits
     try {
       await membership.topic.opened
+      if (waits) this.delivery.catchUp(client)
     } catch (cause) {
       this.leave(membership)
+      if (waits) this.delivery.catchUp(client)
       throw cause instanceof UnifrostError ? cause : new SubscribeError(name, cause)
     }
     if (membership.endedAt !== undefined) {
@@ -91,29 +115,70 @@ export class Subscriptions {
     for (const membership of client.ended) client.forget(membership)
   }
 
+  /** The driver's log was made anew: everybody is put at its position, and told. */
+  restart(clients: readonly Client[]): void {
+    const topics = this.topics.all()
+    const ended = clients.flatMap((client) => client.ended)
+    const all = new Set([...topics, ...ended.map(({ topic }) => topic)])
+    for (const client of clients) {
+      client.outdated = { position: this.delivery.positionOf(client), until: Infinity }
+    }
+    const position = this.delivery.restart()
+    for (const topic of all) this.delivery.restartTopic(topic, position)
+    for (const client of clients) restartClient(client, position)
+    for (const topic of topics) this.gapped(topic, "The driver's log was made anew.")
+    for (const topic of new Set(ended.map((membership) => membership.topic))) {
+      const endedAt = this.delivery.tell(topic, 'subscription-failure')
+      for (const membership of ended) if (membership.topic === topic) membership.endedAt = endedAt
+    }
+    for (const client of clients) {
+      client.outdated!.until = this.delivery.history.last
+      this.delivery.catchUp(client)
+    }
+  }
+
   /** Lets every topic go on the broker. */
   async close(): Promise<void> {
     await this.topics.closeAll()
   }
 
-  private join(client: Client, name: string, { rewind, after }: SubscribeOptions): Membership {
+  private join(client: Client, name: string, options: JoinOptions): Membership {
     if (client.totalTopics >= this.settings.maxTopics) {
       throw new TooManyTopicsError(this.settings.maxTopics)
     }
     this.delivery.flush()
     const topic = this.topics.acquire(name)
-    const membership = new Membership(client, topic, this.delivery.history.last)
+    // Where a driver has a log, the topic may be read from a place in it that comes later.
+    const now = Math.max(this.delivery.history.last, topic.log.evictedThrough)
+    const membership = new Membership(client, topic, now)
     topic.join(membership)
     client.memberships.set(name, membership)
+    const older = this.place(membership, options)
+    membership.awaits = older && topic.log.refills && !topic.isOpen
+    if ((membership.rewind !== undefined || membership.awaits) && client.live) {
+      this.delivery.goBack(client)
+    }
+    return membership
+  }
+
+  /** Has a subscription count from an older place than now. @returns whether it does. */
+  private place(membership: Membership, { rewind, after, since }: JoinOptions): boolean {
+    const { topic } = membership
     if (rewind !== undefined && rewind > 0) {
       const first = topic.log.at(Math.max(0, topic.log.length - rewind))
       if (first !== undefined) membership.rewind = { from: first.number - 1, exact: false }
     } else if (after !== undefined) {
-      const from = this.delivery.locate(after)
-      if (from !== undefined) membership.rewind = { from, exact: true }
+      const position = this.delivery.locate(after)
+      if (position === undefined) return false
+      membership.rewind = { from: topicCursorAt(position, topic.name), exact: true }
+      return true
+    } else if (since !== undefined) {
+      const position = this.delivery.numbering.parse(since)
+      if (position === undefined || !topic.log.refills) return false
+      membership.since = position.number
+      return true
     }
-    if (membership.rewind !== undefined && client.live) this.delivery.goBack(client)
-    return membership
+    return false
   }
 
   private leave(membership: Membership): void {
@@ -125,9 +190,14 @@ export class Subscriptions {
     this.topics.release(topic)
   }
 
-  private received(topic: Topic, payload: string | Uint8Array): void {
+  private received(
+    topic: Topic,
+    payload: string | Uint8Array,
+    number?: number,
+    shared?: boolean,
+  ): void {
     this.counts.received++
-    if (this.delivery.receive(topic, payload)) return
+    if (this.delivery.receive(topic, payload, number, shared)) return
     this.counts.refused++
     if (topic.hasRefused) return
     topic.hasRefused = true
@@ -154,6 +224,18 @@ export class Subscriptions {
     // A topic that has failed keeps its frames for those who have not yet got them.
     if (topic.members.length === 0) this.delivery.drop(topic)
     this.host.closed(topic.name)
+  }
+}
+
+/** Puts a client at a position of a log that was made anew. */
+function restartClient(client: Client, position: number): void {
+  client.cursor = position
+  client.forgottenThrough = 0
+  for (const membership of client.readable()) {
+    membership.since = position
+    membership.told = undefined
+    membership.rewind = undefined
+    membership.awaits = false
   }
 }
 

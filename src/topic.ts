@@ -8,7 +8,7 @@ import type { Timer } from './clock.js'
 /** What a topic needs of its Streamer. */
 export interface TopicHost {
   /** A message, in the driver's words. */
-  received(topic: Topic, payload: string | Uint8Array): void
+  received(topic: Topic, payload: string | Uint8Array, number?: number, shared?: boolean): void
   /** Messages may be missing. */
   gapped(topic: Topic, reason: string): void
   /** The broker's subscription is over. */
@@ -48,8 +48,10 @@ export class Topic implements Sink {
     readonly name: string,
     private readonly host: TopicHost,
     startsAfter: number,
+    /** Whether the driver has a log. */
+    logged = false,
   ) {
-    this.log = new TopicLog(startsAfter)
+    this.log = new TopicLog(startsAfter, name, logged)
   }
 
   /** Whether the broker has ended the subscription, or the topic was closed. */
@@ -91,8 +93,8 @@ export class Topic implements Sink {
     membership.index = -1
   }
 
-  message(payload: string | Uint8Array): void {
-    if (!this.over) this.host.received(this, payload)
+  message(payload: string | Uint8Array, number?: number, shared?: boolean): void {
+    if (!this.over) this.host.received(this, payload, number, shared)
   }
 
   gap(reason: string): void {
@@ -108,5 +110,18 @@ export class Topic implements Sink {
   private async openWith(subscribe: (sink: Sink) => Promise<Subscription>): Promise<void> {
     this.subscription = await subscribe(this)
     this.isOpen = true
+    const { position } = this.subscription
+    if (position !== undefined) this.beginAt(position)
+  }
+
+  /** The driver says from where in its log on the topic is read here. */
+  private beginAt(position: number): void {
+    const { log } = this
+    log.evictedThrough = Math.max(log.evictedThrough, position)
+    for (const membership of this.members) {
+      const older = membership.awaits && membership.rewind === undefined
+      if (!older) membership.since = Math.max(membership.since, log.evictedThrough)
+      membership.awaits = false
+    }
   }
 }

@@ -6,7 +6,7 @@ import { Topic } from './topic.js'
 
 /** What the topics of a Streamer need of it. */
 export interface TopicsHost extends TopicHost {
-  /** The number of the newest frame. */
+  /** The number of the newest frame, or of what came last in the driver's log. */
   newest(): number
   opened(topic: Topic): void
   /** Its frames can be let go. */
@@ -35,6 +35,11 @@ export class Topics {
     return this.current.size
   }
 
+  /** All that are open or being opened. */
+  all(): Topic[] {
+    return [...this.current.values()]
+  }
+
   /** The topic of this name, opened if need be; `topic.opened` tells when it is. */
   acquire(name: string): Topic {
     const current = this.current.get(name)
@@ -42,7 +47,7 @@ export class Topics {
       this.timers.cancel(current.lingering)
       return current
     }
-    const topic = new Topic(name, this.host, this.host.newest())
+    const topic = new Topic(name, this.host, this.host.newest(), this.driver.log !== undefined)
     this.current.set(name, topic)
     // Never at once: a driver may call the sink inside `subscribe`, and finds those who asked
     // for the topic among its members then.
@@ -87,7 +92,7 @@ export class Topics {
 
   /** Lets every topic go. Those whose opening still hangs are not waited for. */
   async closeAll(): Promise<void> {
-    const topics = [...this.current.values()]
+    const topics = this.all()
     for (const topic of topics) if (!topic.isOpen) void this.close(topic)
     await Promise.all(topics.filter((topic) => topic.isOpen).map((topic) => this.close(topic)))
   }

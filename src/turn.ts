@@ -1,5 +1,4 @@
-import type { Frame } from './frame.js'
-import { Batch } from './frame.js'
+import { Batch, Frame } from './frame.js'
 import type { Topic } from './topic.js'
 
 /**
@@ -39,7 +38,7 @@ export class Turn {
     if (this.parent === undefined) return this.frames
     const all: Frame[] = []
     this.collect(all)
-    return isRising(all) ? all : all.sort((a, b) => a.number - b.number)
+    return isRising(all) ? all : all.sort(Frame.compare)
   }
 
   /** From the root on, since topics are walked in the order of their first frames. */
@@ -51,7 +50,7 @@ export class Turn {
 
 function isRising(frames: readonly Frame[]): boolean {
   for (let i = 1; i < frames.length; i++) {
-    if (frames[i - 1]!.number > frames[i]!.number) return false
+    if (Frame.compare(frames[i - 1]!, frames[i]!) > 0) return false
   }
   return true
 }

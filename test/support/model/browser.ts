@@ -3,16 +3,32 @@ import type { ParsedEvent } from '../sse-parser.js'
 import { SseParser } from '../sse-parser.js'
 import { Ledger } from './ledger.js'
 
+/** A position as the tests read it: the number, the topic where several have it, the epoch. */
+export type Place = readonly [number: number, tie: string, epoch: string]
+
+/** What follows every topic, in the order of names. */
+const NO_TIE = '\uffff'
+
+/** Reads a position. */
+export function placeOf(lastEventId: string): Place {
+  const [, epoch = '', number, tie] = /^([0-9a-z]+)-(\d+)(?:\.(.+))?$/.exec(lastEventId) ?? []
+  return [Number(number), tie === undefined ? NO_TIE : decodeURIComponent(tie), epoch]
+}
+
+function isAfter([number, tie, epoch]: Place, [other, otherTie, otherEpoch]: Place): boolean {
+  return epoch !== otherEpoch || number > other || (number === other && tie > otherTie)
+}
+
 /** One connection as the browser sees it. */
 export interface Link {
   readonly response: FakeResponse
   readonly parser: SseParser
-  /** The topics that the server should name in its first message. */
-  readonly topics: readonly string[]
+  /** The topics that the server should name in its first message, where that comes at once. */
+  readonly topics: readonly string[] | undefined
   clientId: string
   events: number
-  /** The number of the position named last in this stream. */
-  number: number
+  /** The position named last in this stream. */
+  position: Place
   closed: boolean
 }
 
@@ -25,7 +41,11 @@ export class Browser {
   connectedBefore = false
   private readonly ledgers = new Map<string, Ledger>()
 
-  constructor(private readonly name: string) {}
+  constructor(
+    readonly name: string,
+    /** Whether a browser at this position may be told of a loss that is none of its own. */
+    private readonly mayBeTold: (lastEventId: string, topic: string) => boolean = () => false,
+  ) {}
 
   ledger(topic: string): Ledger {
     let ledger = this.ledgers.get(topic)
@@ -53,9 +73,12 @@ export class Browser {
     return [...this.ledgers].filter(([, { subscribed }]) => subscribed).map(([topic]) => topic)
   }
 
-  open(response: FakeResponse, clientId: string, topics: readonly string[]): void {
+  open(response: FakeResponse, clientId: string, topics: readonly string[] | undefined): void {
     const parser = new SseParser(this.lastEventId)
-    this.link = { response, parser, topics, clientId, events: 0, number: -1, closed: false }
+    const position: Place = [-1, NO_TIE, '']
+    this.link = { response, parser, topics, clientId, events: 0, position, closed: false }
+    // What has no position of its own comes again after the one before it.
+    for (const ledger of this.all) if (ledger.toldAt === this.lastEventId) ledger.allow()
     this.connectedBefore = true
   }
 
@@ -84,31 +107,37 @@ export class Browser {
     } else if (event.data === 'Client closed') {
       link.closed = true
     } else {
-      this.info(link, JSON.parse(event.data) as Info)
+      this.info(link, event)
     }
     if ((link.events === 1) !== event.data.includes('"config"') && !link.closed) {
       throw new Error(`${this.name}: the config is not exactly the first message.`)
     }
   }
 
-  private info(link: Link, { config, subscriptions, error }: Info): void {
+  private info(link: Link, { data, hasId, lastEventId }: ParsedEvent): void {
+    const { config, subscriptions, error } = JSON.parse(data) as Info
     if (config !== undefined) {
       if (config.client_id !== link.clientId) throw new Error(`${this.name}: a foreign id.`)
       const [got, right] = [subscriptions, link.topics].map((topics) => topics?.toSorted().join())
-      if (got !== right) throw new Error(`${this.name}: subscriptions ${got} are not ${right}.`)
+      if (link.topics !== undefined && got !== right)
+        throw new Error(`${this.name}: subscriptions ${got} are not ${right}.`)
     }
     if (error === undefined) return
     if (error.code === 'replaced') throw new Error(`${this.name}: the newer one was replaced.`)
-    this.ledger(error.topic).tell()
+    const ledger = this.ledger(error.topic)
+    if (this.mayBeTold(lastEventId, error.topic)) ledger.allow()
+    ledger.tell()
+    if (!hasId) ledger.toldAt = lastEventId
   }
 
-  private checkPosition(link: Link, { hasId, lastEventId }: ParsedEvent): void {
+  private checkPosition(link: Link, { hasId, lastEventId, data }: ParsedEvent): void {
     if (!hasId) return
-    const number = Number(/^[0-9a-f]+-(\d+)$/.exec(lastEventId)?.[1])
-    if (!(number > link.number)) {
-      throw new Error(`${this.name}: position ${lastEventId} after ${link.number}.`)
+    const position = placeOf(lastEventId)
+    const again = data.includes('"heartbeat"') && !isAfter(link.position, position)
+    if (!again && !isAfter(position, link.position)) {
+      throw new Error(`${this.name}: position ${lastEventId} after ${link.position.join()}.`)
     }
-    link.number = number
+    link.position = position
   }
 }
 

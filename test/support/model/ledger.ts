@@ -37,6 +37,8 @@ class Period {
  * `subscription-failure`) stands in its place. Where nothing is left out, none stands.
  */
 export class Ledger {
+  /** Where the browser was when it was told last, if that had no position of its own. */
+  toldAt: string | undefined
   private readonly periods: Period[] = []
   /** The subscription whose messages the browser is reading. */
   private reading = 0
@@ -104,6 +106,18 @@ export class Ledger {
     for (const period of this.periods.slice(this.reading)) {
       period.mayBeTold = true
       period.doubtful = period.items.length
+    }
+  }
+
+  /** It may be told of a loss without one. */
+  allow(): void {
+    for (const period of this.periods.slice(this.reading)) period.mayBeTold = true
+  }
+
+  /** Another server goes on, which knows nothing of what was no message. */
+  move(): void {
+    for (const { items } of this.periods) {
+      for (const item of items) if (item.kind !== 'message') item.owed = false
     }
   }
 

@@ -330,7 +330,7 @@ export class World {
     }
     slot.id = undefined
     if (slot.auto) return
-    this.slots[this.slots.indexOf(slot)] = this.newSlot(browser['name'], false)
+    this.slots[this.slots.indexOf(slot)] = this.newSlot(browser.name, false)
   }
 
   private check(): void {
