@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { Client } from './client.js'
 import type { Arrival } from './clients.js'
 import { Clients } from './clients.js'
