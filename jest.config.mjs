@@ -30,7 +30,7 @@ export default {
     // As in tsconfig.json: inside the repo the package's name means its sources.
     '^unifrost$': '<rootDir>/src/index.ts',
     '^unifrost/(express|koa)$': '<rootDir>/middleware/$1.ts',
-    '^unifrost/(drivers/.*)$': '<rootDir>/src/$1.ts',
+    '^unifrost/((?:drivers|directories)/.*)$': '<rootDir>/src/$1.ts',
     '^unifrost/testing$': '<rootDir>/src/testing/index.ts',
     // TypeScript's sources name the file that will exist; packages name the one that does.
     '^(\\.{1,2}/.*)\\.js$': ['$1.js', '$1.ts'],

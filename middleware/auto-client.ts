@@ -1,5 +1,5 @@
 import type { Client, Streamer } from '../src/index.js'
-import { CallbackError, ForbiddenTopicError } from '../src/index.js'
+import { CallbackError, ClientExistsError, ForbiddenTopicError } from '../src/index.js'
 import { checkRequest, positionOf, queryOf } from '../src/handle.js'
 import type { Authorize, Exchange, PrincipalOptions } from './exchange.js'
 import { assignClient, isAuthorized, ownerOf, principalOf } from './exchange.js'
@@ -60,19 +60,26 @@ async function findOrMake<Context, Principal>(
   streamer: Streamer,
   exchange: Exchange<Context>,
   options: AutoClientOptions<Context, Principal>,
-): Promise<Client> {
+): Promise<Pick<Client, 'id'>> {
   const id = options.id && (await called('id', () => options.id!(exchange.context)))
-  const existing = id === undefined ? undefined : streamer.getClient(id)
+  const existing = id === undefined ? undefined : await streamer.findClient(id)
   if (existing !== undefined) return existing
   const owner = ownerOf(exchange, options)
   // Before any work, and before the broker hears of it: whoever is refused costs next to nothing.
   streamer.checkRoom(undefined, owner, exchange.address)
   const topics = await topicsFor(exchange, options)
   const settings = { owner, transient: id === undefined && !options.redirect }
-  const client =
-    id === undefined
-      ? await streamer.newClient(settings)
-      : await streamer.newCustomClient(id, settings)
+  let client
+  try {
+    client =
+      id === undefined
+        ? await streamer.newClient(settings)
+        : await streamer.newCustomClient(id, settings)
+  } catch (error) {
+    // Another request has just made it, here or on another server.
+    if (id !== undefined && error instanceof ClientExistsError) return { id }
+    throw error
+  }
   try {
     const after = positionOf(exchange.request)
     await Promise.all(topics.map((topic) => streamer.subscribe(client.id, topic, { after })))

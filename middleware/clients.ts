@@ -40,10 +40,10 @@ export async function answerClients<Context, Principal>(
   }
   const id = queryOf(request).get('id') ?? clientIdIn(body)
   if (id === undefined || id === '') throw new NoIdError()
-  const client = streamer.getClient(id)
+  const client = await streamer.findClient(id)
   if (client === undefined) throw new NoClientError()
   if (client.owner !== undefined && client.owner !== owner) throw new NotOwnerError()
-  await client.close()
+  await streamer.removeClient(id)
   return { status: 204 }
 }
 

@@ -57,13 +57,13 @@ export type Authorize<FrameworkRequest, Principal = unknown> = (
 ) => boolean | Promise<boolean>
 
 /** The client that `autoClient` has made for a request, for the middleware that streams. */
-const clients = new WeakMap<AnyRequest, Client>()
+const clients = new WeakMap<AnyRequest, Pick<Client, 'id'>>()
 
-export function assignClient(request: AnyRequest, client: Client): void {
+export function assignClient(request: AnyRequest, client: Pick<Client, 'id'>): void {
   clients.set(request, client)
 }
 
-export function assignedClient(request: AnyRequest): Client | undefined {
+export function assignedClient(request: AnyRequest): Pick<Client, 'id'> | undefined {
   return clients.get(request)
 }
 

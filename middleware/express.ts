@@ -40,7 +40,7 @@ export function unifrostExpress<Principal = unknown>(
 ): StreamHandler {
   const streamer = streamerFrom(given)
   const handler = handling(async (request, response) => {
-    const { client, terms } = admitStream(streamer, exchangeOf(request), options)
+    const { client, terms } = await admitStream(streamer, exchangeOf(request), options)
     serve(streamer, client, request, response, terms)
   })
   return Object.assign(handler, { streamer })

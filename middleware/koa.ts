@@ -40,7 +40,7 @@ export function unifrostKoa<Principal = unknown>(
 ): StreamMiddleware {
   const streamer = streamerFrom(given)
   const middleware: Middleware = handling(async (ctx) => {
-    const { client, terms } = admitStream(streamer, exchangeOf(ctx), options)
+    const { client, terms } = await admitStream(streamer, exchangeOf(ctx), options)
     if (ctx.headerSent || !ctx.writable) {
       streamer.abandon(client)
       return

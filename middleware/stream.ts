@@ -21,11 +21,11 @@ export function streamerFrom(given: Streamer | OwnStreamerOptions | undefined): 
 }
 
 /** The client whose stream this request may have. @throws what `Streamer.handle` answers with */
-export function admitStream<Context, Principal>(
+export async function admitStream<Context, Principal>(
   streamer: Streamer,
   exchange: Exchange<Context>,
   options: StreamOptions<Context, Principal>,
-): { client: Client; terms: HandleOptions } {
+): Promise<{ client: Client; terms: HandleOptions }> {
   const made = assignedClient(exchange.request)
   const terms: HandleOptions = {
     owner: ownerOf(exchange, options),
@@ -34,10 +34,13 @@ export function admitStream<Context, Principal>(
     address: exchange.address,
   }
   try {
-    return { client: admit(streamer, exchange.request, terms), terms }
+    const admitted = admit(streamer, exchange.request, terms)
+    const client = admitted instanceof Promise ? await admitted : admitted
+    return { client, terms }
   } catch (error) {
     // It was made for this request alone.
-    if (made !== undefined) streamer.abandon(made)
+    const client = made && streamer.getClient(made.id)
+    if (client !== undefined) streamer.abandon(client)
     throw error
   }
 }

@@ -1,4 +1,4 @@
-import type { Client, Streamer } from '../src/index.js'
+import type { FoundClient, Streamer } from '../src/index.js'
 import {
   BodyError,
   ForbiddenTopicError,
@@ -55,7 +55,7 @@ export async function answerSubscriptions<Context, Principal>(
   const owner = ownerOf(exchange, options)
   const limit = options.maxBodyBytes ?? MAX_BODY_BYTES
   const wanted = wantedIn(streamer, await jsonBody(request, parsedBody, limit))
-  const client = streamer.getClient(wanted.clientId)
+  const client = await streamer.findClient(wanted.clientId)
   if (client === undefined) throw new NoClientError()
   if (client.owner !== undefined && client.owner !== owner) throw new NotOwnerError()
 
@@ -82,11 +82,17 @@ export async function answerSubscriptions<Context, Principal>(
       }
     }),
   )
-  const body = { client_id: client.id, topics: client.topics, added, removed, refused }
+  const after = await streamer.findClient(client.id)
+  const topics = after?.topics ?? []
+  const body = { client_id: client.id, topics, added, removed, refused }
   return { status: added.length + removed.length > 0 ? 200 : status, body }
 }
 
-async function remove(streamer: Streamer, client: Client, topics: string[]): Promise<string[]> {
+async function remove(
+  streamer: Streamer,
+  client: FoundClient,
+  topics: string[],
+): Promise<string[]> {
   const present = topics.filter((topic) => client.topics.includes(topic))
   await Promise.all(present.map((topic) => streamer.unsubscribe(client.id, topic)))
   return present

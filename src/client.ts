@@ -16,6 +16,10 @@ export type ClientEnd =
   | 'left'
   /** The Streamer was closed. */
   | 'closed'
+  /** Another server has it now; there is a `directory`. */
+  | 'moved'
+  /** The Streamer was closed, or cut off for long; another server may have it. There is a `directory`. */
+  | 'released'
 
 /** How many ended subscriptions are remembered of which a client has not shown that it knows. */
 const MOST_ENDED = 32
@@ -57,6 +61,8 @@ export class Client {
   expiry: Timer | undefined = undefined
   /** @internal What the current turn has for it. */
   turn: Turn | undefined = undefined
+  /** @internal Where it stood on the server that it came from, until it has a stream here. */
+  handover: string | undefined = undefined
   /** @internal Why it is no more, or undefined while it lives. */
   end: ClientEnd | undefined = undefined
 

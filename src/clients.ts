@@ -6,7 +6,7 @@ import { Connection } from './connection.js'
 import type { Delivery } from './delivery.js'
 import type { StreamerEvents } from './events.js'
 import { Keeper } from './keeper.js'
-import { closedMessage, errorMessage } from './messages.js'
+import { closedMessage, comeBackMessage, errorMessage } from './messages.js'
 import type { Settings } from './options.js'
 import { Roster } from './roster.js'
 import type { Counters } from './stats.js'
@@ -30,6 +30,14 @@ export interface ClientsHost {
   emit<Name extends keyof StreamerEvents>(event: Name, ...details: StreamerEvents[Name]): void
   /** See `Streamer.removeClient`. */
   removeClient(id: string): Promise<void>
+  /** A client's stream has been opened, or has ended. */
+  changed(client: Client, opened: boolean): void
+  /** A client is over, and not because another server may have it. */
+  ended(client: Client): void
+  /** Whether nothing may be sent to a client for now. */
+  suspends(client: Client): boolean
+  /** Whether a client that this server lets go may go on at another. */
+  readonly others: boolean
 }
 
 /** The clients that live in this process: their making, their streams, their end. */
@@ -55,7 +63,9 @@ export class Clients {
       },
     }
     this.keeper = new Keeper(settings, timers, {
-      ready: ({ client }) => delivery.catchUp(client),
+      ready: ({ client }) => {
+        if (!host.suspends(client)) delivery.catchUp(client)
+      },
       gone: (connection, reason) => this.gone(connection, reason),
       position: (client) => delivery.heartbeatFor(client),
     })
@@ -76,13 +86,15 @@ export class Clients {
     const connection = new Connection(client, address, outlet, this.keeper)
     this.keeper.keep(connection, lifetime)
     if (client.end !== undefined || this.over) {
-      this.keeper.end(connection, 'closed', closedMessage(this.retry()))
+      this.sayGoodbye(connection, client.end ?? 'closed', this.retry())
       return
     }
     this.replace(client)
     this.timers.cancel(client.expiry)
     client.expiry = undefined
-    this.delivery.start(client, connection, position, {
+    const named = position ?? client.handover
+    client.handover = undefined
+    this.delivery.start(client, connection, named, {
       config: {
         client_id: client.id,
         client_ttl_millis: this.settings.clientTTL,
@@ -93,6 +105,7 @@ export class Clients {
       },
       retry: this.retry(),
     })
+    this.host.changed(client, true)
     this.host.emit('connect', client)
   }
 
@@ -105,17 +118,41 @@ export class Clients {
     this.timers.cancel(client.expiry)
     const heldUntil = end === 'left' ? this.timers.clock.now() + this.settings.clientTTL : 0
     this.subscriptions.leaveAll(client, heldUntil)
-    if (client.connection !== undefined) {
-      const reason = end === 'closed' ? 'closed' : 'removed'
-      this.keeper.end(client.connection, reason, closedMessage(retry))
-    }
+    if (client.connection !== undefined) this.sayGoodbye(client.connection, end, retry)
+    if (end !== 'moved' && end !== 'released') this.host.ended(client)
     this.host.emit('clientRemoved', client, end)
+  }
+
+  /**
+   * Lets a client go that another server has or may have.
+   *
+   * @param replaced Whether it has a stream there, so that the one here must not be opened again.
+   */
+  dismiss(client: Client, end: 'moved' | 'released', replaced: boolean): void {
+    const { connection } = client
+    if (connection !== undefined && client.end === undefined && !replaced) {
+      this.delivery.flush()
+      this.keeper.end(connection, 'closed', comeBackMessage(this.retry()))
+    }
+    this.remove(client, end)
   }
 
   /** Removes a client whose time has come to go, with the wait that its page is told. */
   sendAway(client: Client, remaining: number, spread: number): void {
     const wait = Math.round(remaining + this.settings.random() * spread)
     this.remove(client, 'closed', wait + this.retry())
+  }
+
+  /** Has clients sent away in a random order, spread over a time; settles at its end, or when all have gone. */
+  async drain(over: number, sendAway: (client: Client, wait: number) => void): Promise<void> {
+    const clients = this.roster.all().filter((client) => client.connected)
+    shuffle(clients, this.settings.random)
+    for (const [index, client] of clients.entries()) {
+      const wait = (over * index) / clients.length
+      this.timers.after(wait, () => sendAway(client, wait))
+    }
+    const timeIsUp = new Promise<void>((resolve) => this.timers.after(over, resolve))
+    await Promise.race([this.keeper.none(), timeIsUp])
   }
 
   /** Removes everybody. Settles when no connection is left. */
@@ -133,8 +170,19 @@ export class Clients {
     client.cursor = client.position
     client.live = false
     client.connection = undefined
-    const goodbye = errorMessage({ code: 'replaced' }, { retry: RETRY_AFTER_REPLACED })
-    this.keeper.end(connection, 'replaced', goodbye)
+    this.sayGoodbye(connection, 'moved', 0)
+  }
+
+  private sayGoodbye(connection: Connection, end: ClientEnd, retry: number): void {
+    if (end === 'moved') {
+      const goodbye = errorMessage({ code: 'replaced' }, { retry: RETRY_AFTER_REPLACED })
+      this.keeper.end(connection, 'replaced', goodbye)
+      return
+    }
+    const shutting = end === 'closed' || end === 'released'
+    const back = shutting && this.host.others
+    const goodbye = back ? comeBackMessage(retry) : closedMessage(retry)
+    this.keeper.end(connection, shutting ? 'closed' : 'removed', goodbye)
   }
 
   private gone(connection: Connection, reason: DisconnectReason): void {
@@ -148,6 +196,7 @@ export class Clients {
         if (client.transient) this.remove(client, 'left')
         else this.expireLater(client)
       }
+      this.host.changed(client, false)
     }
     this.host.emit('disconnect', client, reason)
   }
@@ -159,5 +208,12 @@ export class Clients {
   private retry(): number {
     const { min, max } = this.settings.retry
     return Math.round(min + this.settings.random() * (max - min))
+  }
+}
+
+function shuffle<T>(items: T[], random: () => number): void {
+  for (let i = items.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1))
+    ;[items[i], items[j]] = [items[j]!, items[i]!]
   }
 }

@@ -83,6 +83,11 @@ export function encodeEvent({ id, event, retry, data }: EventFields): Encoded {
   return frameText(idLine, fields + data.replace(LINE_END, '\ndata: ') + '\n\n')
 }
 
+/** How long to wait before connecting again, in milliseconds, without an event. */
+export function encodeRetry(retry: number): Encoded {
+  return frameText('', `retry: ${retry}\n\n`)
+}
+
 /** A comment, which every reader of an event stream ignores. */
 export function encodeComment(): Encoded {
   return frameText('', ':\n\n')

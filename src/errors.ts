@@ -54,7 +54,7 @@ export class TopicNameError extends UnifrostError {
 export class TooManyTopicsError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_TOO_MANY_TOPICS'
   readonly status = 400
-  constructor(limit: number) {
+  constructor(readonly limit: number) {
     super(
       `This client has ${limit} topics, as many as one may have. Unsubscribe from one first, ` +
         'or raise maxTopics.',
@@ -122,6 +122,15 @@ export class NoIdError extends UnifrostError {
   readonly status = 400
   constructor() {
     super('The request names no client. Connect with ?id=CLIENT_ID.')
+  }
+}
+
+/** The request was broken off before it could be answered. Nobody is there to see this. */
+export class RequestGoneError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_REQUEST_GONE'
+  readonly status = 499
+  constructor() {
+    super('The request was broken off before it could be answered.')
   }
 }
 
@@ -226,6 +235,36 @@ export class TooManyConnectionsError extends UnifrostError {
     super(
       `There are ${limit} streams open for this ${per}, the most there may be. Close one first.`,
     )
+  }
+}
+
+/** The directory of clients does not answer. `cause` is the engine's own error, and says why. */
+export class DirectoryUnavailableError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_DIRECTORY_UNAVAILABLE'
+  readonly status = 503
+  override readonly headers = { 'Retry-After': '5' }
+  constructor(cause: unknown) {
+    super('The directory of clients does not answer. Try again later.', { cause })
+  }
+}
+
+/**
+ * Another server has the client, and does not answer or could not do what was asked. What was
+ * asked may have been done all the same. A client that has a stream there comes back by itself.
+ */
+export class ServerSilentError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_SERVER_SILENT'
+  readonly status = 503
+  override readonly expose = false
+  override readonly headers = { 'Retry-After': '5' }
+  constructor(
+    /** The servers that did not answer, with commas between them. */
+    readonly server: string,
+    cause?: unknown,
+  ) {
+    super(`The server ${server} did not answer in time. Try again when its lease has lapsed.`, {
+      cause,
+    })
   }
 }
 

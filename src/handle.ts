@@ -5,10 +5,10 @@ import type { Client } from './client.js'
 import {
   AuthenticationError,
   MethodError,
-  NoClientError,
   NoIdError,
   NotAcceptableError,
   NotOwnerError,
+  RequestGoneError,
   UnifrostError,
 } from './errors.js'
 import type { AnyResponse } from './response-outlet.js'
@@ -65,23 +65,28 @@ export function checkRequest(request: AnyRequest): void {
 }
 
 /**
- * The client that a request may have the stream of.
+ * The client that a request may have the stream of: at once, where there is no directory to ask.
  *
  * @throws NoIdError, NoClientError, NotOwnerError, AuthenticationError, TooManyConnectionsError,
  *   and what {@link checkRequest} throws.
  */
-export function admit(streamer: Streamer, request: AnyRequest, options: HandleOptions): Client {
+export function admit(
+  streamer: Streamer,
+  request: AnyRequest,
+  options: HandleOptions,
+): Client | Promise<Client> {
   checkRequest(request)
   const id = options.id ?? queryOf(request).get('id')
   if (id === null || id === '') throw new NoIdError()
-  const client = streamer.getClient(id)
-  if (client === undefined) throw new NoClientError()
-  if (client.owner !== undefined && client.owner !== options.owner) throw new NotOwnerError()
-  if (options.expires !== undefined && options.expires <= Date.now()) {
-    throw new AuthenticationError('The token has expired.', true)
-  }
-  streamer.checkRoom(client, client.owner, addressOf(request, options))
-  return client
+  return streamer.claim(id, (owner) => {
+    // Who has gone may have a stream at another server by now, which must not be taken from there.
+    if (request.aborted || request.socket.destroyed) throw new RequestGoneError()
+    if (owner !== undefined && owner !== options.owner) throw new NotOwnerError()
+    if (options.expires !== undefined && options.expires <= Date.now()) {
+      throw new AuthenticationError('The token has expired.', true)
+    }
+    streamer.checkRoom(streamer.getClient(id), owner, addressOf(request, options))
+  })
 }
 
 /** Serves a client's stream on a response of Node's whose headers have not been sent. */

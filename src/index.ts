@@ -1,6 +1,8 @@
 export type { Client, ClientEnd } from './client.js'
+export type { FoundClient, Presence } from './calls.js'
 export type { Clock } from './clock.js'
 export type { DisconnectReason } from './connection.js'
+export type { Directory, DirectoryHost, Entry, Outcome, Revision, Stored } from './directory.js'
 export type { Driver, Log, LogEntry, Sink, Subscription } from './driver.js'
 export type { MemoryDriver, MemoryDriverOptions } from './drivers/memory.js'
 export { memoryDriver } from './drivers/memory.js'
@@ -12,6 +14,7 @@ export {
   ClientExistsError,
   ClientIdError,
   CrossSiteError,
+  DirectoryUnavailableError,
   ForbiddenTopicError,
   LogUnavailableError,
   MediaTypeError,
@@ -21,6 +24,8 @@ export {
   NotAcceptableError,
   NotOwnerError,
   OptionsError,
+  RequestGoneError,
+  ServerSilentError,
   StreamerClosedError,
   SubscribeError,
   TooManyClientsError,
@@ -36,6 +41,6 @@ export type { Logger, StreamerOptions } from './options.js'
 export type { Resume } from './resume.js'
 export type { AnyResponse } from './response-outlet.js'
 export type { Stats } from './stats.js'
-export type { ClientOptions } from './streamer.js'
+export type { ClientOptions, Health } from './streamer.js'
 export { Streamer } from './streamer.js'
 export type { SubscribeOptions } from './subscriptions.js'

@@ -1,5 +1,5 @@
 import type { Encoded } from './encode.js'
-import { encodeEvent } from './encode.js'
+import { encodeEvent, encodeRetry } from './encode.js'
 
 /** Why a client is told of an error: the `code` of an error message on the wire. */
 export type WireErrorCode = 'subscription-failure' | 'messages-lost' | 'replaced' | 'token-expired'
@@ -45,6 +45,11 @@ export function errorMessage(
 /** A heartbeat that JavaScript can see, with a position where there is one to name. */
 export function heartbeatMessage(id?: string): Encoded {
   return encodeEvent({ id, data: '{"heartbeat":true}' })
+}
+
+/** Ends a stream whose client is to come back, to another server perhaps. It shows as nothing. */
+export function comeBackMessage(retry: number): Encoded {
+  return encodeRetry(retry)
 }
 
 /** The last message of a client that the server has closed. */

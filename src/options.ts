@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
 import type { Clock } from './clock.js'
 import { systemClock } from './clock.js'
+import type { Directory } from './directory.js'
 import { OptionsError } from './errors.js'
 
 /** The methods of a logger that are used: pino's, and those of most others. */
@@ -74,6 +76,26 @@ export interface StreamerOptions {
    * so that all do not come back at once. Default: 2,000 to 5,000.
    */
   retry?: { min?: number; max?: number }
+  /**
+   * Where clients are remembered, so that any of several servers can go on with them, such as
+   * `redisDirectory(url)`. The Streamer closes it. Default: in this process only.
+   */
+  directory?: Directory
+  /**
+   * What this server is called in errors and logs, with something random behind it: 1 to 64
+   * letters, digits, `-` or `_`. Default: the host's name.
+   */
+  server?: string
+  /**
+   * How long another server is waited for when a client comes from it to this one, and when it is
+   * asked something. Default: 1,000.
+   */
+  takeoverTimeout?: number
+  /**
+   * After how long without the directory this server ends its streams, so that their clients can go
+   * on at a server that is not cut off from it. Default: 0, never.
+   */
+  maxDirectoryOutage?: number
   /** Where to log, in pino's shape. Default: nowhere. */
   logger?: Logger
   /** Where time comes from. Default: the process's monotonic clock. */
@@ -99,6 +121,10 @@ export interface Settings {
   maxConnectionsPerOwner: number
   maxConnectionsPerAddress: number
   retry: { min: number; max: number }
+  directory: Directory | undefined
+  server: string
+  takeoverTimeout: number
+  maxDirectoryOutage: number
   logger: Logger
   clock: Clock
   random: () => number
@@ -135,6 +161,10 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     maxConnectionsPerOwner: count(1),
     maxConnectionsPerAddress: count(1),
     retry: shape({ min: number(0, LONGEST), max: number(0, LONGEST) }),
+    directory: methods('open', 'get', 'put', 'delete', 'idsOf', 'servers', 'ask', 'close'),
+    server: serverName,
+    takeoverTimeout: number(1, LONGEST),
+    maxDirectoryOutage: number(0, LONGEST),
     logger: methods('debug', 'info', 'warn', 'error'),
     clock: methods('now', 'setTimeout', 'clearTimeout'),
     random: functionCheck,
@@ -169,6 +199,15 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     maxConnectionsPerOwner: options.maxConnectionsPerOwner ?? Infinity,
     maxConnectionsPerAddress: options.maxConnectionsPerAddress ?? Infinity,
     retry,
+    directory: options.directory,
+    server:
+      options.server ??
+      (hostname()
+        .replace(/[^\w-]/g, '-')
+        .slice(0, 64) ||
+        'server'),
+    takeoverTimeout: options.takeoverTimeout ?? 1_000,
+    maxDirectoryOutage: options.maxDirectoryOutage ?? 0,
     logger: options.logger ?? silent,
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
@@ -221,6 +260,11 @@ function methods(...names: string[]): Check {
     if (fits && names.every((method) => typeof object[method] === 'function')) return
     refuse(name, got, `an object with the methods ${names.join(', ')}`)
   }
+}
+
+const serverName: Check = (name, got) => {
+  if (typeof got === 'string' && /^[\w-]{1,64}$/.test(got)) return
+  refuse(name, got, '1 to 64 letters, digits, - or _')
 }
 
 const functionCheck: Check = (name, got) => {

@@ -9,6 +9,13 @@ export class Roster {
     return this.clients.size
   }
 
+  /** How many have an open connection. */
+  get connected(): number {
+    let count = 0
+    for (const client of this.clients.values()) if (client.connected) count++
+    return count
+  }
+
   get(id: string): Client | undefined {
     return this.clients.get(id)
   }

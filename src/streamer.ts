@@ -1,13 +1,15 @@
+import type { Calls, FoundClient, Presence } from './calls.js'
 import type { Client } from './client.js'
 import type { Arrival } from './clients.js'
 import { Clients } from './clients.js'
+import { Cluster } from './cluster.js'
+import { ClusterCalls } from './cluster-calls.js'
 import { Timers } from './clock.js'
 import type { Outlet } from './connection.js'
 import { Delivery } from './delivery.js'
 import type { Driver } from './driver.js'
 import {
   ClientExistsError,
-  NoClientError,
   OptionsError,
   StreamerClosedError,
   TooManyClientsError,
@@ -16,6 +18,7 @@ import {
 import { SafeEmitter, safely } from './events.js'
 import type { AnyRequest, HandleOptions } from './handle.js'
 import { admit, sendError, serve } from './handle.js'
+import { LocalCalls } from './local-calls.js'
 import { checkClientId, checkTopicName } from './names.js'
 import { Numbering } from './numbering.js'
 import type { Settings, StreamerOptions } from './options.js'
@@ -25,6 +28,16 @@ import type { Stats } from './stats.js'
 import { noCounts } from './stats.js'
 import type { SubscribeOptions } from './subscriptions.js'
 import { Subscriptions } from './subscriptions.js'
+
+/** See `Streamer.health`. */
+export interface Health {
+  /** Neither closing nor without its directory. */
+  ok: boolean
+  /** Only with a `directory`: whether it answers. */
+  directory?: 'up' | 'down'
+  /** Only with a `directory`: since when that is so, in milliseconds since 1970. */
+  since?: number
+}
 
 /** What a new client may be given. */
 export interface ClientOptions {
@@ -51,6 +64,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   private readonly delivery: Delivery
   private readonly subscriptions: Subscriptions
   private readonly clients: Clients
+  private readonly cluster: Cluster | undefined
+  private readonly calls: Calls
   private refusing = false
   private closing: Promise<void> | undefined
 
@@ -103,11 +118,48 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       {
         emit: (event, ...details) => this.emit(event, ...details),
         removeClient: (id) => this.removeClient(id),
+        changed: (client, opened) => this.cluster?.changed(client, opened),
+        ended: (client) => void this.cluster?.ended(client),
+        suspends: (client) => this.cluster?.suspends(client) ?? false,
+        others: settings.directory !== undefined,
       },
     )
+    if (settings.directory === undefined) {
+      this.calls = new LocalCalls(this.clients, this.subscriptions)
+      return
+    }
+    this.cluster = new Cluster(settings.directory, {
+      settings,
+      timers: this.timers,
+      clients: this.clients,
+      subscriptions: this.subscriptions,
+      delivery: this.delivery,
+      refusing: () => this.refusing,
+      report: (cause, message) => this.report(cause, message),
+    })
+    this.calls = new ClusterCalls(this.cluster)
+    this.cluster.open().catch((error: unknown) => {
+      if (!this.refusing) this.report(error, 'The directory of clients could not be opened.')
+    })
   }
 
-  /** How many clients are live, connected or not. */
+  /**
+   * Settles when the directory is there, where there is one. It is connected in any case; this is
+   * to find out at start that it can't be.
+   *
+   * @throws what keeps the directory from opening; it is tried on all the same.
+   */
+  async open(): Promise<void> {
+    await this.cluster?.open()
+  }
+
+  /** Whether this server can do all that it is there for. For a load balancer's health check. */
+  health(): Health {
+    const state = this.cluster?.state
+    return { ok: !this.refusing && state?.directory !== 'down', ...state }
+  }
+
+  /** How many clients are live, connected or not; with a `directory`, those on this server. */
   get totalClients(): number {
     return this.clients.roster.size
   }
@@ -117,9 +169,38 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     return this.settings.clientTTL
   }
 
-  /** The client with this id, or undefined. */
+  /** The client with this id, or undefined; with a `directory`, only if it is on this server. */
   getClient(id: string): Client | undefined {
     return this.clients.roster.get(id)
+  }
+
+  /**
+   * The client with this id, on whichever server it is, or undefined.
+   *
+   * @throws DirectoryUnavailableError
+   */
+  async findClient(id: string): Promise<FoundClient | undefined> {
+    return this.calls.find(id)
+  }
+
+  /**
+   * How many clients there are, over all servers. Each says what it has at the moment when it is
+   * asked: a client that moves meanwhile may be counted twice or not at all.
+   *
+   * @throws DirectoryUnavailableError
+   */
+  async totals(): Promise<Presence> {
+    return this.calls.count({})
+  }
+
+  /** The same of one topic's clients. */
+  async clientsOf(topic: string): Promise<Presence> {
+    return this.calls.count({ topic })
+  }
+
+  /** The same of one owner's clients. */
+  async clientsOfOwner(owner: string): Promise<Presence> {
+    return this.calls.count({ owner })
   }
 
   /**
@@ -147,12 +228,17 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     const { roster } = this.clients
     if (roster.get(id) !== undefined) throw new ClientExistsError()
     if (roster.size >= this.settings.maxClients) throw new TooManyClientsError()
-    return this.clients.make(id, options.owner, options.transient ?? false)
+    if (options.transient) return this.clients.make(id, options.owner, true)
+    return this.calls.create(id, options.owner)
   }
 
-  /** Removes a client: it is told `Client closed`, and its stream ends. @throws NoClientError */
+  /**
+   * Removes a client: it is told `Client closed`, and its stream ends.
+   *
+   * @throws NoClientError; with a `directory` DirectoryUnavailableError, ServerSilentError.
+   */
   async removeClient(id: string): Promise<void> {
-    this.clients.remove(this.mustGet(id), 'removed')
+    await this.calls.remove(id)
   }
 
   /**
@@ -163,12 +249,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @returns how many clients that were.
    */
   async revoke(ownerOrId: string): Promise<number> {
-    const { roster } = this.clients
-    const clients = new Set(roster.of(ownerOrId))
-    const named = roster.get(ownerOrId)
-    if (named !== undefined) clients.add(named)
-    for (const client of clients) this.clients.remove(client, 'revoked')
-    return clients.size
+    return this.calls.revoke(ownerOrId)
   }
 
   /**
@@ -181,7 +262,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    */
   async subscribe(id: string, topic: string, options: SubscribeOptions = {}): Promise<void> {
     if (this.refusing) throw new StreamerClosedError()
-    await this.subscriptions.subscribe(this.mustGet(id), topic, options)
+    await this.calls.subscribe(id, topic, options)
   }
 
   /**
@@ -191,7 +272,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws NoClientError
    */
   async unsubscribe(id: string, topic: string): Promise<void> {
-    this.subscriptions.unsubscribe(this.mustGet(id), topic)
+    await this.calls.unsubscribe(id, topic)
   }
 
   /**
@@ -204,7 +285,9 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     options: HandleOptions = {},
   ): Promise<void> {
     try {
-      serve(this, admit(this, request, options), request, response, options)
+      const admitted = admit(this, request, options)
+      const client = admitted instanceof Promise ? await admitted : admitted
+      serve(this, client, request, response, options)
     } catch (error) {
       if (!(error instanceof UnifrostError)) this.report(error, 'A request failed.')
       sendError(response, error)
@@ -237,14 +320,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       throw new OptionsError(`drain's over takes milliseconds from 0; it got ${String(over)}.`)
     }
     this.refusing = true
-    const clients = this.clients.roster.all().filter((client) => client.connected)
-    shuffle(clients, this.settings.random)
-    for (const [index, client] of clients.entries()) {
-      const wait = (over * index) / clients.length
-      this.timers.after(wait, () => this.clients.sendAway(client, over - wait, over))
-    }
-    const timeIsUp = new Promise<void>((resolve) => this.timers.after(over, resolve))
-    await Promise.race([this.clients.keeper.none(), timeIsUp])
+    await this.clients.drain(over, (client, wait) => this.sendAway(client, over - wait, over))
     await this.close()
   }
 
@@ -284,16 +360,32 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     this.clients.attach(client, outlet, arrival)
   }
 
-  /** @internal A client that was made for a request which got no stream. */
+  /**
+   * @internal Has a client of another server come to this one for its stream, which `attach` or
+   * `abandon` follows. Without a directory there is no such client.
+   *
+   * @param check Throws where who asks may not have a client of this owner.
+   */
+  claim(id: string, check: (owner: string | undefined) => void): Client | Promise<Client> {
+    return this.calls.claim(id, check)
+  }
+
+  /** @internal A client that was made or claimed for a request which got no stream. */
   abandon(client: Client): void {
     if (client.transient && !client.connected) this.clients.remove(client, 'left')
+    this.cluster?.changed(client, true)
   }
 
   private async shutDown(): Promise<void> {
     this.refusing = true
+    const { cluster } = this
+    if (cluster !== undefined) {
+      await Promise.all(this.clients.roster.all().map((client) => cluster.release(client)))
+    }
     await this.clients.close()
     this.delivery.stop()
     await this.subscriptions.close()
+    await cluster?.close()
     this.timers.stop()
     await this.driver.close()
   }
@@ -304,21 +396,14 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     queueMicrotask(() => this.emit('messagesLost', client, topic))
   }
 
+  private sendAway(client: Client, remaining: number, spread: number): void {
+    // Others are there, to which it may come at once.
+    if (this.cluster !== undefined) void this.cluster.release(client)
+    else this.clients.sendAway(client, remaining, spread)
+  }
+
   private report(cause: unknown, message: string): void {
     this.emit('error', new Error(message, { cause }))
     safely(() => this.settings.logger.error({ err: cause }, message))
-  }
-
-  private mustGet(id: string): Client {
-    const client = this.clients.roster.get(id)
-    if (client === undefined) throw new NoClientError()
-    return client
-  }
-}
-
-function shuffle<T>(items: T[], random: () => number): void {
-  for (let i = items.length - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1))
-    ;[items[i], items[j]] = [items[j]!, items[i]!]
   }
 }

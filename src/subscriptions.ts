@@ -99,6 +99,33 @@ export class Subscriptions {
     }
   }
 
+  /**
+   * Subscribes a client as it was subscribed on another server. Where the broker does not open the
+   * topic, the client is told so in its stream. Never rejects.
+   *
+   * @param since The position after which the topic's frames count; null for now.
+   */
+  async restore(client: Client, name: string, since: string | null): Promise<void> {
+    const membership = this.member(client, name)
+    this.await(membership, this.place(membership, since === null ? {} : { since }))
+    try {
+      await membership.topic.opened
+      if (client.connected) this.delivery.catchUp(client)
+    } catch (error) {
+      if (client.memberships.get(name) !== membership) return
+      client.lose(membership, this.delivery.tell(membership.topic, 'subscription-failure'))
+      const where = quote(membership.topic)
+      this.host.report(error, `The broker did not open ${where} for a client that has moved here.`)
+    }
+  }
+
+  /** How many clients are subscribed to a topic, and how many of them have a stream. */
+  count(name: string): { clients: number; connected: number } {
+    const members = this.topics.get(name)?.members ?? []
+    const connected = members.filter(({ client }) => client.connected)
+    return { clients: members.length, connected: connected.length }
+  }
+
   /** See `Streamer.unsubscribe`. */
   unsubscribe(client: Client, name: string): void {
     const membership = client.memberships.get(name)
@@ -146,18 +173,9 @@ export class Subscriptions {
     if (client.totalTopics >= this.settings.maxTopics) {
       throw new TooManyTopicsError(this.settings.maxTopics)
     }
-    this.delivery.flush()
-    const topic = this.topics.acquire(name)
-    // Where a driver has a log, the topic may be read from a place in it that comes later.
-    const now = Math.max(this.delivery.history.last, topic.log.evictedThrough)
-    const membership = new Membership(client, topic, now)
-    topic.join(membership)
-    client.memberships.set(name, membership)
+    const membership = this.member(client, name)
     const older = this.place(membership, options)
-    membership.awaits = older && topic.log.refills && !topic.isOpen
-    if ((membership.rewind !== undefined || membership.awaits) && client.live) {
-      this.delivery.goBack(client)
-    }
+    this.await(membership, older)
     return membership
   }
 
@@ -179,6 +197,26 @@ export class Subscriptions {
       return true
     }
     return false
+  }
+
+  private member(client: Client, name: string): Membership {
+    this.delivery.flush()
+    const topic = this.topics.acquire(name)
+    // Where a driver has a log, the topic may be read from a place in it that comes later.
+    const now = Math.max(this.delivery.history.last, topic.log.evictedThrough)
+    const membership = new Membership(client, topic, now)
+    topic.join(membership)
+    client.memberships.set(name, membership)
+    return membership
+  }
+
+  /** Has a client wait for a topic that is being opened, where older messages of it come first. */
+  private await(membership: Membership, older: boolean): void {
+    const { client, topic } = membership
+    membership.awaits = older && topic.log.refills && !topic.isOpen
+    if ((membership.rewind !== undefined || membership.awaits) && client.live) {
+      this.delivery.goBack(client)
+    }
   }
 
   private leave(membership: Membership): void {
@@ -243,7 +281,8 @@ function quote(topic: Topic): string {
   return `topic ${JSON.stringify(topic.name)}`
 }
 
-function checkOptions({ rewind, after }: SubscribeOptions): void {
+/** @throws OptionsError */
+export function checkOptions({ rewind, after }: SubscribeOptions): void {
   if (rewind !== undefined && !(Number.isInteger(rewind) && rewind >= 0)) {
     throw new OptionsError(
       `subscribe's rewind takes a whole number from 0; it got ${String(rewind)}.`,

@@ -40,6 +40,10 @@ export class Topics {
     return [...this.current.values()]
   }
 
+  get(name: string): Topic | undefined {
+    return this.current.get(name)
+  }
+
   /** The topic of this name, opened if need be; `topic.opened` tells when it is. */
   acquire(name: string): Topic {
     const current = this.current.get(name)

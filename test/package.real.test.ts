@@ -67,6 +67,7 @@ drivers.push('google-pubsub', 'sqs', 'azure-service-bus')
 const entries = [
   ...['unifrost', 'unifrost/express', 'unifrost/koa'],
   ...drivers.map((name) => `unifrost/drivers/${name}`),
+  ...['nats', 'redis'].map((name) => `unifrost/directories/${name}`),
 ]
 
 test('an ES module and a CommonJS module see the same types', async () => {

@@ -19,6 +19,18 @@ const driver = (name, lazy) => ({
   lazy,
 })
 
+const directory = (name, drivers, lazy = []) => ({
+  name: `${name} directory`,
+  files: new RegExp(`^src/directories/${name}(\\.ts$|/)`),
+  reaches: [
+    /^src\/(directory|errors)\.ts$/,
+    /^src\/(drivers|directories)\/toolbox\//,
+    new RegExp(`^src/drivers/(${drivers.join('|')})/`),
+    new RegExp(`^src/directories/${name}(\\.ts$|/)`),
+  ],
+  lazy,
+})
+
 /**
  * The first layer whose `files` match is the file's. `reaches` are the files of ours it may
  * import; Node's own modules are open to all but `node: false`. Packages come in three kinds:
@@ -58,6 +70,14 @@ export const layers = [
     files: /^src\/drivers\/redis-streams(\.ts$|\/)/,
     reaches: [/^src\/(driver|errors)\.ts$/, /^src\/drivers\/(toolbox|redis|redis-streams)\//],
   },
+  {
+    name: 'directories toolbox',
+    files: /^src\/directories\/toolbox\//,
+    reaches: [/^src\/(directory|errors)\.ts$/, /^src\/(drivers|directories)\/toolbox\//],
+  },
+  // A directory connects as the driver on the same engine does.
+  directory('redis', ['redis']),
+  directory('nats', ['nats', 'jetstream'], ['@nats-io/jetstream']),
   {
     name: 'testing',
     files: /^src\/testing\//,

@@ -4,8 +4,20 @@
  */
 import type { Request, RequestHandler } from 'express'
 import type { Context, Middleware } from 'koa'
-import type { Client, Driver, MemoryDriver, Sink, Stats, Subscription } from 'unifrost'
+import type {
+  Client,
+  Directory,
+  Driver,
+  FoundClient,
+  MemoryDriver,
+  Presence,
+  Sink,
+  Stats,
+  Subscription,
+} from 'unifrost'
 import { memoryDriver, NoClientError, Streamer, UnifrostError } from 'unifrost'
+import { natsDirectory } from 'unifrost/directories/nats'
+import { redisDirectory } from 'unifrost/directories/redis'
 import type { NatsDriver } from 'unifrost/drivers/nats'
 import { natsDriver } from 'unifrost/drivers/nats'
 import * as forExpress from 'unifrost/express'
@@ -56,6 +68,16 @@ export async function streamers(driver: Driver, sink: Sink): Promise<void> {
   const error: UnifrostError = new NoClientError()
   holds<Equal<typeof error.code, string>>()
   holds<Equal<ReturnType<typeof natsDriver>, NatsDriver>>()
+}
+
+export async function servers(driver: Driver): Promise<void> {
+  const directory: Directory = redisDirectory('redis://localhost', { prefix: 'a:' })
+  const streamer = new Streamer(driver, { directory, server: 'a', takeoverTimeout: 1 })
+  holds<Equal<ReturnType<typeof streamer.findClient>, Promise<FoundClient | undefined>>>()
+  holds<Equal<ReturnType<typeof streamer.clientsOf>, Promise<Presence>>>()
+  new Streamer(driver, { directory: natsDirectory('nats://localhost', { replicas: 3 }) })
+  // @ts-expect-error a directory is no address
+  new Streamer(driver, { directory: 'redis://localhost' })
 }
 
 export function middleware(streamer: Streamer): void {

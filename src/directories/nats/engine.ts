@@ -1,0 +1,296 @@
+import { createHash } from 'node:crypto'
+import type { Directory, DirectoryHost, Entry, Outcome, Revision, Stored } from '../../directory.js'
+import { DirectoryUnavailableError } from '../../errors.js'
+import type { JetStreamConnection } from '../../drivers/jetstream/api.js'
+import { managerOf } from '../../drivers/jetstream/api.js'
+import { isConnection } from '../../drivers/jetstream/link.js'
+import { Backoff, connectNats, loadConnect } from '../../drivers/nats/connection.js'
+import type {
+  NatsConnect,
+  NatsConnectOptions,
+  NatsSubscription,
+} from '../../drivers/nats/connection.js'
+import { within } from '../../drivers/toolbox/within.js'
+import type { StayingEngine } from '../toolbox/staying.js'
+import { Staying } from '../toolbox/staying.js'
+import { Bucket } from './bucket.js'
+import type { BucketSettings, Value } from './bucket.js'
+
+export interface NatsSettings extends BucketSettings {
+  readonly target: JetStreamConnection | NatsConnectOptions
+  readonly lease: number
+  readonly connectTimeout: number
+  readonly connect: NatsConnect | undefined
+}
+
+/** What this directory uses of a connection beside what the driver uses. */
+interface Requests {
+  request(subject: string, data: Uint8Array, options: object): Promise<{ data: Uint8Array }>
+  subscribe(
+    subject: string,
+    options: { callback: (error: Error | null, message: Question) => void },
+  ): NatsSubscription
+}
+
+interface Question {
+  readonly data: Uint8Array
+  respond(data: Uint8Array): boolean
+}
+
+/** How long `close` waits for NATS to say that it has let go. */
+const CLOSE_TIMEOUT = 1_000
+
+/**
+ * See `natsDirectory`.
+ *
+ * A value is `TTL\nTEXT`: it counts for so many milliseconds from the time at which NATS has taken
+ * it, by NATS's clock. Older ones are as good as gone, and NATS deletes them by the bucket's age.
+ */
+export class NatsEngine implements Directory, StayingEngine {
+  readonly lease: number
+  readonly #staying = new Staying(this)
+  readonly #backoff = new Backoff()
+  #host: DirectoryHost | undefined
+  #connection: JetStreamConnection | undefined
+  #bucket: Bucket | undefined
+  #asked: NatsSubscription | undefined
+  #stopFollowing: (() => void) | undefined
+  /** The connection is lost, for now or for good. */
+  #lost: (reason: unknown) => void = () => undefined
+  /** How far NATS's clock is ahead of ours, in milliseconds. */
+  #ahead = 0
+
+  constructor(private readonly settings: NatsSettings) {
+    this.lease = settings.lease
+  }
+
+  open(host: DirectoryHost): Promise<void> {
+    this.#host = host
+    return this.#staying.open(host)
+  }
+
+  async get(id: string): Promise<Stored | undefined> {
+    const value = await this.#do((bucket) => bucket.get(entryKey(id)))
+    if (value === undefined || this.#isOver(value)) return undefined
+    const end = value.text.indexOf('\n')
+    return { text: value.text.slice(end + 1), revision: String(value.sequence) }
+  }
+
+  async put(
+    { id, owner, text }: Entry,
+    revision: Revision | undefined,
+    ttl: number,
+  ): Promise<Revision | undefined> {
+    return this.#do(async (bucket) => {
+      if (ttl > bucket.maxAge) {
+        throw new Error(
+          `A client is kept for ${ttl} ms, and bucket ${this.settings.bucket} only for ` +
+            `${bucket.maxAge} ms. Raise the bucket's age (maxAge), or lower clientTTL.`,
+        )
+      }
+      const value = `${Math.ceil(ttl)}\n${text}`
+      const owned = owner === undefined ? undefined : bucket.put(ownedKey(owner, id), '')
+      const written = this.#write(bucket, entryKey(id), value, revision)
+      const [sequence] = await Promise.all([written, owned])
+      return sequence === undefined ? undefined : String(sequence)
+    })
+  }
+
+  async delete({ id, owner }: Omit<Entry, 'text'>, revision: Revision): Promise<boolean> {
+    return this.#do(async (bucket) => {
+      const key = entryKey(id)
+      // Two steps, since only writing compares: what counts no more is written, and then deleted.
+      const sequence = await bucket.put(key, '0\n', Number(revision))
+      if (sequence === undefined) {
+        const value = await bucket.get(key)
+        return value === undefined || this.#isOver(value)
+      }
+      const owned = owner === undefined ? undefined : bucket.purge(ownedKey(owner, id))
+      await Promise.all([bucket.purge(key, sequence), owned])
+      return true
+    })
+  }
+
+  async idsOf(owner: string): Promise<string[]> {
+    const found = await this.#do((bucket) => bucket.last(ownerKey(owner)))
+    return found.map((token) => Buffer.from(token, 'base64url').toString())
+  }
+
+  async servers(): Promise<string[]> {
+    return this.#do(async (bucket) => {
+      const names = await bucket.last('servers')
+      const values = await Promise.all(names.map((name) => bucket.get(serverKey(name))))
+      return names.filter((_, i) => values[i] !== undefined && !this.#isOver(values[i]))
+    })
+  }
+
+  async ask(server: string, message: string, timeout: number): Promise<Outcome> {
+    this.#staying.check()
+    const { request } = this.#connection as unknown as Requests
+    try {
+      const data = Buffer.from(message)
+      const answer = await request.call(this.#connection, this.#subject(server), data, { timeout })
+      return { answer: Buffer.from(answer.data).toString() }
+    } catch (error) {
+      return outcomeOf(error)
+    }
+  }
+
+  async close(): Promise<void> {
+    if (this.#staying.isClosed) return
+    const { server } = this.#host ?? {}
+    if (server !== undefined) {
+      const leave = this.#do((bucket) => bucket.purge(serverKey(server)))
+      // Where it can't be given back, the lease lapses by itself.
+      await leave.catch((error: unknown) => void error)
+    }
+    const closing = this.#staying.close()
+    await this.#leave()
+    await closing
+    // What came up meanwhile.
+    await this.#leave()
+  }
+
+  async enter(host: DirectoryHost): Promise<{ memory: string; lost: Promise<unknown> }> {
+    const { domain, timeout } = this.settings
+    const connection = await this.#connected()
+    const lost = new Promise<unknown>((resolve) => (this.#lost = resolve))
+    const manager = await managerOf(connection, domain, timeout)
+    const bucket = await Bucket.open(connection, manager, this.settings)
+    this.#bucket = bucket
+    if (this.#asked === undefined || this.#asked.isClosed()) {
+      const requests = connection as unknown as Requests
+      this.#asked = requests.subscribe(this.#subject(host.server), {
+        callback: (error, message) => {
+          if (error === null) void this.#answer(host, message)
+        },
+      })
+    }
+    await connection.flush()
+    await this.#renewIn(bucket, host)
+    return { memory: bucket.created, lost }
+  }
+
+  async renew(host: DirectoryHost): Promise<void> {
+    await this.#do((bucket) => this.#renewIn(bucket, host))
+  }
+
+  async #renewIn(bucket: Bucket, { server }: DirectoryHost): Promise<void> {
+    const key = serverKey(server)
+    await bucket.put(key, `${this.lease}\n`)
+    const now = Date.now()
+    const value = await bucket.get(key)
+    if (value !== undefined) this.#ahead = value.time - now
+  }
+
+  async #connected(): Promise<JetStreamConnection> {
+    const { target, connect, connectTimeout } = this.settings
+    if (isConnection(target)) {
+      if (!target.isClosed()) return this.#use(target)
+      throw new Error(
+        'The NATS connection given to natsDirectory has been closed. Make a new connection and a ' +
+          'new directory, or give the address and let the directory connect.',
+      )
+    }
+    if (this.#connection !== undefined && !this.#connection.isClosed()) return this.#connection
+    const load = connect ?? (await loadConnect('natsDirectory'))
+    const made = await connectNats(target, connectTimeout, this.#backoff, load)
+    return this.#use(made as JetStreamConnection)
+  }
+
+  #use(connection: JetStreamConnection): JetStreamConnection {
+    if (this.#connection === connection) return connection
+    this.#connection = connection
+    this.#asked = undefined
+    const statuses = connection.status()
+    this.#stopFollowing = () => (statuses as { stop?: () => void }).stop?.()
+    const follow = async () => {
+      for await (const { type } of statuses) {
+        this.#backoff.follow(type)
+        if (type === 'disconnect') this.#lost(new Error('The connection to NATS was lost.'))
+      }
+    }
+    follow().catch((error: unknown) => this.#lost(error))
+    void connection.closed().then((reason) => {
+      this.#lost(reason ?? new Error('The connection to NATS has been closed.'))
+    })
+    return connection
+  }
+
+  async #leave(): Promise<void> {
+    const connection = this.#connection
+    this.#connection = undefined
+    this.#asked?.unsubscribe()
+    this.#asked = undefined
+    this.#stopFollowing?.()
+    if (connection === undefined || connection.isClosed()) return
+    const brought = isConnection(this.settings.target)
+    await within(brought ? connection.flush() : connection.close(), CLOSE_TIMEOUT)
+  }
+
+  async #answer(host: DirectoryHost, message: Question): Promise<void> {
+    const answer = await host.receive(Buffer.from(message.data).toString())
+    try {
+      message.respond(Buffer.from(answer))
+    } catch (error) {
+      // The connection is closed: who asked finds out that there is no answer.
+      void error
+    }
+  }
+
+  async #write(
+    bucket: Bucket,
+    key: string,
+    value: string,
+    revision: Revision | undefined,
+  ): Promise<number | undefined> {
+    if (revision !== undefined) return bucket.put(key, value, Number(revision))
+    const made = await bucket.put(key, value, 0)
+    if (made !== undefined) return made
+    const found = await bucket.get(key)
+    // What counts no more is written over as if it were not there.
+    if (found === undefined) return bucket.put(key, value, 0)
+    return this.#isOver(found) ? bucket.put(key, value, found.sequence) : undefined
+  }
+
+  async #do<T>(call: (bucket: Bucket) => Promise<T>): Promise<T> {
+    this.#staying.check()
+    try {
+      return await call(this.#bucket!)
+    } catch (error) {
+      throw error instanceof DirectoryUnavailableError
+        ? error
+        : new DirectoryUnavailableError(error)
+    }
+  }
+
+  #isOver({ time, text }: Value): boolean {
+    // What has no number before its first line end was not written by us, and is not ours to forget.
+    const ttl = /^(\d+)\n/.exec(text)?.[1]
+    return ttl !== undefined && time + Number(ttl) <= Date.now() + this.#ahead
+  }
+
+  #subject(server: string): string {
+    return `unifrost.${this.settings.bucket}.${server}`
+  }
+}
+
+function outcomeOf(error: unknown): Outcome {
+  const { code, name, message = '' } = error as { code?: unknown; name?: string; message?: string }
+  const { isNoResponders } = error as { isNoResponders?: () => boolean }
+  if (code === '503' || name === 'NoRespondersError' || isNoResponders?.call(error)) return 'gone'
+  if (code === 'TIMEOUT' || name === 'TimeoutError' || /timeout/i.test(message)) return 'silent'
+  throw new DirectoryUnavailableError(error)
+}
+
+/** A key has letters, digits and a few signs only, so that names are written in base64. */
+function token(name: string): string {
+  return Buffer.from(name).toString('base64url')
+}
+
+const entryKey = (id: string) => `clients.${token(id)}`
+// An owner's name may be of any length, or empty; a subject may not.
+const ownerKey = (owner: string) =>
+  `owners.${createHash('sha256').update(owner).digest('base64url')}`
+const ownedKey = (owner: string, id: string) => `${ownerKey(owner)}.${token(id)}`
+const serverKey = (server: string) => `servers.${server}`

@@ -1,0 +1,237 @@
+import { randomUUID } from 'node:crypto'
+import type { Directory, DirectoryHost, Entry, Outcome, Revision, Stored } from '../../directory.js'
+import { DirectoryUnavailableError } from '../../errors.js'
+import { isReply } from '../../drivers/redis/connection.js'
+import type { RedisConnection, RedisServer } from '../../drivers/redis/connection.js'
+import { RedisLink } from '../../drivers/redis/link.js'
+import { within } from '../../drivers/toolbox/within.js'
+import { Letters } from '../toolbox/letters.js'
+import type { StayingEngine } from '../toolbox/staying.js'
+import { Staying } from '../toolbox/staying.js'
+import type { Script } from './scripts.js'
+import { DELETE, MEMBERS, PUT, RENEW } from './scripts.js'
+
+export interface RedisSettings {
+  prefix: string
+  lease: number
+  timeout: number
+  connectTimeout: number
+}
+
+const OLDEST = 6
+
+/** See `redisDirectory`. */
+export class RedisEngine implements Directory, StayingEngine {
+  readonly lease: number
+  readonly #letters = new Letters((server, letter) => this.#publish(server, letter))
+  readonly #staying = new Staying(this)
+  /** What answers commands, and what messages come by: Redis keeps the two apart. */
+  readonly #commands: RedisLink
+  readonly #messages: RedisLink
+  #host: DirectoryHost | undefined
+
+  constructor(
+    private readonly server: RedisServer,
+    private readonly settings: RedisSettings,
+  ) {
+    const { lease, timeout, connectTimeout } = settings
+    this.lease = lease
+    const timing = { connectTimeout, pingTimeout: timeout }
+    this.#commands = new RedisLink(server, timing)
+    this.#messages = new RedisLink(server, { ...timing, pingInterval: lease / 3 })
+  }
+
+  open(host: DirectoryHost): Promise<void> {
+    this.#host = host
+    return this.#staying.open(host)
+  }
+
+  async get(id: string): Promise<Stored | undefined> {
+    let value
+    try {
+      value = (await this.#call(['GET', this.#entry(id)])) as Buffer | null
+    } catch (error) {
+      if (!/WRONGTYPE/.test(String((error as Error).cause))) throw error
+      value = Buffer.from('foreign')
+    }
+    if (value === null) return undefined
+    const text = value.toString()
+    const end = text.indexOf('\n')
+    // What has no revision was not written by us.
+    return end < 0
+      ? { text: '', revision: text }
+      : { text: text.slice(end + 1), revision: text.slice(0, end) }
+  }
+
+  async put(
+    { id, owner, text }: Entry,
+    revision: Revision | undefined,
+    ttl: number,
+  ): Promise<Revision | undefined> {
+    const next = randomUUID()
+    const keys = [this.#entry(id), this.#owned(owner)]
+    const owned = owner === undefined ? '0' : '1'
+    const life = String(Math.ceil(ttl))
+    const done = await this.#run(PUT, keys, [revision ?? '', next, text, life, id, owned])
+    return Number(done) === 1 ? next : undefined
+  }
+
+  async delete({ id, owner }: Omit<Entry, 'text'>, revision: Revision): Promise<boolean> {
+    const keys = [this.#entry(id), this.#owned(owner)]
+    const owned = owner === undefined ? '0' : '1'
+    return Number(await this.#run(DELETE, keys, [revision, id, owned])) === 1
+  }
+
+  async idsOf(owner: string): Promise<string[]> {
+    return texts(await this.#run(MEMBERS, [this.#owned(owner)], []))
+  }
+
+  async servers(): Promise<string[]> {
+    return texts(await this.#run(MEMBERS, [this.#servers], []))
+  }
+
+  async ask(server: string, message: string, timeout: number): Promise<Outcome> {
+    this.#staying.check()
+    return this.#letters.ask(this.#host!.server, server, message, timeout)
+  }
+
+  async close(): Promise<void> {
+    if (this.#staying.isClosed) return
+    if (this.#host !== undefined) {
+      const leave = this.#call(['ZREM', this.#servers, this.#host.server])
+      // Where it can't be given back, the lease lapses by itself.
+      await leave.catch((error: unknown) => void error)
+    }
+    await Promise.all([this.#staying.close(), this.#commands.close(), this.#messages.close()])
+  }
+
+  get #servers(): string {
+    return `${this.settings.prefix}servers`
+  }
+
+  #entry(id: string): string {
+    return `${this.settings.prefix}client:${id}`
+  }
+
+  #owned(owner: string | undefined): string {
+    return `${this.settings.prefix}owner:${owner ?? ''}`
+  }
+
+  #channel(server: string): string {
+    return `${this.settings.prefix}server:${server}`
+  }
+
+  async enter(host: DirectoryHost): Promise<{ memory: string; lost: Promise<unknown> }> {
+    const { connectTimeout, timeout } = this.settings
+    const [commands, messages] = await Promise.all([
+      this.#commands.get(connectTimeout),
+      this.#messages.get(connectTimeout),
+    ])
+    const info = String(await this.#reply(commands, ['INFO', 'server']))
+    const version = /^redis_version:(\d+)[^\r\n]*/m.exec(info)
+    if (version === null || Number(version[1]) < OLDEST) {
+      const found = version?.[0].replace('redis_version:', 'Redis ') ?? 'of an unknown version'
+      throw new Error(
+        `Redis at ${this.server.where} is ${found}. redisDirectory needs Redis ${OLDEST} or newer.`,
+      )
+    }
+    const receive = (letter: Buffer) => {
+      this.#messages.heard()
+      this.#letters.receive(letter.toString(), (message) => host.receive(message))
+    }
+    const subscribing = messages.subscribe(this.#channel(host.server), receive)
+    const outcome = await within(subscribing, timeout)
+    if (outcome === 'late') {
+      this.#messages.lose(messages)
+      throw new Error(`Redis at ${this.server.where} did not answer within ${timeout} ms.`)
+    }
+    if (outcome === 'failed') await subscribing.catch((error: unknown) => this.#refused(error))
+    await this.#renewOn(commands, host)
+    const memory = /^run_id:([^\r\n]*)/m.exec(info)?.[1] ?? ''
+    return { memory, lost: Promise.race([commands.lost, messages.lost]) }
+  }
+
+  async renew(host: DirectoryHost): Promise<void> {
+    await this.#renewOn(this.#connected(), host)
+  }
+
+  async #renewOn(connection: RedisConnection, { server }: DirectoryHost): Promise<void> {
+    await this.#runOn(connection, RENEW, [this.#servers], [server, String(this.lease)])
+  }
+
+  /** @returns how many servers have got it. */
+  async #publish(server: string, letter: string): Promise<number> {
+    return Number(await this.#call(['PUBLISH', this.#channel(server), letter]))
+  }
+
+  async #run(script: Script, keys: string[], args: string[]): Promise<unknown> {
+    return this.#do((connection) => this.#runOn(connection, script, keys, args))
+  }
+
+  async #runOn(
+    connection: RedisConnection,
+    { sha, text }: Script,
+    keys: string[],
+    args: string[],
+  ): Promise<unknown> {
+    const rest = [String(keys.length), ...keys, ...args]
+    try {
+      return await this.#reply(connection, ['EVALSHA', sha, ...rest])
+    } catch (error) {
+      if (!isReply(error) || !error.message.startsWith('NOSCRIPT')) throw error
+      return this.#reply(connection, ['EVAL', text, ...rest])
+    }
+  }
+
+  #call(command: readonly string[]): Promise<unknown> {
+    return this.#do((connection) => this.#reply(connection, command))
+  }
+
+  async #do(call: (connection: RedisConnection) => Promise<unknown>): Promise<unknown> {
+    this.#staying.check()
+    try {
+      return await call(this.#connected())
+    } catch (error) {
+      throw new DirectoryUnavailableError(error)
+    }
+  }
+
+  #connected(): RedisConnection {
+    const connection = this.#commands.current
+    if (connection === undefined) throw new Error('The connection to Redis was lost.')
+    return connection
+  }
+
+  async #reply(connection: RedisConnection, command: readonly string[]): Promise<unknown> {
+    try {
+      return await this.#commands.call(connection, command, this.settings.timeout)
+    } catch (error) {
+      return this.#refused(error)
+    }
+  }
+
+  /** Says what to do about what Redis refuses for good. */
+  #refused(error: unknown): never {
+    const hint = isReply(error) ? HINTS.find(([pattern]) => pattern.test(error.message)) : undefined
+    if (hint === undefined) throw error
+    const { message } = error as Error
+    throw new Error(
+      `Redis at ${this.server.where} refuses what the directory needs (${message}). ${hint[1]}`,
+      { cause: error },
+    )
+  }
+}
+
+const HINTS: [pattern: RegExp, hint: string][] = [
+  [/^NOPERM/, 'Allow it in the ACL of the user; docs/scaling.md has the line.'],
+  [/OOM/, 'It is full: raise maxmemory, or let it evict something else.'],
+  [/^(READONLY|MASTERDOWN)/, 'Give the address of the master.'],
+  [
+    /^(MOVED|CROSSSLOT|ASK)/,
+    'On a cluster give a prefix with a hash tag, and the node of its slot.',
+  ],
+]
+
+function texts(reply: unknown): string[] {
+  return (reply as Buffer[]).map((item) => item.toString())
+}

@@ -1,0 +1,117 @@
+import { Streamer } from '../../../src/streamer.js'
+import { FakeEngine } from '../../support/fake-directory.js'
+import { FakeResponse, fakeRequest } from '../../support/fake-response.js'
+import { Page } from '../../support/stage.js'
+import type { LogServer } from '../../support/stub-log.js'
+import { StubLog } from '../../support/stub-log.js'
+import { until } from '../../support/until.js'
+
+/** Servers that share a directory and a log. */
+class Cluster {
+  readonly engine = new FakeEngine()
+  readonly log = new StubLog()
+  readonly servers: { streamer: Streamer; driver: LogServer }[] = []
+
+  async start(): Promise<Streamer> {
+    const driver = this.log.server()
+    const options = { heartbeatInterval: 0, topicLinger: 0, takeoverTimeout: 50 }
+    const streamer = new Streamer(driver, { directory: this.engine.directory(), ...options })
+    this.servers.push({ streamer, driver })
+    await streamer.open()
+    return streamer
+  }
+
+  async connect(streamer: Streamer, id: string, lastEventId?: string): Promise<Page> {
+    const response = new FakeResponse()
+    await streamer.handle(fakeRequest(id, lastEventId), response.asResponse)
+    return new Page(response)
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.servers.map(({ streamer }) => streamer.close()))
+  }
+}
+
+describe('where all servers read one log', () => {
+  let cluster: Cluster
+  beforeEach(() => (cluster = new Cluster()))
+  afterEach(() => cluster.close())
+
+  test('a client that hops servers on every message gets each exactly once, in order', async () => {
+    const all = [await cluster.start(), await cluster.start(), await cluster.start()]
+    const { id } = await all[0]!.newClient()
+    await all[1]!.subscribe(id, 'a')
+    await all[2]!.subscribe(id, 'b')
+    const sent: string[] = []
+    const got: string[] = []
+    const publish = (count: number) => {
+      for (let i = 0; i < count; i++) {
+        const topics = sent.length % 3 === 0 ? ['a', 'b'] : [sent.length % 3 === 1 ? 'a' : 'b']
+        const payload = String(sent.length)
+        cluster.log.publish(topics, payload)
+        sent.push(payload)
+      }
+    }
+    let lastEventId: string | undefined
+    for (let hop = 0; hop < 30; hop++) {
+      publish(2)
+      const page = await cluster.connect(all[hop % 3]!, id, lastEventId)
+      publish(1)
+      await until('the newest message', () =>
+        page.got.some((text) => text.endsWith(`=${sent.at(-1)}`)),
+      )
+      got.push(...page.got)
+      lastEventId = page.lastEventId
+      page.response.destroy()
+    }
+    const wanted = sent.flatMap((payload, i) =>
+      i % 3 === 0 ? [`a=${payload}`, `b=${payload}`] : [`${i % 3 === 1 ? 'a' : 'b'}=${payload}`],
+    )
+    expect(got).toEqual(wanted)
+  })
+
+  test('one that names no position goes on after what the former server wrote to it', async () => {
+    const [a, b] = [await cluster.start(), await cluster.start()]
+    const { id } = await a.newClient()
+    await a.subscribe(id, 'news')
+    cluster.log.publish(['news'], '1')
+    const first = await cluster.connect(a, id)
+    await until('the first message', () => first.got.includes('news=1'))
+    cluster.log.publish(['news'], '2')
+    await until('the second message', () => first.got.includes('news=2'))
+    const second = await cluster.connect(b, id)
+    cluster.log.publish(['news'], '3')
+    await until('the third message', () => second.got.includes('news=3'))
+    expect(second.got).toEqual(['news=3'])
+    expect(first.got).toEqual(['news=1', 'news=2', 'replaced:'])
+  })
+
+  test('one that was subscribed on one server and first connects to another misses nothing', async () => {
+    const [a, b] = [await cluster.start(), await cluster.start()]
+    const { id } = await a.newClient()
+    cluster.log.publish(['news'], 'before')
+    await a.subscribe(id, 'news')
+    cluster.log.publish(['news'], '1')
+    const page = await cluster.connect(b, id)
+    cluster.log.publish(['news'], '2')
+    await until('the second message', () => page.got.includes('news=2'))
+    expect(page.got).toEqual(['news=1', 'news=2'])
+  })
+
+  test('one whose server was killed goes on from the position that it names', async () => {
+    const [a, b] = [await cluster.start(), await cluster.start()]
+    const { id } = await a.newClient()
+    await a.subscribe(id, 'news')
+    const first = await cluster.connect(a, id)
+    cluster.log.publish(['news'], '1')
+    await until('the first message', () => first.got.includes('news=1'))
+    for (const name of cluster.engine.hosts.keys()) cluster.engine.stopped.add(name)
+    cluster.log.publish(['news'], '2')
+    const second = await cluster.connect(b, id, first.lastEventId)
+    cluster.log.publish(['news'], '3')
+    await until('the third message', () => second.got.includes('news=3'))
+    const got = [...new Set([...first.got, ...second.got])].filter((text) => text !== 'replaced:')
+    expect(got).toEqual(['news=1', 'news=2', 'news=3'])
+    expect(second.got.filter((text) => text.startsWith('messages-lost'))).toEqual([])
+  })
+})

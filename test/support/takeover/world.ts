@@ -1,0 +1,189 @@
+import type { Streamer } from '../../../src/streamer.js'
+import { Streamer as RealStreamer } from '../../../src/streamer.js'
+import { FakeEngine } from '../fake-directory.js'
+import { FakeResponse, fakeRequest } from '../fake-response.js'
+import { ManualClock } from '../manual-clock.js'
+import { Page, turns } from '../stage.js'
+import { StubDriver } from '../stub-driver.js'
+
+export const TOPIC = 'news'
+
+/** A call to the engine that waits for the explorer. */
+interface Call {
+  readonly server: string
+  readonly verb: string
+  release(): void
+}
+
+export interface Server {
+  readonly name: string
+  readonly streamer: Streamer
+  readonly driver: StubDriver
+  readonly clock: ManualClock
+  state: 'running' | 'paused' | 'dead'
+}
+
+/**
+ * Two real Streamers on a fake engine whose every answer waits to be let through, and one client,
+ * which behaves as an EventSource does: one stream at a time, the next one when that has ended.
+ */
+export class World {
+  readonly engine = new FakeEngine()
+  readonly servers: Server[] = []
+  /** What the engine has been asked and has not done, oldest first. */
+  calls: Call[] = []
+  readonly pages: { page: Page; server: Server; socket: { destroyed: boolean } }[] = []
+  readonly subscribed = new Set<string>()
+  id = ''
+  private gated = false
+  private readonly acts: Promise<unknown>[] = []
+
+  static async make(): Promise<World> {
+    const world = new World()
+    for (const name of ['a', 'b']) await world.add(name)
+    const { id } = await world.servers[0]!.streamer.newClient()
+    world.id = id
+    await world.servers[0]!.streamer.subscribe(id, TOPIC)
+    world.subscribed.add(TOPIC)
+    world.engine.gate = (verb, server) => world.wait(verb, server)
+    world.gated = true
+    return world
+  }
+
+  private async add(name: string): Promise<void> {
+    const driver = new StubDriver()
+    const clock = new ManualClock()
+    const directory = this.engine.directory()
+    const options = { clock, directory, server: name, heartbeatInterval: 0, topicLinger: 0 }
+    const streamer = new RealStreamer(driver, options)
+    await streamer.open()
+    this.servers.push({ name, streamer, driver, clock, state: 'running' })
+  }
+
+  /** Has the client ask a server for its stream. */
+  connect(server: Server): void {
+    const former = this.pages.at(-1)
+    if (former !== undefined) {
+      former.page.response.destroy()
+      former.socket.destroyed = true
+    }
+    const response = new FakeResponse()
+    const socket = { destroyed: false }
+    this.pages.push({ page: new Page(response), server, socket })
+    // Whoever is dead refuses the connection, and whoever is paused takes it and says nothing.
+    if (server.state === 'dead') response.destroy()
+    else
+      this.act(
+        server.streamer.handle(
+          fakeRequest(this.id, undefined, { socket } as object),
+          response.asResponse,
+        ),
+      )
+  }
+
+  /** Has a topic added by way of a server. */
+  subscribe(server: Server, topic: string): void {
+    const done = server.streamer.subscribe(this.id, topic).then(
+      () => this.subscribed.add(topic),
+      // Then it need not have been done, and may have been.
+      (error: unknown) => void error,
+    )
+    this.act(done)
+  }
+
+  /** The servers whose calls the engine does now. */
+  ready(): Call[] {
+    return this.calls.filter(({ server }) => this.serverOf(server).state !== 'paused')
+  }
+
+  async release(call: Call): Promise<void> {
+    this.calls = this.calls.filter((other) => other !== call)
+    call.release()
+    await turns()
+  }
+
+  async crash(server: Server): Promise<void> {
+    server.state = 'dead'
+    for (const name of [...this.engine.hosts.keys()]) {
+      if (name.startsWith(`${server.name}-`)) this.engine.hosts.delete(name)
+    }
+    for (const { page, server: of } of this.pages) if (of === server) page.response.destroy()
+    // What it has asked and what it asks from now on is never done.
+    for (const call of this.calls.filter(({ server: name }) => this.serverOf(name) === server)) {
+      await this.release(call)
+    }
+  }
+
+  pause(server: Server): void {
+    server.state = 'paused'
+    this.engine.stopped.add(this.fullName(server))
+  }
+
+  /** It reads what it was sent, and finds its lease lapsed. */
+  async wake(server: Server): Promise<void> {
+    const name = this.fullName(server)
+    server.state = 'running'
+    this.engine.stopped.delete(name)
+    const host = this.engine.hosts.get(name)!
+    host.lapsed()
+    for (const { message } of this.engine.unread.filter(({ server: to }) => to === name)) {
+      this.act(host.receive(message))
+    }
+    host.up(String(this.engine.memory))
+    await turns()
+  }
+
+  /** Lets everything happen that is still to happen. */
+  async settle(): Promise<void> {
+    for (const server of this.servers) if (server.state === 'paused') await this.wake(server)
+    for (let rounds = 0; rounds < 6; rounds++) {
+      await this.drain()
+      for (const { clock, state } of this.servers) if (state !== 'dead') clock.advance(1_500)
+    }
+    await this.drain()
+    await Promise.all(this.acts)
+  }
+
+  publish(payload: string): void {
+    for (const { driver, state } of this.servers) {
+      const opening = driver.openings.findLast(({ topic }) => topic === TOPIC)
+      if (state === 'running' && opening?.closes === 0) opening.sink.message(payload)
+    }
+  }
+
+  async close(): Promise<void> {
+    this.gated = false
+    for (const call of this.calls.splice(0)) call.release()
+    for (const server of this.servers) {
+      const closing = server.streamer.close()
+      await turns()
+      server.clock.advance(6_000)
+      await closing
+    }
+  }
+
+  private act(done: Promise<unknown>): void {
+    this.acts.push(done)
+  }
+
+  private async drain(): Promise<void> {
+    await turns()
+    for (let call = this.calls[0]; call !== undefined; call = this.calls[0])
+      await this.release(call)
+  }
+
+  private async wait(verb: string, server: string): Promise<void> {
+    if (this.gated) {
+      await new Promise<void>((release) => this.calls.push({ verb, server, release }))
+    }
+    if (this.serverOf(server).state === 'dead') throw new Error('This server is dead.')
+  }
+
+  private serverOf(name: string): Server {
+    return this.servers.find((server) => name.startsWith(`${server.name}-`))!
+  }
+
+  private fullName(server: Server): string {
+    return [...this.engine.hosts.keys()].find((name) => name.startsWith(`${server.name}-`))!
+  }
+}
