@@ -20,6 +20,8 @@ export const ADMIN = { user: 'admin', pass: 'admin-secret' }
 /** A NATS server of ours, on a port of its own. */
 export interface NatsServer {
   readonly port: number
+  /** Where it answers questions about itself over HTTP. */
+  readonly monitor: number
   readonly url: string
   readonly process: BrokerProcess
   /**
@@ -79,6 +81,7 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
   const broker = await BrokerProcess.start({ command, args: ['-c', file], port })
   return {
     port,
+    monitor,
     url: `nats://127.0.0.1:${port}`,
     process: broker,
     open: () => countOpen(monitor),

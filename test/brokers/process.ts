@@ -37,6 +37,11 @@ export class BrokerProcess {
     return broker
   }
 
+  /** The last that it has printed. */
+  get output(): string {
+    return this.#output
+  }
+
   /** Settles when it takes connections. */
   async start(): Promise<void> {
     const { command, args, port, env, cwd, startTimeout = 60_000, group = false } = this.command

@@ -44,8 +44,11 @@ export class CheckingClient {
   lastEventId = ''
   /** When it last got an event, by the process's clock. */
   lastHeard = 0
+  /** How many messages of topics it got. */
+  heard = 0
   retry = 500
-  private id: string | undefined
+  /** Its id, if it is a client that was made before it connected. */
+  id: string | undefined
   private bornIn = -1
   private awaySince = 0
   private open = false
@@ -198,6 +201,7 @@ export class CheckingClient {
     const { ledger, name } = this.settings
     if (type !== 'message') {
       const [topic = '', number = ''] = data.split(' ', 2)
+      this.heard++
       if (topic !== type) ledger.violation('other', `${name}: ${type} carried ${topic}`)
       ledger.message(name, type, Number(number))
     } else if (data === 'Client closed') {

@@ -49,6 +49,11 @@ export class Ledger {
     this.accounts.set(client, new Map(topics.map((topic) => [topic, fresh()])))
   }
 
+  /** A client takes one more topic, of which nothing has been published yet. */
+  join(client: string, topic: string): void {
+    this.accounts.get(client)?.set(topic, { last: 0, told: false, holes: [] })
+  }
+
   close(client: string): void {
     this.accounts.delete(client)
   }

@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { until } from '../support/until.js'
-import type { Command, Reply, ServerConfig } from './protocol.js'
+import type { Command, Reply } from './protocol.js'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 export const node = [process.execPath, '--import', 'tsx']
@@ -12,15 +12,20 @@ export const node = [process.execPath, '--import', 'tsx']
 export interface Launch {
   /** Goes before Node's own command. */
   prefix?: string[]
+  /** Default: server.ts of this folder. */
+  script?: URL
   env?: Record<string, string>
 }
 
-/** The server under test, as its parent sees it. */
-export class ServerProcess {
+/** A server under test, as its parent sees it: what it is asked, and what it answers. */
+export class ServerProcess<
+  Ask extends object = Omit<Command, 'id'>,
+  Answer extends object = Reply,
+> {
   port = 0
   stderr = ''
   private asked = 0
-  private readonly waiting = new Map<number, (reply: Reply | undefined) => void>()
+  private readonly waiting = new Map<number, (reply: Answer | undefined) => void>()
   private readonly exited: Promise<unknown>
 
   private constructor(private readonly child: ChildProcess) {
@@ -28,7 +33,7 @@ export class ServerProcess {
     child.stderr?.setEncoding('utf8').on('data', (text: string) => {
       this.stderr = (this.stderr + text).slice(-8_000)
     })
-    child.on('message', (message: Reply & { port?: number }) => {
+    child.on('message', (message: Answer & { id: number; port?: number }) => {
       if (message.port !== undefined) this.port = message.port
       this.waiting.get(message.id)?.(message)
       this.waiting.delete(message.id)
@@ -39,11 +44,14 @@ export class ServerProcess {
     })
   }
 
-  static async start(config: ServerConfig, launch: Launch = {}): Promise<ServerProcess> {
+  static async start<Ask extends object = Omit<Command, 'id'>, Answer extends object = Reply>(
+    config: object,
+    launch: Launch = {},
+  ): Promise<ServerProcess<Ask, Answer>> {
     const [command, ...args] = [
       ...(launch.prefix ?? []),
       ...node,
-      fileURLToPath(new URL('server.ts', import.meta.url)),
+      fileURLToPath(launch.script ?? new URL('server.ts', import.meta.url)),
       JSON.stringify(config),
     ]
     const child = spawn(command, args, {
@@ -51,7 +59,7 @@ export class ServerProcess {
       env: { ...process.env, ...launch.env },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
-    const server = new ServerProcess(child)
+    const server = new ServerProcess<Ask, Answer>(child)
     const dieWithUs = () => child.kill('SIGKILL')
     process.on('exit', dieWithUs)
     child.once('close', () => process.off('exit', dieWithUs))
@@ -75,7 +83,7 @@ export class ServerProcess {
   }
 
   /** Settles with nothing when the server dies before it has answered. */
-  ask(command: Omit<Command, 'id'>): Promise<Reply | undefined> {
+  ask(command: Ask): Promise<Answer | undefined> {
     if (this.over || !this.child.connected) return Promise.resolve(undefined)
     const id = ++this.asked
     return new Promise((resolve) => {
@@ -86,7 +94,7 @@ export class ServerProcess {
     })
   }
 
-  async mustAsk(command: Omit<Command, 'id'>): Promise<Reply> {
+  async mustAsk(command: Ask): Promise<Answer> {
     const reply = await this.ask(command)
     if (reply === undefined) throw new Error(`The server has died: ${this.stderr}`)
     return reply

@@ -2,9 +2,7 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import type { Row } from './row.js'
 
-const PAGE = fileURLToPath(new URL('../../docs/reliability.md', import.meta.url))
-const BEGIN = '<!-- figures:begin, each row written by the run named in it -->'
-const END = '<!-- figures:end -->'
+const DOCS = new URL('../../docs/', import.meta.url)
 const TITLES = ['promise', 'how it was tried', 'figure', 'command']
 /** In which order the suites stand in the table; others follow. */
 const ORDER = ['test:faults', 'test:load', 'test:security', 'test:mutants']
@@ -22,8 +20,7 @@ export function textOf(rows: readonly Row[]): string {
 }
 
 /**
- * Puts rows into the one table of docs/reliability.md, each in the place of the last one with its
- * promise.
+ * Puts rows into a page's one table, each in the place of the last one with its promise.
  *
  * @param command What made them: `npm run test:…`, with what it was given.
  * @param whole Whether these are all rows of their suite, so that older ones go.
@@ -32,12 +29,26 @@ export async function writeTable(
   rows: readonly Row[],
   command: string,
   whole: boolean,
+  page = 'reliability.md',
+  mark = 'figures',
 ): Promise<void> {
-  const text = await readFile(PAGE, 'utf8')
-  const [before, after] = [text.indexOf(BEGIN), text.indexOf(END)]
-  if (before < 0 || after < before) throw new Error(`${PAGE} has no place for the table.`)
-  const table = mergeTable(text.slice(before + BEGIN.length, after), rows, command, whole)
-  await writeFile(PAGE, `${text.slice(0, before)}${BEGIN}\n\n${table}\n${text.slice(after)}`)
+  await rewrite(page, mark, (table) => mergeTable(table, rows, command, whole))
+}
+
+/** Puts text into a page of the docs between the comments that begin and end a place. */
+export async function writeSection(page: string, mark: string, content: string): Promise<void> {
+  await rewrite(page, mark, () => content)
+}
+
+async function rewrite(page: string, mark: string, make: (old: string) => string): Promise<void> {
+  const path = fileURLToPath(new URL(page, DOCS))
+  const text = await readFile(path, 'utf8')
+  // Up to the end of the comment, which says more.
+  const [begin = ''] = new RegExp(`<!-- ${mark}:begin[^>]*-->`).exec(text) ?? []
+  const [before, after] = [text.indexOf(begin), text.indexOf(`<!-- ${mark}:end -->`)]
+  if (begin === '' || after < before) throw new Error(`${page} has no place for ${mark}.`)
+  const section = `${begin}\n\n${make(text.slice(before + begin.length, after))}\n`
+  await writeFile(path, text.slice(0, before) + section + text.slice(after))
 }
 
 /** A table in Markdown with these rows in it. */
@@ -55,7 +66,7 @@ export function mergeTable(
   )
   const old = parse(table).filter((row) => !whole || suiteOf(row[3]!) !== suite)
   for (const row of fresh) {
-    const place = old.findIndex(([promise]) => promise === row[0])
+    const place = old.findIndex((other) => other[0] === row[0] && !fresh.includes(other))
     if (place < 0) old.push(row)
     else old[place] = row
   }

@@ -1,0 +1,53 @@
+// One machine, all of its cores: several processes on one port that look like one server.
+//
+//   redis-server & REDIS_URL=redis://localhost:6379 npx tsx examples/cluster.ts
+//   curl -N 'localhost:3000/events?topic=clock&topic=dice'
+//
+// Or with NATS_URL, for `nats-server --jetstream`. SERVERS says how many, 3 unless told otherwise.
+// `kill -HUP` replaces them one after the other, and nobody misses a message.
+import cluster from 'node:cluster'
+import type { Worker } from 'node:cluster'
+import { once } from 'node:events'
+import { engineUrl, publishTicks } from './scale/engine.js'
+
+if (cluster.isPrimary) await lead()
+else await import('./scale/server.js')
+
+async function lead(): Promise<void> {
+  engineUrl()
+  const stopTicks = await publishTicks()
+  let ending = false
+  const start = async (index: number) => {
+    const worker = cluster.fork({ NAME: `s${index + 1}` })
+    // One that dies is replaced; its clients have long gone on with the others.
+    worker.on('exit', (code, signal) => {
+      if (ending || worker.exitedAfterDisconnect) return
+      console.error(`A server ended by ${signal ?? code}.`)
+      setTimeout(() => (workers[index] = start(index)), 1_000)
+    })
+    await once(worker, 'listening')
+    return worker
+  }
+  const stop = async (worker: Worker) => {
+    worker.process.kill('SIGTERM')
+    await once(worker, 'exit')
+  }
+  const workers: Promise<Worker>[] = []
+  for (let index = 0; index < Number(process.env.SERVERS ?? 3); index++) {
+    workers.push(start(index))
+  }
+
+  process.on('SIGHUP', async () => {
+    for (const [index, worker] of workers.entries()) {
+      const old = await worker
+      workers[index] = start(index)
+      await workers[index]
+      await stop(old)
+    }
+  })
+  process.once('SIGTERM', async () => {
+    ending = true
+    await Promise.all(workers.map(async (worker) => stop(await worker)))
+    await stopTicks()
+  })
+}

@@ -1,0 +1,43 @@
+// One of several servers that look like one: examples/scale/run.ts starts three of them behind a
+// load balancer, examples/cluster.ts starts them on one port.
+import express from 'express'
+import { Streamer } from 'unifrost'
+import { autoClient, clients, subscriptions, unifrostExpress } from 'unifrost/express'
+import { makeEngine, topics } from './engine.js'
+
+const { driver, directory } = makeEngine()
+const streamer = new Streamer(driver, {
+  directory,
+  ...(process.env.NAME !== undefined && { server: process.env.NAME }),
+})
+const authorize = (_principal: unknown, topic: string) => topics.includes(topic)
+const app = express()
+
+// The load balancer asks this: a server that has lost its directory gets no new streams.
+app.get('/readyz', (_request, response) => {
+  const health = streamer.health()
+  response.status(health.ok ? 200 : 503).json(health)
+})
+app.use('/clients', clients(streamer))
+app.use('/subscriptions', subscriptions(streamer, { authorize }))
+app.use('/events', autoClient(streamer, { authorize }), unifrostExpress(streamer))
+// How many are there, over all servers.
+app.get('/presence', async (_request, response) => {
+  response.json({ server: process.env.NAME, clock: (await streamer.clientsOf('clock')).clients })
+})
+
+// Connects now, to find out early that the engine is not there.
+await streamer.open()
+const { PORT = '3000', HOST = '127.0.0.1' } = process.env
+const server = app.listen(Number(PORT), HOST, () => {
+  const { port } = server.address() as { port: number }
+  console.log(`Listening on http://localhost:${port}`)
+})
+
+// First nobody new, then a goodbye for those who are there, spread over five seconds: they go on
+// where they were, with another server.
+process.once('SIGTERM', async () => {
+  server.close()
+  await streamer.drain({ over: 5_000 })
+  process.disconnect?.()
+})

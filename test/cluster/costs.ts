@@ -1,0 +1,169 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { cpus } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { writeFile } from 'node:fs/promises'
+import { ServerProcess } from '../faults/server-process.js'
+import { writeSection } from '../faults/table.js'
+import { until } from '../support/until.js'
+import { costPlot } from './cost-plot.js'
+import type { CostPoint } from './cost-model.js'
+import { COST_EACH, COST_HEARTBEAT, COST_SIZE, COST_TOPICS, fitOf } from './cost-model.js'
+import { costTables } from './cost-tables.js'
+import type { CrowdCommand, CrowdReport } from './crowd.js'
+import { address, PORT } from './fleet.js'
+import type { Answer, Ask, ClusterConfig } from './protocol.js'
+import { commandsOf, redisEngine } from './engine-redis.js'
+
+const IDLE = 10_000
+const MESSAGES = 200
+const WARM = 100
+
+interface Settings {
+  short: boolean
+  /** Whether the figures go into the docs. */
+  write: boolean
+  say(line: string): void
+}
+
+/** Measures each number of servers with each number of clients, and fits a line to what it got. */
+export async function costs({ short, write, say }: Settings): Promise<void> {
+  const sizes = short ? [500, 1_000] : [1_000, 3_000, 10_000]
+  const points: CostPoint[] = []
+  for (const servers of [1, 2, 3]) {
+    for (const clients of sizes) {
+      const point = await measure(servers, clients)
+      say(JSON.stringify(point))
+      points.push(point)
+    }
+  }
+  const fit = fitOf(points)
+  const command = `npm run test:cluster -- --costs${short ? ' --short' : ''}`
+  const machine = `Node ${process.versions.node}, ${cpus().length} cores of ${cpus()[0]?.model}`
+  const tables = costTables(points, fit, { command, machine })
+  say(tables)
+  if (!write) return
+  const plot = new URL('../../docs/scaling-costs.svg', import.meta.url)
+  await writeFile(plot, costPlot(points, fit))
+  await writeSection('scaling.md', 'costs', tables)
+}
+
+async function measure(count: number, clients: number): Promise<CostPoint> {
+  const engine = await redisEngine()
+  const servers: ServerProcess<Ask, Answer>[] = []
+  const hosts: string[] = []
+  try {
+    for (let i = 0; i < count; i++) {
+      const host = address()
+      hosts.push(`${host}:${PORT}`)
+      const config: ClusterConfig = {
+        ...{ name: `s${i + 1}`, host, port: PORT, drainOver: 0 },
+        driver: engine.driver('costs'),
+        directory: engine.directory('costs'),
+        options: { heartbeatInterval: COST_HEARTBEAT, topicLinger: 60_000 },
+      }
+      const script = new URL('server.ts', import.meta.url)
+      servers.push(await ServerProcess.start<Ask, Answer>(config, { script }))
+    }
+    return await withCrowd(hosts, (tell) => phases(engine, servers, clients, tell))
+  } finally {
+    await Promise.all(servers.map((server) => server.kill()))
+    await engine.stop()
+  }
+}
+
+type Tell = (command: CrowdCommand) => Promise<CrowdReport>
+
+async function withCrowd<T>(hosts: readonly string[], act: (tell: Tell) => Promise<T>): Promise<T> {
+  const path = fileURLToPath(new URL('crowd.ts', import.meta.url))
+  const crowd = fork(path, [...hosts], { execArgv: ['--import', 'tsx'] })
+  const exited = once(crowd, 'exit')
+  const died = exited.then(() => {
+    throw new Error('The crowd has died.')
+  })
+  died.catch(() => undefined)
+  try {
+    return await act(async (command) => {
+      const answer = once(crowd, 'message') as Promise<[CrowdReport]>
+      crowd.send(command)
+      return (await Promise.race([answer, died]))[0]
+    })
+  } finally {
+    crowd.kill('SIGKILL')
+    await exited
+  }
+}
+
+type Engine = Awaited<ReturnType<typeof redisEngine>>
+
+async function phases(
+  engine: Engine,
+  servers: readonly ServerProcess<Ask, Answer>[],
+  clients: number,
+  tell: Tell,
+): Promise<CostPoint> {
+  const look = async () => {
+    const reports = await Promise.all(servers.map((server) => server.mustAsk({ do: 'memory' })))
+    return {
+      cpu: reports.reduce((sum, { cpu }) => sum + cpu, 0),
+      rss: reports.reduce((sum, { rss }) => sum + rss, 0),
+      operations: await engine.operations('costs'),
+      reads: (await commandsOf(engine.client)).get('xread') ?? 0,
+      ...(await engine.usage()),
+    }
+  }
+  const must = (report: CrowdReport) => {
+    if (report.greeted === clients) return report
+    throw new Error(`${report.greeted} of ${clients} are connected, ${report.refused} refused.`)
+  }
+  const open = (count: number) =>
+    ({ do: 'open', count, each: COST_EACH, topics: COST_TOPICS }) as const
+  const ready = async () => {
+    const reports = await Promise.all(servers.map((server) => server.mustAsk({ do: 'report' })))
+    return reports.every(({ directory }) => directory === 'up')
+  }
+  await until('the servers to have their directory', ready)
+  // What is compiled and loaded with the first clients is nobody's cost.
+  await tell(open(WARM))
+  const before = await look()
+  must(await tell(open(clients - WARM)))
+  const connected = await look()
+  const share = clients / (clients - WARM)
+
+  const idleFrom = performance.now()
+  await until('the idle time', () => performance.now() > idleFrom + IDLE, 2 * IDLE)
+  const idle = await look()
+  const idled = (performance.now() - idleFrom) / 1_000
+
+  const { received } = must(await tell({ do: 'count' }))
+  const due = received + (MESSAGES * clients * COST_EACH) / COST_TOPICS
+  for (let i = 0; i < MESSAGES; i++) {
+    const payload = `${i} `.padEnd(COST_SIZE, 'x')
+    await engine.publish('costs', [[`t${i % COST_TOPICS}`, payload]])
+  }
+  const all = async () => (await tell({ do: 'count' })).received >= due
+  await until('all messages', all, 60_000)
+  const sent = await look()
+
+  must(await tell({ do: 'cut' }))
+  const adopted = await look()
+  return {
+    servers: servers.length,
+    clients,
+    connectCpu: (connected.cpu - before.cpu) * share,
+    adoptCpu: adopted.cpu - sent.cpu,
+    idleCpu: (idle.cpu - connected.cpu) / idled,
+    memory: (connected.rss - before.rss) * share,
+    messages: MESSAGES,
+    deliveries: due - received,
+    messageCpu: sent.cpu - idle.cpu,
+    connectOperations: (connected.operations - before.operations) / (clients - WARM),
+    adoptOperations: (adopted.operations - sent.operations) / clients,
+    idleOperations: (idle.operations - connected.operations) / idled,
+    directoryMemory: (connected.memory - before.memory) / (clients - WARM),
+    messageOperations: sent.operations - idle.operations,
+    brokerReads: (sent.reads - idle.reads) / servers.length / MESSAGES,
+    directoryCpu: (connected.busy - before.busy) / (connected.operations - before.operations),
+    brokerCpu: (sent.busy - idle.busy) / servers.length / MESSAGES,
+  }
+}
