@@ -11,6 +11,8 @@ export interface StubEntry {
 /** A broker that is a log, in memory, for any number of {@link LogServer}s. */
 export class StubLog {
   entries: StubEntry[] = []
+  /** All that there ever were, those that were dropped too. */
+  readonly past: StubEntry[] = []
   epoch = 'log1'
   /** The number of the newest entry. */
   last = 0
@@ -33,6 +35,7 @@ export class StubLog {
     const entry = { number, payload: text, topics: topics.toSorted() }
     this.last = number
     this.entries.push(entry)
+    this.past.push(entry)
     for (const server of this.servers) if (!server.lags) server.pump()
     return entry
   }

@@ -252,7 +252,8 @@ export class LogWorld {
   }
 
   private pastOf(topic: string, after: number) {
-    return this.log.entries
+    // What was dropped there may still be in a history.
+    return this.log.past
       .filter(({ number, topics }) => number > after && topics.includes(topic))
       .map(({ payload }) => ({ kind: 'message' as const, number: Number.parseInt(payload) }))
   }
