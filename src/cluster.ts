@@ -142,8 +142,13 @@ export class Cluster implements DirectoryHost {
     await this.adopting.get(id)?.catch((error: unknown) => void error)
   }
 
-  /** Takes a client over from the server that has it, or had it. See {@link claim}. */
-  adopt(id: string, check: OwnerCheck, stream: boolean): Promise<Client> {
+  /**
+   * Takes a client over from the server that has it, or had it. See {@link claim}. Where another
+   * request has just begun to do so, that one's client is the client.
+   */
+  async adopt(id: string, check: OwnerCheck, stream: boolean): Promise<Client> {
+    const present = this.parts.clients.roster.get(id) ?? this.adopting.get(id)
+    if (present !== undefined) return present
     const adoption = this.takeOver(id, check, stream).finally(() => this.adopting.delete(id))
     this.adopting.set(id, adoption)
     return adoption
@@ -191,6 +196,12 @@ export class Cluster implements DirectoryHost {
     const released = holding && this.holdings.release(holding)
     this.parts.clients.dismiss(client, 'released', false)
     await released
+  }
+
+  /** Lets go of all clients, and of those that are just coming. */
+  async releaseAll(): Promise<void> {
+    await Promise.allSettled(this.adopting.values())
+    await Promise.all(this.parts.clients.roster.all().map((client) => this.release(client)))
   }
 
   /** @internal Where a client stands, as the server that has it next will be told. */

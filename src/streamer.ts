@@ -378,14 +378,11 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   private async shutDown(): Promise<void> {
     this.refusing = true
-    const { cluster } = this
-    if (cluster !== undefined) {
-      await Promise.all(this.clients.roster.all().map((client) => cluster.release(client)))
-    }
+    await this.cluster?.releaseAll()
     await this.clients.close()
     this.delivery.stop()
     await this.subscriptions.close()
-    await cluster?.close()
+    await this.cluster?.close()
     this.timers.stop()
     await this.driver.close()
   }
