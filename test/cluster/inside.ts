@@ -79,8 +79,8 @@ async function act(fleet: Fleet, trial: Trial): Promise<Row> {
   await wait(2_000)
   await link(inside.clientCable, 'up')
   await fleet.settle()
-  await served.end()
-  trial.must(served.twice.length === 0, `${served.twice.length} clients are served twice`)
+  const twice = await served.end()
+  trial.must(twice === 0, `${twice} clients are served twice`)
   trial.must(served.longest <= OUTAGE + NOTICE, `one for ${seconds(served.longest)}`)
   // What a server that is cut off from its broker could not read is in the log.
   mustHold(fleet, trial)

@@ -1,3 +1,4 @@
+import { until } from '../support/until.js'
 import type { Fleet } from './fleet.js'
 
 /** How often the servers are asked, in milliseconds. */
@@ -19,14 +20,12 @@ export class Served {
     }, TICK)
   }
 
-  async end(): Promise<void> {
+  /** Gives what is still going on a moment to end. @returns how many are served twice even then */
+  async end(): Promise<number> {
+    await until('nobody to be served twice', () => this.since.size === 0, 3_000).catch(() => false)
     clearInterval(this.timer)
     await this.looking
-  }
-
-  /** Who is served twice at this moment. */
-  get twice(): readonly string[] {
-    return [...this.since.keys()]
+    return this.since.size
   }
 
   private async look(): Promise<void> {

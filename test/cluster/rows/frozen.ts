@@ -42,8 +42,8 @@ export async function frozen(context: Context, kind: EngineKind): Promise<Row> {
     )
     const took = performance.now() - awoke
     await fleet.settle()
-    await served.end()
-    trial.must(served.twice.length === 0, `${served.twice.length} clients are served twice`)
+    const twice = await served.end()
+    trial.must(twice === 0, `${twice} clients are served twice`)
     mustHold(fleet, trial)
     return {
       promise: `SIGSTOP of one server for ${lasts / 1_000} s: its clients are adopted, and it serves nobody twice`,
