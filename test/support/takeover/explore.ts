@@ -13,8 +13,8 @@ export type Schedule = readonly { readonly at: number; readonly choice: number }
 /** What a schedule came to. */
 export interface Run {
   readonly trace: readonly string[]
-  /** How many choices each step had. */
-  readonly choices: readonly number[]
+  /** What could have happened at each step. */
+  readonly choices: readonly (readonly string[])[]
   /** What is wrong at its end. */
   readonly wrong: readonly string[]
 }
@@ -30,7 +30,7 @@ export async function run(schedule: Schedule): Promise<Run> {
     { name: 'the client comes back to a', run: () => world.connect(a) },
   ]
   const trace: string[] = []
-  const choices: number[] = []
+  const choices: string[][] = []
   let faults = 0
   for (let at = 0; ; at++) {
     const steps: Step[] = world.ready().map((call) => ({
@@ -41,10 +41,13 @@ export async function run(schedule: Schedule): Promise<Run> {
       const next = script[0]!
       steps.push({ name: next.name, run: () => (script.shift(), next.run()) })
     }
-    if (steps.length === 0) break
+    // At the end of everything, whoever sleeps wakes up.
+    if (steps.length === 0 && world.servers.every(({ state }) => state !== 'paused')) break
     for (const server of world.servers) {
       if (server.state === 'paused') {
         steps.push({ name: `${server.name} wakes up`, run: () => world.wake(server) })
+        const run = () => world.wake(server, 'lost')
+        steps.push({ name: `${server.name} wakes up, and what it was asked is lost`, run })
       } else if (server.state === 'running' && faults === 0) {
         const fault = (name: string, break_: () => Promise<void> | void): Step => ({
           name: `${server.name} ${name}`,
@@ -56,7 +59,7 @@ export async function run(schedule: Schedule): Promise<Run> {
     }
     const choice = schedule.find((deviation) => deviation.at === at)?.choice ?? 0
     const step = steps[choice] ?? steps[0]!
-    choices.push(steps.length)
+    choices.push(steps.map(({ name }) => name))
     trace.push(step.name)
     await step.run()
     await turns()
@@ -114,27 +117,29 @@ function isOpen(world: World): boolean {
 }
 
 /**
- * Runs every schedule that differs from the plain one in up to `deviations` steps.
+ * Runs every schedule in which as many steps are out of turn as there are patterns, or fewer, each
+ * one such as its pattern names.
  *
  * @returns how many there were.
  */
 export async function explore(
-  deviations: number,
+  patterns: readonly RegExp[],
   found: (schedule: Schedule, run: Run) => void,
 ): Promise<number> {
   let count = 0
-  const visit = async (schedule: Schedule, left: number): Promise<void> => {
+  const visit = async (schedule: Schedule): Promise<void> => {
     const outcome = await run(schedule)
     count++
     found(schedule, outcome)
-    if (left === 0) return
+    const pattern = patterns[schedule.length]
+    if (pattern === undefined) return
     const first = (schedule.at(-1)?.at ?? -1) + 1
     for (let at = first; at < outcome.choices.length; at++) {
-      for (let choice = 1; choice < outcome.choices[at]!; choice++) {
-        await visit([...schedule, { at, choice }], left - 1)
+      for (const [choice, name] of outcome.choices[at]!.entries()) {
+        if (choice > 0 && pattern.test(name)) await visit([...schedule, { at, choice }])
       }
     }
   }
-  await visit([], deviations)
+  await visit([])
   return count
 }

@@ -63,7 +63,8 @@ export class World {
   /** Has the client ask a server for its stream. */
   connect(server: Server): void {
     const former = this.pages.at(-1)
-    if (former !== undefined) {
+    // A stream that was open may be left behind half-open: the network has died, and nobody told.
+    if (former !== undefined && !former.page.response.headersSent) {
       former.page.response.destroy()
       former.socket.destroyed = true
     }
@@ -119,16 +120,15 @@ export class World {
     this.engine.stopped.add(this.fullName(server))
   }
 
-  /** It reads what it was sent, and finds its lease lapsed. */
-  async wake(server: Server): Promise<void> {
+  /** It reads what it was sent, unless that was lost meanwhile, and finds its lease lapsed. */
+  async wake(server: Server, unread: 'read' | 'lost' = 'read'): Promise<void> {
     const name = this.fullName(server)
     server.state = 'running'
     this.engine.stopped.delete(name)
     const host = this.engine.hosts.get(name)!
     host.lapsed()
-    for (const { message } of this.engine.unread.filter(({ server: to }) => to === name)) {
-      this.act(host.receive(message))
-    }
+    const messages = this.engine.unread.filter(({ server: to }) => to === name)
+    for (const { message } of unread === 'read' ? messages : []) this.act(host.receive(message))
     host.up(String(this.engine.memory))
     await turns()
   }
