@@ -19,6 +19,16 @@ export interface Presence extends Count {
   silent: string[]
 }
 
+/** See `Streamer.health`. */
+export interface Health {
+  /** Neither closing nor without its directory. */
+  ok: boolean
+  /** Only with a `directory`: whether it answers. */
+  directory?: 'up' | 'down'
+  /** Only with a `directory`: since when that is so, in milliseconds since 1970. */
+  since?: number
+}
+
 /** Throws where who asks may not have a client of this owner. */
 export type OwnerCheck = (owner: string | undefined) => void
 

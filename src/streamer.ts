@@ -1,4 +1,4 @@
-import type { Calls, FoundClient, Presence } from './calls.js'
+import type { Calls, FoundClient, Health, Presence } from './calls.js'
 import type { Client } from './client.js'
 import type { Arrival } from './clients.js'
 import { Clients } from './clients.js'
@@ -28,16 +28,6 @@ import type { Stats } from './stats.js'
 import { noCounts } from './stats.js'
 import type { SubscribeOptions } from './subscriptions.js'
 import { Subscriptions } from './subscriptions.js'
-
-/** See `Streamer.health`. */
-export interface Health {
-  /** Neither closing nor without its directory. */
-  ok: boolean
-  /** Only with a `directory`: whether it answers. */
-  directory?: 'up' | 'down'
-  /** Only with a `directory`: since when that is so, in milliseconds since 1970. */
-  since?: number
-}
 
 /** What a new client may be given. */
 export interface ClientOptions {
