@@ -32,7 +32,8 @@ export function nextStep(client: Client, replays: Replays, window?: Window): Ste
     if (step !== undefined) return step
     limit = Math.min(limit, knownThrough(membership, client.cursor, window))
   }
-  if (limit <= client.cursor) return { kind: 'absent', through: 0 }
+  const absent = window === undefined ? limit < Infinity : limit <= client.cursor
+  if (absent) return { kind: 'absent', through: 0 }
   const batch =
     window === undefined ? replays.next(placesOf(client)) : mergeWith(window, client, limit)
   if (batch !== undefined) return { kind: 'batch', batch }
@@ -60,12 +61,12 @@ export function lacking(client: Client): { after: number; through: number } | un
   return after === Infinity ? undefined : { after, through }
 }
 
-/** Through which number all that a client gets of a topic is at hand; up to the cursor for none. */
+/** Through which number all that a client gets of a topic is at hand. */
 function knownThrough(membership: Membership, cursor: number, window?: Window): number {
   const { evictedThrough } = membership.topic.log
   const floor = membership.floor(cursor)
   if (floor >= evictedThrough) return Infinity
-  if (window?.covers(membership.topic.name, floor) !== true) return cursor
+  if (window?.covers(membership.topic.name, floor) !== true) return floor
   return evictedThrough <= window.through ? Infinity : window.through
 }
 

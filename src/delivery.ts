@@ -79,6 +79,7 @@ export class Delivery {
       },
       flush: () => this.flush(),
       catchUp: (client) => this.catchUp(client),
+      positionOf: (client) => this.positionOf(client),
     }
   }
 

@@ -22,6 +22,8 @@ export interface ResumeHost {
   readonly delivered: number
   flush(): void
   catchUp(client: Client): void
+  /** What a client would name that has got all that was written to it. */
+  positionOf(client: Client): string
   /** The client was told that something of a topic is missing. */
   lost(client: Client, topic: string): void
   /** It is known how a connection that named a position goes on. */
@@ -48,8 +50,8 @@ export function resume(
   client.live = false
   client.greeted = false
   client.connection = connection
-  const named = text === undefined ? undefined : numbering.parse(text)
-  if (numbering.log === undefined || named === undefined || named.number <= host.delivered) {
+  const ahead = Math.max(positionAhead(client), (text && numbering.parse(text)?.number) || 0)
+  if (numbering.log === undefined || ahead <= host.delivered) {
     begin(host, client, connection, text, greeting)
     return
   }
@@ -57,7 +59,16 @@ export function resume(
     if (client.connection === connection) begin(host, client, connection, text, greeting)
   }
   // What it does not come to is from the future.
-  numbering.log.reach(named.number).then(go, go)
+  numbering.log.reach(Math.floor(ahead)).then(go, go)
+}
+
+/** From where a subscription counts that another server has made, where this one may be behind. */
+function positionAhead(client: Client): number {
+  let ahead = 0
+  for (const { since, topic } of client.readable()) {
+    if (since > topic.log.evictedThrough) ahead = Math.max(ahead, since)
+  }
+  return ahead
 }
 
 function begin(
@@ -89,8 +100,7 @@ function begin(
     membership.topic.leave(membership)
     return false
   })
-  const { number, tie } = known ? named : { number: client.cursor }
-  const id = host.numbering.format(number, tie)
+  const id = known ? host.numbering.format(named.number, named.tie) : host.positionOf(client)
   connection.write(configMessage(greeting.config, client.topics, { id, retry: greeting.retry }))
   if (known) {
     client.resuming = lacking(client) !== undefined
