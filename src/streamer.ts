@@ -368,7 +368,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   private async shutDown(): Promise<void> {
     this.refusing = true
-    await this.cluster?.releaseAll()
+    // Without a cluster everybody is told at once, in the same turn.
+    if (this.cluster !== undefined) await this.cluster.releaseAll()
     await this.clients.close()
     this.delivery.stop()
     await this.subscriptions.close()
