@@ -8,6 +8,7 @@ import type { StreamerEvents } from './events.js'
 import { Keeper } from './keeper.js'
 import { closedMessage, comeBackMessage, errorMessage } from './messages.js'
 import type { Settings } from './options.js'
+import { UNKNOWN_POSITION } from './position.js'
 import { Roster } from './roster.js'
 import type { Counters } from './stats.js'
 import type { Subscriptions } from './subscriptions.js'
@@ -92,9 +93,7 @@ export class Clients {
     this.replace(client)
     this.timers.cancel(client.expiry)
     client.expiry = undefined
-    const named = position ?? client.handover
-    client.handover = undefined
-    this.delivery.start(client, connection, named, {
+    this.delivery.start(client, connection, this.placeOf(client, position), {
       config: {
         client_id: client.id,
         client_ttl_millis: this.settings.clientTTL,
@@ -107,6 +106,20 @@ export class Clients {
     })
     this.host.changed(client, true)
     this.host.emit('connect', client)
+  }
+
+  /**
+   * Where a client that comes says that it stands, or is known to. One that was taken over has been
+   * elsewhere: without a log, a position of ours is from before that, and nobody knows what it
+   * missed since.
+   */
+  private placeOf(client: Client, position: string | undefined): string | undefined {
+    const { handover } = client
+    client.handover = undefined
+    const named = position ?? handover
+    const { numbering } = this.delivery
+    if (handover === undefined || named === undefined || numbering.log !== undefined) return named
+    return numbering.parse(named) === undefined ? named : UNKNOWN_POSITION
   }
 
   /** Ends a client and its stream. */

@@ -17,6 +17,7 @@ import {
 import { safely } from './events.js'
 import { Holding, Holdings, MovedError } from './holdings.js'
 import type { Settings } from './options.js'
+import { UNKNOWN_POSITION } from './position.js'
 import type { ClientRecord } from './record.js'
 import { readRecord, writeRecord } from './record.js'
 import type { Subscriptions } from './subscriptions.js'
@@ -25,8 +26,6 @@ import type { Subscriptions } from './subscriptions.js'
 export const MOST_TRIES = 5
 /** How long nothing is sent after the process was stopped, while the engine is silent. */
 const LONGEST_DOUBT = 5_000
-/** A position that no server knows: what a client got is not known. */
-const UNKNOWN_POSITION = 'unknown-0'
 
 /** What a server's part in the cluster is made of. */
 export interface ClusterParts {

@@ -16,6 +16,9 @@ export interface Position {
  */
 const POSITION = /^([^-]+)-(0|[1-9]\d{0,15})(?:\.(.+))?$/
 
+/** A position that no server knows: what a client got is not known. */
+export const UNKNOWN_POSITION = 'unknown-0'
+
 /** A number of ours, between two of a log, is named as the one before it. */
 export function formatPosition(epoch: string, number: number, tie?: string): string {
   const place = `${epoch}-${Math.floor(number)}`

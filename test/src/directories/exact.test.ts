@@ -1,3 +1,4 @@
+import { memoryDriver } from '../../../src/drivers/memory.js'
 import { Streamer } from '../../../src/streamer.js'
 import { FakeEngine } from '../../support/fake-directory.js'
 import { FakeResponse, fakeRequest } from '../../support/fake-response.js'
@@ -21,15 +22,15 @@ class Cluster {
     return streamer
   }
 
-  async connect(streamer: Streamer, id: string, lastEventId?: string): Promise<Page> {
-    const response = new FakeResponse()
-    await streamer.handle(fakeRequest(id, lastEventId), response.asResponse)
-    return new Page(response)
-  }
-
   async close(): Promise<void> {
     await Promise.all(this.servers.map(({ streamer }) => streamer.close()))
   }
+}
+
+async function connect(streamer: Streamer, id: string, lastEventId?: string): Promise<Page> {
+  const response = new FakeResponse()
+  await streamer.handle(fakeRequest(id, lastEventId), response.asResponse)
+  return new Page(response)
 }
 
 describe('where all servers read one log', () => {
@@ -55,7 +56,7 @@ describe('where all servers read one log', () => {
     let lastEventId: string | undefined
     for (let hop = 0; hop < 30; hop++) {
       publish(2)
-      const page = await cluster.connect(all[hop % 3]!, id, lastEventId)
+      const page = await connect(all[hop % 3]!, id, lastEventId)
       publish(1)
       await until('the newest message', () =>
         page.got.some((text) => text.endsWith(`=${sent.at(-1)}`)),
@@ -75,11 +76,11 @@ describe('where all servers read one log', () => {
     const { id } = await a.newClient()
     await a.subscribe(id, 'news')
     cluster.log.publish(['news'], '1')
-    const first = await cluster.connect(a, id)
+    const first = await connect(a, id)
     await until('the first message', () => first.got.includes('news=1'))
     cluster.log.publish(['news'], '2')
     await until('the second message', () => first.got.includes('news=2'))
-    const second = await cluster.connect(b, id)
+    const second = await connect(b, id)
     cluster.log.publish(['news'], '3')
     await until('the third message', () => second.got.includes('news=3'))
     expect(second.got).toEqual(['news=3'])
@@ -92,7 +93,7 @@ describe('where all servers read one log', () => {
     cluster.log.publish(['news'], 'before')
     await a.subscribe(id, 'news')
     cluster.log.publish(['news'], '1')
-    const page = await cluster.connect(b, id)
+    const page = await connect(b, id)
     cluster.log.publish(['news'], '2')
     await until('the second message', () => page.got.includes('news=2'))
     expect(page.got).toEqual(['news=1', 'news=2'])
@@ -102,16 +103,42 @@ describe('where all servers read one log', () => {
     const [a, b] = [await cluster.start(), await cluster.start()]
     const { id } = await a.newClient()
     await a.subscribe(id, 'news')
-    const first = await cluster.connect(a, id)
+    const first = await connect(a, id)
     cluster.log.publish(['news'], '1')
     await until('the first message', () => first.got.includes('news=1'))
     for (const name of cluster.engine.hosts.keys()) cluster.engine.stopped.add(name)
     cluster.log.publish(['news'], '2')
-    const second = await cluster.connect(b, id, first.lastEventId)
+    const second = await connect(b, id, first.lastEventId)
     cluster.log.publish(['news'], '3')
     await until('the third message', () => second.got.includes('news=3'))
     const got = [...new Set([...first.got, ...second.got])].filter((text) => text !== 'replaced:')
     expect(got).toEqual(['news=1', 'news=2', 'news=3'])
     expect(second.got.filter((text) => text.startsWith('messages-lost'))).toEqual([])
   })
+})
+
+test('without a log, one that was elsewhere unawares is told when it comes back with an old position', async () => {
+  const engine = new FakeEngine()
+  const drivers = [memoryDriver(), memoryDriver()]
+  const [a, b] = drivers.map(
+    (driver) => new Streamer(driver, { directory: engine.directory(), heartbeatInterval: 0 }),
+  ) as [Streamer, Streamer]
+  const publish = (payload: string) => drivers.forEach((driver) => driver.publish('news', payload))
+  try {
+    await Promise.all([a.open(), b.open()])
+    const { id } = await a.newClient()
+    await a.subscribe(id, 'news')
+    const first = await connect(a, id)
+    publish('1')
+    await until('the first message', () => first.got.includes('news=1'))
+    // Its request reached the other server, and the answer never reached it.
+    await connect(b, id, first.lastEventId)
+    publish('2')
+    const back = await connect(a, id, first.lastEventId)
+    publish('3')
+    await until('the third message', () => back.got.includes('news=3'))
+    expect(back.got).toEqual(['messages-lost:news', 'news=3'])
+  } finally {
+    await Promise.all([a.close(), b.close()])
+  }
 })
