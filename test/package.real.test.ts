@@ -1,12 +1,13 @@
-/** @needs npm to install the packed package */
+/** @needs npm to install the packed package, a Redis server */
 import { transformSync } from '@swc/core'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { startRedis } from './brokers/redis.js'
 import { blocksOf } from './support/markdown.js'
 import { until } from './support/until.js'
 
@@ -157,12 +158,44 @@ describe('the first lines of the README', () => {
   })
 })
 
+// The last of these, since it installs the brokers' libraries that the others do without.
+test('examples/cluster.ts runs on it: several processes that look like one server', async () => {
+  const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
+    devDependencies: Record<string, string>
+  }
+  const libraries = ['redis', '@nats-io/transport-node', '@nats-io/jetstream']
+  const wanted = libraries.map((name) => `${name}@${manifest.devDependencies[name]}`)
+  await run('npm', ['install', '--no-audit', '--no-fund', ...wanted], { cwd: folder })
+  await mkdir(join(folder, 'cluster/scale'), { recursive: true })
+  await writeFile(join(folder, 'cluster/package.json'), '{ "type": "module" }')
+  for (const file of ['cluster', 'scale/engine', 'scale/server']) {
+    const source = await readFile(join(root, 'examples', `${file}.ts`), 'utf8')
+    const { code } = transformSync(source, {
+      swcrc: false,
+      module: { type: 'es6' },
+      jsc: { parser: { syntax: 'typescript' }, target: 'es2022' },
+    })
+    await writeFile(join(folder, 'cluster', `${file}.js`), code)
+  }
+  const redis = await startRedis()
+  const env = { REDIS_URL: redis.adminUrl, SERVERS: '2' }
+  try {
+    expect(await firstEvent('cluster/cluster.js', env, 'clock')).toContain('"client_id"')
+  } finally {
+    await redis.stop()
+  }
+})
+
 /** Starts the file on a free port and gives what its event stream says first. */
-async function firstEvent(file: string): Promise<string> {
+async function firstEvent(
+  file: string,
+  env: Record<string, string> = {},
+  topic = 'news',
+): Promise<string> {
   const port = await freePort()
   const server = spawn(process.execPath, [file], {
     cwd: folder,
-    env: { ...process.env, PORT: String(port) },
+    env: { ...process.env, PORT: String(port), ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   const exited = once(server, 'exit')
@@ -173,7 +206,7 @@ async function firstEvent(file: string): Promise<string> {
     let answer: Response | undefined
     await until(`${file} to answer`, async () => {
       if (server.exitCode !== null) throw new Error(`${file} ended:\n${said}`)
-      answer = await fetch(`http://127.0.0.1:${port}/events?topic=news`).catch(() => undefined)
+      answer = await fetch(`http://127.0.0.1:${port}/events?topic=${topic}`).catch(() => undefined)
       return answer !== undefined
     })
     const response = answer!
@@ -187,7 +220,7 @@ async function firstEvent(file: string): Promise<string> {
       text += value
     }
     await reader.cancel()
-    expect(said).toBe('')
+    expect(said.replaceAll(/^Listening on .*\n/gm, '')).toBe('')
     return text
   } finally {
     server.kill()

@@ -28,6 +28,8 @@ export interface CostPoint {
   brokerReads: number
   /** Redis' own microseconds for an operation of the directory. */
   directoryCpu: number
+  /** Which answers were no stream; whoever got one came again. */
+  refused: string
   /** Redis' own microseconds for a message and a server that reads it. */
   brokerCpu: number
 }
@@ -54,7 +56,7 @@ export interface CostFit {
   delivery: number
   connectOperations: number
   adoptOperations: number
-  /** For each client in each second. */
+  /** For each server in each second: its lease. */
   idleOperations: number
   directoryMemory: number
   directoryCpu: number
@@ -104,7 +106,7 @@ export function fitOf(points: readonly CostPoint[]): CostFit {
     delivery: message.b,
     connectOperations: mean((it) => it.connectOperations),
     adoptOperations: each(several, (it) => it.adoptOperations * it.clients),
-    idleOperations: each(points, (it) => it.idleOperations),
+    idleOperations: mean((it) => it.idleOperations / it.servers),
     directoryMemory: mean((it) => it.directoryMemory),
     directoryCpu: mean((it) => it.directoryCpu),
     brokerCpu: mean((it) => it.brokerCpu),
@@ -120,6 +122,12 @@ export interface Need {
   perTopic: number
   stay: number
 }
+
+/**
+ * How often the record of a connected client is renewed, in seconds: at three eighths of a life of
+ * ten minutes at the earliest. That is longer than a run measures.
+ */
+export const RENEWAL = 225
 
 /** How much of a core may be used before it queues. */
 export const USABLE = 0.6
@@ -139,7 +147,8 @@ export function needOf(fit: CostFit, need: Need) {
   const servers = Math.ceil(
     (cores.deliveries + cores.heartbeats + cores.reconnects) / Math.max(0.01, USABLE - readingEach),
   )
-  const operations = (clients / stay) * fit.adoptOperations + clients * fit.idleOperations
+  const operations =
+    (clients / stay) * fit.adoptOperations + clients / RENEWAL + servers * fit.idleOperations
   return {
     deliveries,
     cores,

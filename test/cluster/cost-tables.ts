@@ -1,5 +1,5 @@
 import type { CostFit, CostPoint, Need } from './cost-model.js'
-import { COST_EACH, COST_SIZE, COST_TOPICS, needOf, USABLE } from './cost-model.js'
+import { COST_EACH, COST_SIZE, COST_TOPICS, needOf, RENEWAL, USABLE } from './cost-model.js'
 
 const number = (value: number, digits = 0) =>
   value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
@@ -24,7 +24,8 @@ export function costTables(
     [
       `Measured by \`${command}\` on ${machine}, everything on that one machine: one Redis as broker and ` +
         `directory, ${COST_EACH} of ${COST_TOPICS} topics for each client, messages of ${COST_SIZE} bytes. Processor ` +
-        'time is that of the servers together.',
+        'time is that of the servers together. Messages are published one after the other, so that none ' +
+        'are joined into one write or one read, as they are where more of them come at once.',
       measured(points),
       `![What was measured, and the lines through it](scaling-costs.svg)`,
       'The straight lines through all of these, by least squares:',
@@ -76,7 +77,7 @@ function fitted(fit: CostFit): string {
       number(fit.connectOperations, 2),
     ],
     ['directory: operations to adopt a client', number(fit.adoptOperations, 2)],
-    ['directory: operations for an idle client in an hour', number(fit.idleOperations * 3_600, 2)],
+    ['directory: operations for a server’s lease in a second', number(fit.idleOperations, 2)],
     ['directory: memory of a client', `${number(fit.directoryMemory)} bytes`],
     ['directory: processor time of Redis for an operation', `${number(fit.directoryCpu, 1)} µs`],
     [
@@ -114,7 +115,7 @@ function computed(fit: CostFit): string {
   return (
     `**Computed from these lines, not measured**: ${number(need.clients)} clients on ` +
     `${number(need.topics)} topics, ${need.each} for each client, ${need.perTopic} message in a second for ` +
-    `each topic, a heartbeat every 25 s, and everybody comes back every ${need.stay / 60} minutes:\n\n` +
+    `each topic, a heartbeat every 25 s, everybody comes back every ${need.stay / 60} minutes, and records of clients that stay are renewed every ${RENEWAL} s:\n\n` +
     `${table(['for a million clients', ''], rows)}\n\n${first(fit, need)}`
   )
 }
@@ -133,7 +134,7 @@ function first(fit: CostFit, need: Need): string {
   ]
   limits.sort(([, a], [, b]) => a - b)
   const words = limits.map(
-    ([what, clients]) => `${what}: at about ${number(clients / 1e6, 1)} million clients`,
+    ([what, clients]) => `${what}: at about ${number(Math.round(clients / 1_000) * 1_000)} clients`,
   )
   return `With one core of Redis and this traffic, what is full first is ${words.join('; then ')}.`
 }

@@ -15,7 +15,7 @@ import { address, PORT } from './fleet.js'
 import type { Answer, Ask, ClusterConfig } from './protocol.js'
 import { commandsOf, redisEngine } from './engine-redis.js'
 
-const IDLE = 10_000
+const IDLE = 8_000
 const MESSAGES = 200
 const WARM = 100
 
@@ -114,7 +114,9 @@ async function phases(
   }
   const must = (report: CrowdReport) => {
     if (report.greeted === clients) return report
-    throw new Error(`${report.greeted} of ${clients} are connected, ${report.refused} refused.`)
+    throw new Error(
+      `${report.greeted} of ${clients} are connected; refused: ${JSON.stringify(report.refused)}`,
+    )
   }
   const open = (count: number) =>
     ({ do: 'open', count, each: COST_EACH, topics: COST_TOPICS }) as const
@@ -145,7 +147,7 @@ async function phases(
   await until('all messages', all, 60_000)
   const sent = await look()
 
-  must(await tell({ do: 'cut' }))
+  const report = must(await tell({ do: 'cut' }))
   const adopted = await look()
   return {
     servers: servers.length,
@@ -164,6 +166,9 @@ async function phases(
     messageOperations: sent.operations - idle.operations,
     brokerReads: (sent.reads - idle.reads) / servers.length / MESSAGES,
     directoryCpu: (connected.busy - before.busy) / (connected.operations - before.operations),
+    refused: Object.entries(report.refused)
+      .map(([line, count]) => `${count} × ${line}`)
+      .join(', '),
     brokerCpu: (sent.busy - idle.busy) / servers.length / MESSAGES,
   }
 }

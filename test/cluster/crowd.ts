@@ -11,8 +11,8 @@ export interface CrowdReport {
   greeted: number
   /** Messages of topics, in all. */
   received: number
-  /** Answers that were no stream. */
-  refused: number
+  /** Answers that were no stream, by their first line; the members came again. */
+  refused: Record<string, number>
 }
 
 interface Member {
@@ -33,7 +33,9 @@ const servers = process.argv.slice(2).map((address) => {
 const agent = new Agent({ keepAlive: true, maxSockets: ABREAST })
 const members: Member[] = []
 let received = 0
-let refused = 0
+const refused: Record<string, number> = {}
+/** How often a member that was refused comes again. */
+const MOST_TRIES = 20
 
 function post(server: number, path: string, body: object): Promise<any> {
   return new Promise((resolve, reject) => {
@@ -65,17 +67,29 @@ async function make(index: number, each: number, topics: number): Promise<Member
   return { id, server, socket: undefined, greeted: false, tail: '' }
 }
 
-/** Settles when the stream has said its first words. */
-function open(member: Member): Promise<void> {
+/** Opens a member's stream, as often as it takes. */
+async function open(member: Member): Promise<void> {
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
+    await attempt(member)
+    if (member.greeted) return
+  }
+}
+
+/** Settles when the stream has said its first words, or is refused. */
+function attempt(member: Member): Promise<void> {
   return new Promise((resolve) => {
     const { host = '', port = 0 } = servers[member.server] ?? {}
     const socket = connect(port, host)
     socket.setEncoding('latin1')
     Object.assign(member, { socket, greeted: false, tail: '' })
     socket.write(`GET /events?id=${member.id} HTTP/1.1\r\nHost: crowd\r\n\r\n`)
+    let head = ''
+    let greeted = false
     socket.on('data', (text) => {
-      if (!member.greeted) {
-        if (!text.includes('"config"')) return
+      if (!greeted) {
+        head += String(text)
+        if (!head.includes('"config"')) return
+        greeted = true
         member.greeted = true
         resolve()
       }
@@ -83,7 +97,10 @@ function open(member: Member): Promise<void> {
     })
     socket.on('error', () => socket.destroy())
     socket.on('close', () => {
-      if (!member.greeted) refused++
+      if (!greeted) {
+        const line = head.split('\r\n', 1)[0] || 'no answer'
+        refused[line] = (refused[line] ?? 0) + 1
+      }
       if (member.socket === socket) member.greeted = false
       resolve()
     })
