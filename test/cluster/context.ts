@@ -18,7 +18,7 @@ export interface Context {
 
 export const TOPICS = 20
 export const EACH = 5
-export const RATE = 200
+export const RATE = 60
 
 /** A row on a fleet of its own, which goes with it. */
 export async function onFleet(

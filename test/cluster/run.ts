@@ -38,6 +38,8 @@ if (!(clients >= 10 && clients <= 1_000)) {
   throw new Error(`--clients takes 10 to 1000; it got ${values.clients}.`)
 }
 
+// Each server and each engine sees to it that it does not outlive this process.
+process.setMaxListeners(50)
 const say = (line: string) => void process.stdout.write(`${line}\n`)
 const engines = new Map<EngineKind, Promise<Engine>>()
 const context: Context = {
