@@ -74,7 +74,9 @@ function loss(membership: Membership, cursor: number, window?: Window): Step | u
   const { log } = membership.topic
   const floor = membership.floor(cursor)
   if (window !== undefined && floor < log.evictedThrough) log.lose(window.lostThrough)
-  return floor < log.lostThrough ? tellLoss(membership, cursor) : undefined
+  if (!membership.misses) return floor < log.lostThrough ? tellLoss(membership, cursor) : undefined
+  membership.misses = false
+  return tellLoss(membership, cursor)
 }
 
 function tellLoss(membership: Membership, cursor: number): Step {

@@ -252,7 +252,7 @@ export class Delivery {
     // Those of one turn may share one: nobody has been given a part of them.
     if (!Number.isInteger(last) && last > this.outbox.delivered) return last
     const number = numberBetween(last)
-    if (number === last) reopen(topic, number)
+    if (number === last || topic.log.evictedThrough >= number) reopen(topic, number)
     return number
   }
 
@@ -288,11 +288,12 @@ export class Delivery {
 }
 
 /**
- * There is no more room behind the last number, so a further entry of ours gets the same one:
- * who has got what has it already is put before it, and told again.
+ * Has an entry of ours come to everybody, whose number is not above where they are: where there was
+ * no more room behind the last number, or the topic begins at one that has not been read yet.
  */
 function reopen(topic: Topic, number: number): void {
   const before = numberBefore(number)
+  topic.log.evictedThrough = Math.min(topic.log.evictedThrough, before)
   for (const membership of topic.members) {
     const { client } = membership
     if (!client.live) client.cursor = Math.min(client.cursor, before)

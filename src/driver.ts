@@ -30,8 +30,10 @@ export interface Sink {
    * call, and delivery goes on from here. Clients get `messages-lost` in this place.
    *
    * @param reason One sentence for the server's log. It is never sent to a client.
+   * @param through Of a driver with a {@link Log}: the last number that may be missing, where that
+   *   is above the position.
    */
-  gap(reason: string): void
+  gap(reason: string, through?: number): void
 
   /**
    * This subscription is over and will not come back by itself. Clients get

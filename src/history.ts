@@ -19,6 +19,8 @@ export class TopicLog implements FrameLog {
   /** What its frames cost together. */
   bytes = 0
   private lost = -1
+  /** Between which numbers this server may have missed some that others have not. */
+  private missed = { from: Infinity, through: 0 }
   private ring: (Frame | undefined)[] = new Array<Frame | undefined>(8)
   private head = 0
   private count = 0
@@ -42,10 +44,22 @@ export class TopicLog implements FrameLog {
     this.lost = Math.max(this.lost, Math.min(number, this.evictedThrough))
   }
 
+  /** Some may be missing between these numbers. */
+  miss(from: number, through: number): void {
+    const { missed } = this
+    this.missed = { from: Math.min(missed.from, from), through: Math.max(missed.through, through) }
+  }
+
+  /** Whether some may be missing after a number, without an entry that says so. */
+  misses(number: number): boolean {
+    return number >= this.missed.from && number < this.missed.through
+  }
+
   /** Counts from another number on, with no frames. */
   restart(after: number): void {
     this.evictedThrough = after
     this.lost = -1
+    this.missed = { from: Infinity, through: 0 }
   }
 
   get length(): number {

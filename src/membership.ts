@@ -18,6 +18,8 @@ export class Membership {
    * surely got that message only once it names a position beyond `at`.
    */
   told: { at: number; through: number } | undefined = undefined
+  /** Whether its client comes from a server that has read more than this one has. */
+  misses = false
   /** Whether it counts from a place in a log that is older than the topic, which is being opened. */
   awaits = false
 
@@ -33,11 +35,16 @@ export class Membership {
     return Math.max(cursor, this.since, this.told?.through ?? 0)
   }
 
+  /** The same, before what a rewind from a position is still to bring. */
+  lowest(cursor: number): number {
+    if (this.rewind?.exact !== true) return this.floor(cursor)
+    return Math.max(this.rewind.from, this.told?.through ?? 0)
+  }
+
   /** From after which number it lacks what the history let go, or undefined where it lacks none. */
   lacksAfter(cursor: number): number | undefined {
     const { log } = this.topic
-    const { exact = false, from = 0 } = this.rewind ?? {}
-    const floor = exact ? Math.max(from, this.told?.through ?? 0) : this.floor(cursor)
+    const floor = this.lowest(cursor)
     return floor < log.evictedThrough && floor >= log.lostThrough ? floor : undefined
   }
 }

@@ -93,6 +93,7 @@ function begin(
     for (const membership of client.readable()) {
       const arrived = topicCursorAt(named, membership.topic.name)
       if (arrived > client.cursor) membership.since = Math.max(membership.since, arrived)
+      membership.misses = membership.topic.log.misses(membership.lowest(client.cursor))
     }
   }
   client.ended = client.ended.filter((membership) => {

@@ -62,7 +62,7 @@ export class Subscriptions {
     this.topics = new Topics(driver, settings.topicLinger, timers, {
       newest: () => delivery.history.last,
       received: (topic, payload, number, shared) => this.received(topic, payload, number, shared),
-      gapped: (topic, reason) => this.gapped(topic, reason),
+      gapped: (topic, reason, through) => this.gapped(topic, reason, through),
       failed: (topic, error) => this.failed(topic, error),
       opened: (topic) => host.opened(topic.name),
       closed: (topic) => this.closed(topic),
@@ -243,9 +243,10 @@ export class Subscriptions {
     this.host.warn({ topic: topic.name, hint }, 'Messages of a topic are refused.')
   }
 
-  private gapped(topic: Topic, reason: string): void {
+  private gapped(topic: Topic, reason: string, through?: number): void {
     this.counts.gaps++
-    this.delivery.tell(topic, 'messages-lost')
+    const place = this.delivery.tell(topic, 'messages-lost')
+    if (through !== undefined) topic.log.miss(place, through)
     this.host.warn({ topic: topic.name, reason }, 'Messages of a topic may be missing.')
   }
 

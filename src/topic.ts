@@ -10,7 +10,7 @@ export interface TopicHost {
   /** A message, in the driver's words. */
   received(topic: Topic, payload: string | Uint8Array, number?: number, shared?: boolean): void
   /** Messages may be missing. */
-  gapped(topic: Topic, reason: string): void
+  gapped(topic: Topic, reason: string, through?: number): void
   /** The broker's subscription is over. */
   failed(topic: Topic, error: Error): void
 }
@@ -97,8 +97,8 @@ export class Topic implements Sink {
     if (!this.over) this.host.received(this, payload, number, shared)
   }
 
-  gap(reason: string): void {
-    if (!this.over) this.host.gapped(this, reason)
+  gap(reason: string, through?: number): void {
+    if (!this.over) this.host.gapped(this, reason, through)
   }
 
   fail(error: Error): void {

@@ -38,12 +38,12 @@ export class Window {
   next({ topic, endedAt = Infinity }: Membership, floor: number, limit: number): Frame[] {
     const { log, name } = topic
     const taken = new Taking(Math.min(limit, endedAt))
-    const mine = this.covers(name, floor) ? (this.topics.get(name) ?? []) : undefined
-    const from = mine === undefined ? Infinity : Math.max(floor, this.lostThrough)
+    const mine = this.topics.get(name) ?? []
+    const from = this.topics.has(name) ? Math.max(floor, this.after, this.lostThrough) : Infinity
     let at = 0
     for (let index = log.indexAfter(floor); ; index++) {
       const kept = log.at(index)
-      for (; mine !== undefined && at < mine.length; at++) {
+      for (; at < mine.length; at++) {
         const frame = mine[at]!
         if (frame.number <= from) continue
         if (kept !== undefined && frame.number > kept.number) break

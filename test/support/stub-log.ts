@@ -119,7 +119,8 @@ export class LogServer implements Driver, Log {
     const { trimmedThrough } = this.broker
     if (trimmedThrough > this.position) {
       for (const { sink, closed, after } of this.readings) {
-        if (!closed && after < trimmedThrough) sink.gap('It was trimmed before it was read.')
+        if (!closed && after < trimmedThrough)
+          sink.gap('It was trimmed before it was read.', trimmedThrough)
       }
       this.position = trimmedThrough
     }

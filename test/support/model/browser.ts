@@ -24,7 +24,7 @@ export interface Link {
   readonly response: FakeResponse
   readonly parser: SseParser
   /** The topics that the server should name in its first message, where that comes at once. */
-  readonly topics: readonly string[] | undefined
+  topics: readonly string[] | undefined
   clientId: string
   events: number
   /** The position named last in this stream. */

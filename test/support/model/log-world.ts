@@ -132,6 +132,7 @@ export class LogWorld {
         break
       case 'remake':
         this.log.remake()
+        for (const { gaps } of this.servers) for (const name of TOPICS) gaps.add(name)
         for (const { browser: one } of this.slots) for (const it of one.all) it.expectDoubt()
         break
       case 'lag':
@@ -240,7 +241,10 @@ export class LogWorld {
     const { streamer, driver } = slot.server
     const ledger = slot.browser.ledger(topic)
     if (streamer.getClient(slot.id!)!.topics.includes(topic)) return
+    if (driver.epoch !== this.log.epoch) driver.pump()
     const from = rewind > 0 ? 0 : driver.position
+    // A rewind brings the gaps of this server too.
+    if (rewind > 0) slot.gaps = new Set([...slot.gaps, topic])
     const period = ledger.begin(this.pastOf(topic, from), false)
     try {
       await streamer.subscribe(slot.id!, topic, { rewind })
@@ -293,7 +297,8 @@ export class LogWorld {
     if (!ready) return
     const position = browser.lastEventId
     // One of a log that is no more says nothing either.
-    const foreign = position !== undefined && !position.startsWith(`${this.log.epoch}-`)
+    const { epoch } = slot.server.driver
+    const foreign = position !== undefined && !position.startsWith(`${epoch}-`)
     if (foreign || MISNAMED.test(position ?? '')) {
       for (const ledger of browser.all) ledger.expectDoubt()
       // The answer may wait, and what is subscribed to meanwhile is told of too.
@@ -303,12 +308,12 @@ export class LogWorld {
     }
     const response = new FakeResponse(this.setup.highWaterMark)
     this.responses.push(response)
-    // Of a position that is not read yet, the first message waits.
-    const waits = placeOf(position ?? '')[0] > slot.server.driver.position
     const { topics } = slot.server.streamer.getClient(slot.id!)!
-    browser.open(response, slot.id!, waits ? undefined : topics)
+    browser.open(response, slot.id!, topics)
     const request = fakeRequest(slot.id, browser.lastEventId)
     void slot.server.streamer.handle(request, response.asResponse)
+    // Of a position that is not read yet, the first message waits.
+    if (response.mostWaiting === 0) browser.link!.topics = undefined
   }
 
   /** What a page with its topics in its address does: a new client for every connection, exact. */
