@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { logCommandLists, logSetups } from '../support/model/log-commands.js'
 import { LogWorld } from '../support/model/log-world.js'
 
-const RUNS = Number(process.env['MODEL_RUNS'] ?? 500)
+const RUNS = Number(process.env['MODEL_RUNS'] ?? 200)
 
 describe('the promise, on several servers that read one log', () => {
   test('holds for clients that go from one to another', async () => {

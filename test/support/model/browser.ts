@@ -7,7 +7,7 @@ import { Ledger } from './ledger.js'
 export type Place = readonly [number: number, tie: string, epoch: string]
 
 /** What follows every topic, in the order of names. */
-const NO_TIE = '\uffff'
+export const NO_TIE = '\uffff'
 
 /** Reads a position. */
 export function placeOf(lastEventId: string): Place {

@@ -8,7 +8,7 @@ import { FakeResponse, fakeRequest } from '../fake-response.js'
 import { ManualClock } from '../manual-clock.js'
 import type { LogServer } from '../stub-log.js'
 import { StubLog } from '../stub-log.js'
-import { Browser, placeOf } from './browser.js'
+import { Browser, NO_TIE, placeOf } from './browser.js'
 import type { Naming } from './commands.js'
 import type { LogCommand, LogSetup } from './log-commands.js'
 
@@ -71,8 +71,9 @@ export class LogWorld {
     // A browser that is behind what was dropped is told so for all its topics.
     const mayBeTold = (index: number) => (lastEventId: string, topic: string) => {
       if (this.slots[index]!.gaps.has(topic)) return true
-      const [number, , epoch] = placeOf(lastEventId)
-      return epoch !== this.log.epoch || !(number >= this.log.trimmedThrough)
+      const [number, tie, epoch] = placeOf(lastEventId)
+      const through = tie === NO_TIE ? number : number - 1
+      return epoch !== this.log.epoch || !(through >= this.log.trimmedThrough)
     }
     for (let i = 0; i < 3; i++) {
       const browser = new Browser(`slot${i}`, mayBeTold(i))
