@@ -250,9 +250,10 @@ export class Delivery {
   private numberOfOurs(topic: Topic): number {
     const last = Math.max(this.history.last, this.numbering.log!.position)
     // Those of one turn may share one: nobody has been given a part of them.
-    if (!Number.isInteger(last) && last > this.outbox.delivered) return last
-    const number = numberBetween(last)
-    if (number === last || topic.log.evictedThrough >= number) reopen(topic, number)
+    const isNew = !Number.isInteger(last) && last > this.outbox.delivered
+    const number = isNew ? last : numberBetween(last)
+    const above = number > topic.log.evictedThrough && (isNew || number > last)
+    if (!above) reopen(topic, number)
     return number
   }
 

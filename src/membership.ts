@@ -18,7 +18,7 @@ export class Membership {
    * surely got that message only once it names a position beyond `at`.
    */
   told: { at: number; through: number } | undefined = undefined
-  /** Whether its client comes from a server that has read more than this one has. */
+  /** Whether it begins where this server may have missed something, and has not been told. */
   misses = false
   /** Whether it counts from a place in a log that is older than the topic, which is being opened. */
   awaits = false

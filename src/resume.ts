@@ -93,7 +93,7 @@ function begin(
     for (const membership of client.readable()) {
       const arrived = topicCursorAt(named, membership.topic.name)
       if (arrived > client.cursor) membership.since = Math.max(membership.since, arrived)
-      membership.misses = membership.topic.log.misses(membership.lowest(client.cursor))
+      membership.misses ||= membership.topic.log.misses(membership.lowest(client.cursor))
     }
   }
   client.ended = client.ended.filter((membership) => {
@@ -137,6 +137,7 @@ function startAnew(
   // What was to come after a rewind comes with it, or it would be missing behind the rewind.
   for (const membership of memberships) {
     if (membership.rewind !== undefined) membership.since = client.cursor
+    membership.misses = false
   }
   const fields = { id: lost.length === 0 ? id : undefined, retry: greeting.retry }
   connection.write(configMessage(greeting.config, client.topics, fields))

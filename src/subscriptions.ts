@@ -187,7 +187,11 @@ export class Subscriptions {
       if (first !== undefined) membership.rewind = { from: first.number - 1, exact: false }
     } else if (after !== undefined) {
       const position = this.delivery.locate(after)
-      if (position === undefined) return false
+      if (position === undefined) {
+        // By the time it connects, the log may have been made anew, and the position say something.
+        membership.misses = topic.log.refills
+        return false
+      }
       membership.rewind = { from: topicCursorAt(position, topic.name), exact: true }
       return true
     } else if (since !== undefined) {
