@@ -74,14 +74,15 @@ function loss(membership: Membership, cursor: number, window?: Window): Step | u
   const { log } = membership.topic
   const floor = membership.floor(cursor)
   if (window !== undefined && floor < log.evictedThrough) log.lose(window.lostThrough)
-  if (!membership.misses) return floor < log.lostThrough ? tellLoss(membership, cursor) : undefined
-  membership.misses = false
-  return tellLoss(membership, cursor)
+  return membership.misses || floor < log.lostThrough ? tellLoss(membership, cursor) : undefined
 }
 
 function tellLoss(membership: Membership, cursor: number): Step {
-  membership.told = { at: cursor, through: membership.topic.log.lostThrough }
-  return { kind: 'lost', topic: membership.topic.name }
+  const { misses, topic } = membership
+  membership.told = { at: cursor, through: topic.log.lostThrough }
+  if (misses) membership.missesToldAt = cursor
+  membership.misses = false
+  return { kind: 'lost', topic: topic.name }
 }
 
 function rewound(membership: Membership, cursor: number, window?: Window): Step | undefined {

@@ -20,6 +20,8 @@ export class Membership {
   told: { at: number; through: number } | undefined = undefined
   /** Whether it begins where this server may have missed something, and has not been told. */
   misses = false
+  /** After which number it was last told so. */
+  missesToldAt = -1
   /** Whether it counts from a place in a log that is older than the topic, which is being opened. */
   awaits = false
 

@@ -154,5 +154,8 @@ function startAnew(
 function doubtWhatWasTold(client: Client, position: number): void {
   for (const membership of client.readable()) {
     if (membership.told !== undefined && position <= membership.told.at) membership.told = undefined
+    if (position > membership.missesToldAt) continue
+    membership.misses = true
+    membership.missesToldAt = -1
   }
 }

@@ -187,19 +187,21 @@ export class Subscriptions {
       if (first !== undefined) membership.rewind = { from: first.number - 1, exact: false }
     } else if (after !== undefined) {
       const position = this.delivery.locate(after)
-      if (position === undefined) {
-        // By the time it connects, the log may have been made anew, and the position say something.
-        membership.misses = topic.log.refills
-        return false
-      }
+      if (position === undefined) return this.misplace(membership)
       membership.rewind = { from: topicCursorAt(position, topic.name), exact: true }
       return true
     } else if (since !== undefined) {
       const position = this.delivery.numbering.parse(since)
-      if (position === undefined || !topic.log.refills) return false
+      if (position === undefined || !topic.log.refills) return this.misplace(membership)
       membership.since = position.number
       return true
     }
+    return false
+  }
+
+  /** By the time it connects, the log may have been made anew, and the position say something. */
+  private misplace(membership: Membership): false {
+    membership.misses = membership.topic.log.refills
     return false
   }
 
@@ -277,6 +279,7 @@ function restartClient(client: Client, position: number): void {
   for (const membership of client.readable()) {
     membership.since = position
     membership.told = undefined
+    membership.missesToldAt = -1
     membership.rewind = undefined
     membership.awaits = false
   }
