@@ -27,6 +27,13 @@ const RECORD = `
   }
 `
 
+/** Where everything is that has to stay where it is. */
+const PLACES = `() =>
+  [...document.querySelectorAll('section, button, select, input, p, dt, h2, canvas, figcaption')]
+    .map((element) => [element, element.getBoundingClientRect()])
+    .map(([{ tagName, id, className }, { x, y, width, height }]) =>
+      [tagName, id, className, ...[x, y, width, height].map(Math.round)].join(' '))`
+
 let browser: Browser
 let demo: Demo
 let proxy: TcpProxy
@@ -328,11 +335,28 @@ describe('the demo in Chromium', () => {
     expect(content).toBeLessThanOrEqual(view)
   })
 
+  test.each([320, 390, 768, 1000, 1440])(
+    'nothing moves in a window of %d pixels, however long a number is',
+    async (width) => {
+      const sized = await open({ width, height: 844 })
+      await until('a few events', async () => (await sized.locator('#event-rows tr').count()) > 20)
+      const texts = ['0', '88', '1,234', '99,999', '888,888,888']
+      // In one go, so that nothing arrives in between.
+      const [first, ...others] = await sized.evaluate<string[][]>(`${JSON.stringify(texts)}
+        .map((text) => {
+          const numbers = document.querySelectorAll(
+            'dd, .state-time, .like-count, .tile-seq, .tile-late, .ticker-price > span')
+          for (const number of numbers) number.firstChild
+            ? number.firstChild.nodeValue = text
+            : number.textContent = text
+          return (${PLACES})()
+        })`)
+      for (const other of others) expect(other).toEqual(first)
+    },
+  )
+
   test('nothing moves as data arrives, and pausing holds the raw events', async () => {
-    const places = () =>
-      page.evaluate(`[...document.querySelectorAll('section, button, input, dt, canvas')]
-      .map((element) => element.getBoundingClientRect()).map(({ x, y, width, height }) =>
-        [x, y, width, height].map(Math.round).join(' '))`)
+    const places = () => page.evaluate(`(${PLACES})()`)
     await moved(page, ['tick.12', 'ticker.SLPN'])
     const before = await places()
     await page.click('#pause')

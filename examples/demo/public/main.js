@@ -11,6 +11,8 @@ import { Timeline } from './timeline.js'
 import { Topics } from './topics.js'
 
 const byId = (id) => document.getElementById(id)
+// 12,345 as 12K: there is room for four characters.
+const short = new Intl.NumberFormat('en', { notation: 'compact' })
 const { broker, ticks, companies } = await (await fetch('demo.json')).json()
 byId('broker').textContent = broker
 
@@ -49,7 +51,7 @@ let began = Infinity
 
 function showLikes(value) {
   likes = Math.max(likes, value)
-  byId('likes').textContent = String(likes)
+  byId('likes').textContent = short.format(likes)
 }
 
 function showConnected(value) {
