@@ -17,6 +17,8 @@ import type { UpkeepOptions } from './upkeep.js'
 /** How long letting go of something may take, and how much longer for each topic. */
 const CLOSE_TIMEOUT = 3_500
 const CLOSE_EACH = 20
+/** How long the answer to a subscribe is waited for before what it may have made is looked for. */
+const ANSWER_WAIT = 1_000
 
 export interface ServerQueueOptions extends PollOptions, UpkeepOptions {
   subscribeTimeout: number
@@ -54,6 +56,8 @@ interface Queue {
   readonly arn: string
   /** By topic. Of one that was asked for without an answer, only the topic is known. */
   readonly subscriptions: Map<string, string | undefined>
+  /** By topic: what AWS was asked for and has not answered yet. It settles then, and never rejects. */
+  readonly asked: Map<string, Promise<unknown>>
   poll?: Poll
 }
 
@@ -149,7 +153,7 @@ export class ServerQueue {
     this.unsure ??= { name, tags: { [ALIVE]: String(Math.floor(Date.now() / 1_000)) } }
     const { url, arn } = await this.aws.createQueue(this.unsure.name, this.unsure.tags)
     this.unsure = undefined
-    const queue: Queue = { url, arn, subscriptions: new Map() }
+    const queue: Queue = { url, arn, subscriptions: new Map(), asked: new Map() }
     if (this.closed) {
       this.discard(queue)
       throw closedError()
@@ -188,6 +192,7 @@ export class ServerQueue {
 
   /** Settles when what is published to the topic comes through to `queue`. */
   private async attach(topic: Topic, queue: Queue, cancelled: Promise<never>): Promise<void> {
+    if (this.closed) throw closedError()
     if (this.queue !== queue) throw new Error('The queue has been given up.')
     await Promise.race([this.subscribed(topic, queue), cancelled])
     if (this.options.probe) await this.proved(topic, cancelled)
@@ -195,21 +200,33 @@ export class ServerQueue {
     this.upkeep?.clean(topic.arn)
   }
 
-  private async subscribed({ arn }: Topic, { subscriptions, arn: queue }: Queue): Promise<void> {
+  private async subscribed({ arn }: Topic, queue: Queue): Promise<void> {
+    const { subscriptions, asked } = queue
     if (!subscriptions.has(arn)) subscriptions.set(arn, undefined)
+    const asking = this.aws.subscribe(arn, queue.arn)
+    // Whoever has given up on it may have asked again before it is answered.
+    const answered = Promise.allSettled([asked.get(arn), asking])
+    asked.set(arn, answered)
     try {
-      subscriptions.set(arn, await this.aws.subscribe(arn, queue))
+      subscriptions.set(arn, await asking)
     } catch (error) {
       if (isAnswer(error)) subscriptions.delete(arn)
       throw error
+    } finally {
+      void answered.then(() => asked.get(arn) === answered && asked.delete(arn))
     }
   }
 
-  private async unsubscribed(topic: string, { subscriptions, arn }: Queue): Promise<void> {
-    if (!subscriptions.has(topic)) return
+  private async unsubscribed(topic: string, queue: Queue): Promise<void> {
+    const { subscriptions, asked, arn } = queue
+    const answered = asked.get(topic)
+    if (!answered && !subscriptions.has(topic)) return
+    if (answered) await within(answered, ANSWER_WAIT)
     const known = subscriptions.get(topic)
     const subscription = known ?? (await this.aws.subscriptions(topic)).get(arn)
     if (subscription !== undefined) await this.aws.unsubscribe(subscription)
+    // It may be made after we have looked, or again: somebody has to come back for it.
+    if (asked.has(topic)) throw new Error(`Subscribing ${topic} is still under way.`)
     subscriptions.delete(topic)
   }
 
@@ -306,7 +323,8 @@ export class ServerQueue {
       await queue.poll?.stop()
       const backoff = new Backoff()
       while (!this.givingUp.signal.aborted) {
-        const each = [...queue.subscriptions.keys()].map((topic) => this.unsubscribed(topic, queue))
+        const topics = new Set([...queue.subscriptions.keys(), ...queue.asked.keys()])
+        const each = [...topics].map((topic) => this.unsubscribed(topic, queue))
         // All at once: a broker that does not answer may still hear us.
         const outcomes = await Promise.allSettled([...each, this.aws.deleteQueue(queue.url)])
         const failed = outcomes.filter((outcome) => outcome.status === 'rejected')

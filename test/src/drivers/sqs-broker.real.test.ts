@@ -1,5 +1,10 @@
 /** @needs fauxqs, which stands in for SNS and SQS and may be stopped and started */
-import { DeleteTopicCommand, SubscribeCommand, UnsubscribeCommand } from '@aws-sdk/client-sns'
+import {
+  DeleteTopicCommand,
+  SNSClient,
+  SubscribeCommand,
+  UnsubscribeCommand,
+} from '@aws-sdk/client-sns'
 import {
   CreateQueueCommand,
   DeleteQueueCommand,
@@ -267,6 +272,76 @@ describe('sqsDriver on fauxqs', () => {
         ;[before, gap] = [Math.max(before, number), false]
       }
     }
+  })
+
+  describe('a subscribe that AWS carries out late, when its queue has gone', () => {
+    /** Clients whose first subscribe is on its way until a queue has been deleted. */
+    function slow() {
+      const clients = { sqs: new SQSClient(fixture.config), sns: new SNSClient(fixture.config) }
+      toClose.push({ close: async () => Object.values(clients).forEach((it) => it.destroy()) })
+      let delivered: () => void = () => undefined
+      const sent = new Promise<void>((resolve) => (delivered = resolve))
+      let queueGone: () => void = () => undefined
+      const late = new Promise<void>((resolve) => (queueGone = resolve))
+      let held = false
+      clients.sns.middlewareStack.add(
+        (next, { commandName }) =>
+          async (args) => {
+            if (commandName !== 'SubscribeCommand' || held) return next(args)
+            held = true
+            delivered()
+            await late
+            // Past the driver, which can't take back what is on its way.
+            const output = await fixture.sns.send(new SubscribeCommand(args.input as never))
+            return { output, response: {} }
+          },
+        { step: 'initialize' },
+      )
+      clients.sqs.middlewareStack.add(
+        (next, { commandName }) =>
+          async (args) => {
+            const answer = await next(args)
+            if (commandName === 'DeleteQueueCommand') queueGone()
+            return answer
+          },
+        { step: 'initialize' },
+      )
+      const driver = sqsDriver(clients, QUICK)
+      toClose.push(driver)
+      return { driver, sent }
+    }
+
+    test('by a driver that was closed', async () => {
+      const { driver, sent } = slow()
+      const subscribing = driver.subscribe(await fixture.topic('late'), recordingSink())
+      const refused = expect(subscribing).rejects.toThrow(/closed/)
+      await sent
+      await driver.close()
+      await refused
+      expect(await fixture.leftovers()).toBe(0)
+    })
+
+    test('by a link that was cut', async () => {
+      const { driver, sent } = slow()
+      const arn = await fixture.topic('late')
+      const sink = recordingSink()
+      const subscribing = driver.subscribe(arn, sink)
+      await sent
+      const [first] = await fixture.queues()
+      // A cut between two polls costs nothing.
+      await until('a new queue', async () => {
+        fixture.link.cut()
+        return !(await fixture.queues()).includes(first as string)
+      })
+      await subscribing
+      await fixture.publishText(arn, 'x')
+      await sink.received(1)
+      const read = async () =>
+        (await fixture.queues()).length === 1 && (await fixture.subscriptions()).length === 1
+      await until('one queue and one subscription', read)
+      await driver.close()
+      expect(await fixture.leftovers()).toBe(0)
+    })
   })
 
   test('the example shows what it publishes', async () => {
