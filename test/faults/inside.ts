@@ -47,6 +47,8 @@ async function givenUp(stage: Stage): Promise<Row> {
   const trial = new Trial()
   const setting = `net.ipv4.tcp_retries2=${RETRIES}`
   await run('ip', ['netns', 'exec', serverNamespace, 'sysctl', '-qw', setting])
+  // Whoever is gone is noticed by what is sent to them.
+  stage.publishOn()
   const before = (await stage.server.mustAsk({ do: 'stats' })).stats
   await run('ip', ['link', 'set', device, 'down'])
   const pulled = performance.now()
