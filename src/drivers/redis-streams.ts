@@ -1,6 +1,8 @@
 import type { Driver, Subscription } from '../driver.js'
 import { TopicNameError } from '../errors.js'
+import { StreamLog } from './redis-streams/log.js'
 import { StreamsReader } from './redis-streams/reader.js'
+import { Routes } from './redis-streams/routes.js'
 import type { RedisStreamMessage } from './redis-streams/stream.js'
 import { brokenNameRule } from './redis/connection.js'
 import { redisServer } from './redis/libraries.js'
@@ -14,7 +16,7 @@ import { closedError } from './redis/link.js'
 import { redisChecks, redisTiming } from './redis/options.js'
 import type { RedisOptions } from './redis/options.js'
 import type { OptionCheck } from './toolbox/options.js'
-import { checkDriverOptions, duration, text } from './toolbox/options.js'
+import { checkDriverOptions, duration, flag, text } from './toolbox/options.js'
 import { routingChecks, Sources } from './toolbox/sources.js'
 import type { RoutingOptions, SourceEvents } from './toolbox/sources.js'
 
@@ -30,6 +32,12 @@ export interface RedisStreamsDriverOptions
    * ids, which no read tells. Default: 10,000.
    */
   checkInterval?: number
+  /**
+   * Whether one stream with many topics is a log, so that a client goes on exactly on any server.
+   * It takes a key beside the stream, which names the epoch. Default: true with exactly one of
+   * `sources`; it does nothing for others, which have no one order.
+   */
+  log?: boolean
 }
 
 /** A driver on Redis Streams. */
@@ -58,20 +66,34 @@ export function redisStreamsDriver(
     ...redisChecks,
     field: text,
     checkInterval: duration,
+    log: flag,
   } satisfies Record<keyof RedisStreamsDriverOptions, OptionCheck>)
 
   const timing = redisTiming(options)
   const server = redisServer('redisStreamsDriver', target, library)
   const reader = new StreamsReader(server, timing, checkInterval)
   const sources = new Sources<RedisStreamMessage>('redisStreamsDriver', open, options, body)
+  const log = logOf()
   let closed: Promise<void> | undefined
+
+  function logOf(): StreamLog | undefined {
+    const [stream, other] = new Set(options.sources)
+    if (stream === undefined || other !== undefined || options.log === false) return undefined
+    checkName(stream)
+    return new StreamLog(reader, stream, new Routes(options, body), timing.subscribeTimeout)
+  }
 
   async function open(
     name: string,
     events: SourceEvents<RedisStreamMessage>,
   ): Promise<Subscription> {
+    checkName(name)
+    return reader.open(name, events)
+  }
+
+  function checkName(name: string): void {
     const rule = brokenNameRule('stream', name)
-    if (rule === undefined) return reader.open(name, events)
+    if (rule === undefined) return
     const shown = JSON.stringify(name)?.slice(0, 100)
     throw new TopicNameError(`The stream ${shown} can't be read from Redis: ${rule}.`)
   }
@@ -89,13 +111,14 @@ export function redisStreamsDriver(
 
   return {
     encoding,
+    ...(log && { log }),
     async connect() {
       if (closed) throw closedError()
       await reader.connect(timing.connectTimeout)
     },
     async subscribe(topic, sink) {
       if (closed) throw closedError()
-      return sources.subscribe(topic, sink)
+      return (log ?? sources).subscribe(topic, sink)
     },
     close() {
       closed ??= shut()

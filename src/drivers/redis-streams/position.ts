@@ -18,6 +18,10 @@ export interface StreamInfo {
   readonly added: number | undefined
   /** The id of the oldest entry that it still has. */
   readonly first: string | undefined
+  /** The id of the newest one; it may have been deleted, and be below `last`. */
+  readonly final?: string | undefined
+  /** The highest id that was deleted by itself. Undefined where Redis does not keep it, or nothing was. */
+  readonly deleted?: string | undefined
 }
 
 /** What a look at a stream says about the entries that have just been read from it. */
@@ -28,6 +32,8 @@ export interface Verdict {
   readonly before?: string
   /** Why some after them may be missing. */
   readonly after?: string
+  /** Whether that is because it is another stream, or went back to an older state. */
+  readonly anew?: true
 }
 
 /** Orders two ids, `milliseconds-sequence`. Both parts have up to 64 bits, too many for a number. */
@@ -57,25 +63,36 @@ export function judge(from: Place, ids: readonly string[], info: StreamInfo | un
   const count = from.count === undefined ? undefined : from.count + ids.length
   if (info === undefined) {
     if (id === START.id) return { place: START }
-    return { place: START, after: 'The stream was deleted.' }
+    return { place: START, after: 'The stream was deleted.', anew: true }
   }
-  const { last, length, added, first } = info
+  const { last, length, added, first, final } = info
   // It was made anew, or went back to an older state: entries with ids below ours would never
   // be read, and those that were read must not be read again.
   if (compareIds(last, id) < 0) {
-    return { place: { id: last, count: added }, after: 'The stream has ids older than before.' }
+    const after = 'The stream has ids older than before.'
+    return { place: { id: last, count: added }, after, anew: true }
   }
   const kept = first !== undefined && compareIds(first, from.id) <= 0
+  // Whatever came after these is gone, so that nothing up to its last id is to come.
+  const isOver = length === 0 || (final !== undefined && compareIds(final, id) <= 0)
   if (added === undefined || count === undefined || from.count === undefined) {
-    const place = { id, count: last === id ? added : undefined }
+    const place = { id: isOver ? last : id, count: last === id || isOver ? added : undefined }
     if (kept || from.id === START.id || last === from.id) return { place }
     return { place, before: 'The stream was trimmed past the last entry that was read.' }
+  }
+  if (added < count) {
+    const place = { id, count: last === id ? added : added - length }
+    return { place, before: 'The stream was made anew.', anew: true }
   }
   if (last === id && added !== count) {
     return { place: { id, count: added }, before: missing(added - count) }
   }
-  if (added < count) return { place: { id, count: added - length }, before: missing(0) }
-  if (kept || last === id) return { place: { id, count } }
+  if (isOver && added !== count) {
+    const before = missing(added - count)
+    const place = { id: last, count: added }
+    return ids.length > 0 ? { place, before, after: before } : { place, before }
+  }
+  if (kept || last === id) return { place: { id: isOver ? last : id, count } }
   const ordinal = added - length + 1
   const trimmed = first === undefined ? ids.length : ids.filter((it) => isBelow(it, first)).length
   const lost = ordinal - (from.count + trimmed + 1)
@@ -93,9 +110,7 @@ function isBelow(id: string, first: string): boolean {
 }
 
 function missing(count: number): string {
-  return count > 0
-    ? `${count} entries of the stream were gone before they were read.`
-    : 'The stream was made anew.'
+  return `${count} entries of the stream were gone before they were read.`
 }
 
 /** The reply to XINFO STREAM, a list of names and values. */
@@ -103,12 +118,18 @@ export function parseInfo(reply: unknown): StreamInfo {
   const list = reply as unknown[]
   const values = new Map<string, unknown>()
   for (let at = 0; at + 1 < list.length; at += 2) values.set(String(list[at]), list[at + 1])
-  const first = values.get('first-entry') as [id: Buffer] | null | undefined
+  const idOf = (name: string) => {
+    const entry = values.get(name) as [id: Buffer] | null | undefined
+    return entry ? String(entry[0]) : undefined
+  }
   const added = values.get('entries-added')
+  const deleted = values.get('max-deleted-entry-id') as Buffer | undefined
   return {
     last: String(values.get('last-generated-id')),
     length: Number(values.get('length')),
     added: added === undefined ? undefined : Number(added),
-    first: first ? String(first[0]) : undefined,
+    first: idOf('first-entry'),
+    final: idOf('last-entry'),
+    deleted: deleted === undefined || String(deleted) === START.id ? undefined : String(deleted),
   }
 }

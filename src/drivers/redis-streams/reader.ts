@@ -5,10 +5,12 @@ import type { RedisConnection, RedisServer } from '../redis/connection.js'
 import { RedisLink } from '../redis/link.js'
 import type { RedisTiming } from '../redis/options.js'
 import { Backoff } from '../toolbox/backoff.js'
-import type { SourceEvents } from '../toolbox/sources.js'
-import { parseInfo } from './position.js'
+import type { Call } from './epoch.js'
+import { EntryIdError } from './number.js'
+import { parseInfo, START } from './position.js'
+import type { StreamInfo } from './position.js'
 import { OpenStream } from './stream.js'
-import type { Entry, RedisStreamMessage } from './stream.js'
+import type { Entry, LogEvents, Seen, StreamEvents } from './stream.js'
 
 /** How many entries of one stream are read at once, at most. */
 const MOST = 100
@@ -66,37 +68,33 @@ export class StreamsReader {
   }
 
   /** Reads a stream from its present end. */
-  async open(name: string, events: SourceEvents<RedisStreamMessage>): Promise<Subscription> {
-    const { subscribeTimeout } = this.timing
-    const until = performance.now() + subscribeTimeout
-    const backoff = new Backoff({ first: 50, cap: 200 })
-    for (;;) {
-      const left = until - performance.now()
-      await this.connect(left)
-      const control = await this.#control.get(left)
-      const looking = this.#lookInto(control, name, until - performance.now())
-      const info = await looking.catch((error: Error) => error)
-      if (info instanceof Error) {
-        if (isReply(info) && !isTransient(info)) throw this.#refusal(name, info)
-        const wait = isReply(info) ? backoff.next() : 0
-        if (performance.now() + wait < until) {
-          // Lost, which the next connection mends, or Redis is still loading what it keeps.
-          await pause(wait)
-          continue
-        }
-        throw new Error(
-          `Redis at ${this.server.where} did not open stream ${JSON.stringify(name)} within ` +
-            `${subscribeTimeout} ms (${info.message}). Check that it is up and reachable.`,
-          { cause: info },
-        )
-      }
-      const stream = new OpenStream(name, events, info)
-      this.#streams.set(name, stream)
-      this.#opened++
-      this.#go()
-      void this.#wake()
-      return { close: async () => this.#forget(stream) }
-    }
+  async open(name: string, events: StreamEvents): Promise<Subscription> {
+    const seen = await this.#asked(name, async (control, left) => {
+      await this.#reading.get(left)
+      return this.#lookInto(control, name, events.log, left)
+    })
+    const stream = new OpenStream(name, events, seen)
+    this.#streams.set(name, stream)
+    this.#opened++
+    this.#go()
+    void this.#wake()
+    return { close: async () => this.#forget(stream) }
+  }
+
+  /** What a stream says of itself now; undefined where it is not there. */
+  async look(name: string): Promise<StreamInfo | undefined> {
+    return this.#asked(name, (control, left) => look(this.#call(control, left), name))
+  }
+
+  /** Has all streams be looked at with the next read. */
+  checkSoon(): void {
+    this.#checkAt = 0
+  }
+
+  /** Sends commands on the connection that never waits for entries. */
+  async commands(): Promise<Call> {
+    const control = await this.#control.get(this.timing.subscribeTimeout)
+    return this.#call(control, this.timing.pingTimeout)
   }
 
   async close(): Promise<void> {
@@ -105,23 +103,51 @@ export class StreamsReader {
     await Promise.all([this.#control.close(), this.#reading.close()])
   }
 
-  /** Where a stream ends, once it is sure that this user may read it. */
-  async #lookInto(connection: RedisConnection, name: string, timeout: number) {
-    const probe = ['XREAD', 'COUNT', '1', 'STREAMS', name, END]
-    const [info] = await Promise.all([
-      this.#look(this.#control, connection, name, timeout),
-      this.#control.call(connection, probe, timeout),
-    ])
-    return info
+  /** Asks Redis, also while it is away for a moment or loading what it keeps. */
+  async #asked<T>(
+    name: string,
+    ask: (control: RedisConnection, left: number) => Promise<T>,
+  ): Promise<T> {
+    const { subscribeTimeout } = this.timing
+    const until = performance.now() + subscribeTimeout
+    const backoff = new Backoff({ first: 50, cap: 200 })
+    for (;;) {
+      const control = await this.#control.get(until - performance.now())
+      const asking = ask(control, until - performance.now())
+      const answer = await asking.catch((error: Error) => error)
+      if (!(answer instanceof Error)) return answer
+      if (isRefusal(answer)) throw this.#refusal(name, answer)
+      const wait = isReply(answer) ? backoff.next() : 0
+      if (performance.now() + wait >= until) {
+        throw new Error(
+          `Redis at ${this.server.where} did not open stream ${JSON.stringify(name)} within ` +
+            `${subscribeTimeout} ms (${answer.message}). Check that it is up and reachable.`,
+          { cause: answer },
+        )
+      }
+      // Lost, which the next connection mends, or Redis is still loading what it keeps.
+      await pause(wait)
+    }
   }
 
-  async #look(link: RedisLink, connection: RedisConnection, name: string, timeout: number) {
-    try {
-      return parseInfo(await link.call(connection, ['XINFO', 'STREAM', name], timeout))
-    } catch (error) {
-      if (isReply(error) && /no such key/i.test(error.message)) return undefined
-      throw error
-    }
+  #call(control: RedisConnection, timeout: number): Call {
+    return (...command) => this.#control.call(control, command, timeout)
+  }
+
+  /** Where a stream ends, once it is sure that this user may read it. */
+  async #lookInto(
+    control: RedisConnection,
+    name: string,
+    log: LogEvents | undefined,
+    timeout: number,
+  ): Promise<Seen> {
+    const call = this.#call(control, timeout)
+    const [{ info, epoch }] = await Promise.all([
+      see(call, name, log),
+      call('XREAD', 'COUNT', '1', 'STREAMS', name, END),
+    ])
+    if (log === undefined) return { info }
+    return { info, epoch: await log.settle(call, epoch, info?.last ?? START.id, false) }
   }
 
   /** Reads on one connection for as long as it lives. */
@@ -196,18 +222,26 @@ export class StreamsReader {
   }
 
   async #verify(connection: RedisConnection, read: ReadonlyMap<OpenStream, Entry[]>) {
-    const timeout = this.timing.pingTimeout
+    const call: Call = (...command) =>
+      this.#reading.call(connection, command, this.timing.pingTimeout)
     const looks = [...read].map(async ([stream, entries]) => {
-      const looking = this.#look(this.#reading, connection, stream.name, timeout)
-      const info = await looking.catch((error: Error) => error)
-      return { stream, entries, info }
+      const seen = await this.#seenSince(call, stream, entries).catch((error: Error) => error)
+      return { stream, entries, seen }
     })
-    for (const { stream, entries, info } of await Promise.all(looks)) {
+    for (const { stream, entries, seen } of await Promise.all(looks)) {
       if (this.#streams.get(stream.name) !== stream) continue
-      if (!(info instanceof Error)) stream.verified(entries, info)
-      else if (isReply(info) && !isTransient(info)) this.#refused(stream, info)
-      else throw info
+      if (!(seen instanceof Error)) stream.verified(entries, seen)
+      else if (isRefusal(seen)) this.#refused(stream, seen)
+      else throw seen
     }
+  }
+
+  async #seenSince(call: Call, stream: OpenStream, entries: readonly Entry[]): Promise<Seen> {
+    const { name, log } = stream
+    const { info, epoch } = await see(call, name, log)
+    if (log === undefined) return { info }
+    const isAnew = stream.isAnew(entries, info)
+    return { info, epoch: await log.settle(call, epoch, info?.last ?? START.id, isAnew) }
   }
 
   /** Redis refused to read all of the streams for the sake of one, and does not say of which. */
@@ -255,6 +289,7 @@ export class StreamsReader {
   }
 
   #refusal(name: string, error: Error): Error {
+    if (error instanceof EntryIdError) return error
     return refusal(`stream ${JSON.stringify(name)}`, this.server.where, error)
   }
 
@@ -265,5 +300,27 @@ export class StreamsReader {
 
   #forget(stream: OpenStream): void {
     if (this.#streams.get(stream.name) === stream) this.#streams.delete(stream.name)
+  }
+}
+
+/** Whether it is of no use to try again. */
+function isRefusal(error: Error): boolean {
+  return error instanceof EntryIdError || (isReply(error) && !isTransient(error))
+}
+
+/** What a stream says, and the epoch beside it, which is read before: it may be replaced after. */
+async function see(call: Call, name: string, log: LogEvents | undefined): Promise<Seen> {
+  if (log === undefined) return { info: await look(call, name) }
+  const [epoch, info] = await Promise.all([call('GET', log.key), look(call, name)])
+  return { info, epoch: (epoch as Buffer | null)?.toString() }
+}
+
+/** What a stream says of itself, or undefined where it is not there. */
+export async function look(call: Call, name: string): Promise<StreamInfo | undefined> {
+  try {
+    return parseInfo(await call('XINFO', 'STREAM', name))
+  } catch (error) {
+    if (isReply(error) && /no such key/i.test(error.message)) return undefined
+    throw error
   }
 }

@@ -1,6 +1,8 @@
 import type { SourceEvents } from '../toolbox/sources.js'
-import { judge, START } from './position.js'
-import type { Place, StreamInfo } from './position.js'
+import type { Call } from './epoch.js'
+import { numberOf } from './number.js'
+import { compareIds, judge, START } from './position.js'
+import type { Place, StreamInfo, Verdict } from './position.js'
 
 /** One entry of a stream. */
 export interface RedisStreamMessage {
@@ -14,19 +16,58 @@ export interface RedisStreamMessage {
 /** An entry as it comes in a reply. */
 export type Entry = [id: Buffer, fields: Buffer[]]
 
+/** What a stream is to those who read it as the log of a driver. */
+export interface LogEvents {
+  /** The key that holds its epoch. */
+  readonly key: string
+  /**
+   * Finds out the epoch to go by.
+   *
+   * @param found What the key holds.
+   * @param last The last id of the stream; undefined where there is none.
+   * @param isAnew Whether it is known that the stream is another one than was read.
+   */
+  settle(call: Call, found: string | undefined, last: string, isAnew: boolean): Promise<string>
+  /** It is read in this epoch after this id. */
+  begin(epoch: string, id: string): void
+  /** Everything through this id has been told. */
+  at(id: string): void
+}
+
+/** What becomes of a stream while it is read. */
+export interface StreamEvents extends SourceEvents<RedisStreamMessage> {
+  /** @param through The last number that may be missing. */
+  gap(reason: string, through?: number): void
+  readonly log?: LogEvents
+}
+
+/** What was seen of a stream. */
+export interface Seen {
+  readonly info: StreamInfo | undefined
+  /** Of one that is a log. */
+  readonly epoch?: string | undefined
+}
+
 /** One stream that is being read, and how far. */
 export class OpenStream {
   #place: Place
   /** How many entries it had when it was last looked at. */
   #length: number
+  #epoch: string | undefined
 
   constructor(
     readonly name: string,
-    private readonly events: SourceEvents<RedisStreamMessage>,
-    info: StreamInfo | undefined,
+    private readonly events: StreamEvents,
+    { info, epoch }: Seen,
   ) {
     this.#place = info ? { id: info.last, count: info.added } : START
     this.#length = info?.length ?? 0
+    this.#epoch = epoch
+    if (epoch !== undefined) this.#tell(() => events.log?.begin(epoch, this.#place.id))
+  }
+
+  get log(): LogEvents | undefined {
+    return this.events.log
   }
 
   /** The id after which to read on. */
@@ -54,19 +95,39 @@ export class OpenStream {
     }
   }
 
-  /** The same, with what the stream has said of itself since. */
-  verified(entries: readonly Entry[], info: StreamInfo | undefined): void {
-    const ids = entries.map(([id]) => String(id))
-    const { place, before, after } = judge(this.#place, ids, info)
-    if (before !== undefined) this.#tell(() => this.events.gap(`${this.name}: ${before}`))
+  /** Whether the stream turns out to be another one than these entries were read from. */
+  isAnew(entries: readonly Entry[], info: StreamInfo | undefined): boolean {
+    return judge(this.#place, idsOf(entries), info).anew === true
+  }
+
+  /** The same as `read`, with what was seen of the stream since. */
+  verified(entries: readonly Entry[], { info, epoch }: Seen): void {
+    const verdict = judge(this.#place, idsOf(entries), info)
+    const { place, before, after, anew } = verdict
+    // All are told of it by that, before what belongs to it, and nobody needs another word.
+    const isOther = epoch !== this.#epoch
+    this.#epoch = epoch
+    const begins = isOther && !(anew && after !== undefined)
+    if (begins) this.#begin(this.#place.id)
+    else if (before !== undefined) this.#gap(before, throughBefore(this.#place, entries, info))
     this.read(entries)
-    if (after !== undefined) this.#tell(() => this.events.gap(`${this.name}: ${after}`))
+    if (isOther && !begins) this.#begin(place.id)
+    else if (after !== undefined) this.#gap(after, throughAfter(info, verdict))
     this.#place = place
     this.#length = info?.length ?? 0
+    this.#tell(() => this.events.log?.at(place.id))
   }
 
   fail(error: Error): void {
     this.#tell(() => this.events.fail(error))
+  }
+
+  #begin(id: string): void {
+    this.#tell(() => this.events.log?.begin(this.#epoch!, id))
+  }
+
+  #gap(reason: string, through: number | undefined): void {
+    this.#tell(() => this.events.gap(`${this.name}: ${reason}`, through))
   }
 
   /** An error here would stop the reading of all streams. */
@@ -79,7 +140,33 @@ export class OpenStream {
   }
 }
 
-function toMessage(stream: string, [id, list]: Entry): RedisStreamMessage {
+function idsOf(entries: readonly Entry[]): string[] {
+  return entries.map(([id]) => String(id))
+}
+
+/** The last number that may be missing before what was read, or in between. */
+function throughBefore({ id }: Place, entries: readonly Entry[], info: StreamInfo | undefined) {
+  const next = entries.length > 0 ? String(entries[0]![0]) : info?.first
+  const isAhead = next !== undefined && compareIds(next, id) > 0
+  const before = isAhead ? numberBelow(next) : numberOf(info?.last ?? id)
+  const deleted = info?.deleted === undefined ? 0 : numberOf(info.deleted)
+  return Math.max(before ?? 0, deleted ?? 0)
+}
+
+/** The last number that may be missing behind what was read. */
+function throughAfter(info: StreamInfo | undefined, { place, anew }: Verdict): number | undefined {
+  if (anew || info === undefined) return undefined
+  const next = info.first !== undefined && compareIds(info.first, place.id) > 0
+  return next ? numberBelow(info.first) : numberOf(info.last)
+}
+
+function numberBelow(id: string): number | undefined {
+  const number = numberOf(id)
+  return number === undefined ? undefined : number - 1
+}
+
+/** An entry as it is handed on. */
+export function toMessage(stream: string, [id, list]: Entry): RedisStreamMessage {
   // Without a prototype: a field may have any name.
   const fields = Object.create(null) as Record<string, Buffer>
   for (let at = 0; at + 1 < list.length; at += 2) fields[String(list[at])] = list[at + 1] as Buffer

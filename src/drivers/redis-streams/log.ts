@@ -1,0 +1,208 @@
+import type { Log, LogEntry, Sink, Subscription } from '../../driver.js'
+import { epochKey, settleEpoch } from './epoch.js'
+import type { Call } from './epoch.js'
+import { EntryIdError, numberOf } from './number.js'
+import type { StreamInfo } from './position.js'
+import type { StreamsReader } from './reader.js'
+import { replay } from './replay.js'
+import type { Routes } from './routes.js'
+import type { LogEvents, RedisStreamMessage, StreamEvents } from './stream.js'
+
+/** A topic, and after which number of the log it is read. */
+interface Reading {
+  readonly topic: string
+  readonly sink: Sink
+  after: number
+}
+
+/**
+ * One stream as the log of all topics. It is read from when it is opened until the driver is closed,
+ * whether or not there are topics, so that the position moves on.
+ */
+export class StreamLog implements Log, StreamEvents {
+  onRestart: (() => void) | undefined = undefined
+  epoch: string | undefined = undefined
+  position = 0
+  readonly log: LogEvents
+  readonly #readings = new Map<string, Reading>()
+  readonly #waiting = new Set<() => void>()
+  #opening: Promise<void> | undefined
+  #isOpen = false
+  #looking: Promise<StreamInfo | undefined> | undefined
+  #lookingNext: Promise<StreamInfo | undefined> | undefined
+
+  constructor(
+    private readonly reader: StreamsReader,
+    private readonly stream: string,
+    private readonly routes: Routes,
+    /** How long a number is waited for, in milliseconds. */
+    private readonly timeout: number,
+  ) {
+    this.log = {
+      key: epochKey(stream),
+      settle: (call, found, last, isAnew) => this.#settle(call, found, last, isAnew),
+      begin: (epoch, id) => this.#begin(epoch, id),
+      at: (id) => this.#moveTo(numberOf(id) ?? 0),
+    }
+  }
+
+  async open(): Promise<void> {
+    if (this.#isOpen) return
+    this.#opening ??= this.reader
+      .open(this.stream, this)
+      .then(() => undefined)
+      .finally(() => (this.#opening = undefined))
+    await this.#opening
+  }
+
+  async subscribe(topic: string, sink: Sink): Promise<Subscription> {
+    await this.open()
+    const info = await this.#look()
+    if (!this.#isOpen) throw new Error(`The stream ${JSON.stringify(this.stream)} was given up.`)
+    // What has been read since that was said has passed it by.
+    const position = Math.max(this.position, (info && numberOf(info.last)) ?? 0)
+    const reading = { topic, sink, after: position }
+    this.#readings.set(topic, reading)
+    const close = async () => {
+      if (this.#readings.get(topic) === reading) this.#readings.delete(topic)
+    }
+    return { position, close }
+  }
+
+  async reach(number: number): Promise<boolean> {
+    if (number <= this.position) return true
+    const until = performance.now() + this.timeout
+    await this.open()
+    const { epoch } = this
+    const info = await this.#look()
+    if (info === undefined || (numberOf(info.last) ?? 0) < number) return number <= this.position
+    // Nothing may come up to there any more, which only a closer look tells.
+    if (info.final !== info.last) this.reader.checkSoon()
+    await this.#wait(() => number <= this.position || epoch !== this.epoch, until)
+    return epoch === this.epoch && number <= this.position
+  }
+
+  async *read(topics: readonly string[], after: number, through: number): AsyncGenerator<LogEntry> {
+    const { stream, epoch, routes } = this
+    const call = await this.reader.commands()
+    yield* replay(call, { stream, key: this.log.key, epoch, routes, topics, after, through })
+  }
+
+  message(message: RedisStreamMessage): void {
+    const { id, stream } = message
+    const number = numberOf(id)
+    let topics: string[]
+    try {
+      topics = this.routes.topicsOf(message)
+    } catch (error) {
+      this.gap(`route failed on a message from ${stream}: ${String(error)}`, number)
+      this.#moveTo(number ?? 0)
+      return
+    }
+    const readings = topics.flatMap((topic) => this.#readings.get(topic) ?? [])
+    if (number === undefined || number <= this.position) {
+      const reason =
+        `Entry ${id} of ${stream} has no number that follows ${this.position}. Let Redis make the ` +
+        'ids, with XADD *, or give log: false.'
+      for (const { sink } of readings) sink.gap(reason)
+      return
+    }
+    this.#hand(
+      message,
+      number,
+      readings.filter(({ after }) => number > after),
+    )
+    this.#moveTo(number)
+  }
+
+  gap(reason: string, through?: number): void {
+    for (const { sink, after } of [...this.#readings.values()]) {
+      if (through === undefined || through > after) sink.gap(reason, through)
+    }
+  }
+
+  fail(error: Error): void {
+    this.#isOpen = false
+    const readings = [...this.#readings.values()]
+    this.#readings.clear()
+    for (const { sink } of readings) sink.fail(error)
+  }
+
+  #hand(message: RedisStreamMessage, number: number, readings: readonly Reading[]): void {
+    if (readings.length === 0) return
+    let payload: string | Uint8Array
+    try {
+      payload = this.routes.payloadOf(message)
+    } catch (error) {
+      const reason = `payload failed on a message from ${this.stream}: ${String(error)}`
+      for (const { sink } of readings) sink.gap(reason, number)
+      return
+    }
+    for (const { sink } of readings) sink.message(payload, number, readings.length > 1)
+  }
+
+  async #settle(call: Call, found: string | undefined, last: string, isAnew: boolean) {
+    const number = numberOf(last)
+    if (number === undefined) throw new EntryIdError(this.stream, last)
+    const isBack = isAnew || (!this.#isOpen && number < this.position)
+    return settleEpoch(call, this.log.key, found, this.epoch, isBack)
+  }
+
+  #begin(epoch: string, id: string): void {
+    const before = this.epoch
+    this.#isOpen = true
+    const position = numberOf(id) ?? 0
+    if (epoch === before) {
+      this.#moveTo(position)
+      return
+    }
+    this.epoch = epoch
+    this.position = position
+    for (const reading of this.#readings.values()) reading.after = 0
+    for (const look of this.#waiting) look()
+    if (before === undefined) return
+    if (this.onRestart) this.onRestart()
+    else this.gap(`${this.stream}: The stream was made anew.`)
+  }
+
+  #moveTo(number: number): void {
+    if (number <= this.position) return
+    this.position = number
+    for (const look of this.#waiting) look()
+  }
+
+  /** Looks where the stream ends. Those who ask at once share a look that began after they asked. */
+  #look(): Promise<StreamInfo | undefined> {
+    if (this.#looking === undefined) return this.#startLook()
+    const start = () => {
+      this.#lookingNext = undefined
+      return this.#startLook()
+    }
+    this.#lookingNext ??= this.#looking.then(start, start)
+    return this.#lookingNext
+  }
+
+  #startLook(): Promise<StreamInfo | undefined> {
+    const looking = this.reader.look(this.stream).finally(() => {
+      if (this.#looking === looking) this.#looking = undefined
+    })
+    this.#looking = looking
+    return looking
+  }
+
+  async #wait(there: () => boolean, until: number): Promise<void> {
+    if (there()) return
+    await new Promise<void>((resolve) => {
+      const look = () => {
+        if (there()) done()
+      }
+      const done = () => {
+        clearTimeout(timer)
+        this.#waiting.delete(look)
+        resolve()
+      }
+      const timer = setTimeout(done, Math.max(0, until - performance.now()))
+      this.#waiting.add(look)
+    })
+  }
+}
