@@ -110,7 +110,7 @@ export class Bench {
     return text
   }
 
-  async run(definition: Definition): Promise<void> {
+  async run(definition: Pick<Definition, 'run'>): Promise<void> {
     const before = await this.harness.leftovers?.()
     try {
       await definition.run(this)

@@ -5,6 +5,7 @@ import { closing } from './closing.js'
 import { delivery } from './delivery.js'
 import { checkHarness } from './harness.js'
 import type { Capability, DriverHarness } from './harness.js'
+import { logCases } from './log-cases.js'
 import { refusing } from './refusing.js'
 
 /** One test. It is for any framework: `test(c.name, c.run)`. */
@@ -41,6 +42,18 @@ export function driverContract(harness: DriverHarness): ContractCase[] {
   return DEFINITIONS.filter((definition) => !lacking(harness, definition)).map((definition) => ({
     rule: definition.rule,
     name: `${definition.rule}: ${definition.name}`,
+    run: () => new Bench(harness).run(definition),
+  }))
+}
+
+/**
+ * The tests that a driver with a `log` has to pass besides, bound to yours as those of
+ * {@link driverContract} are.
+ */
+export function logContract(harness: DriverHarness): Pick<ContractCase, 'name' | 'run'>[] {
+  checkHarness(harness)
+  return logCases.map((definition) => ({
+    name: `log: ${definition.name}`,
     run: () => new Bench(harness).run(definition),
   }))
 }

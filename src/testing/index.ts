@@ -1,4 +1,4 @@
-export { driverContract, leftOut } from './contract.js'
+export { driverContract, leftOut, logContract } from './contract.js'
 export type { ContractCase, LeftOutCase } from './contract.js'
 export type { Brought, Capability, DriverHarness, Unreachable } from './harness.js'
 export { tcpLink } from './link.js'

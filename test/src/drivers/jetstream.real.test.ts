@@ -1,5 +1,5 @@
 /** @needs a NATS server with JetStream */
-import { driverContract } from '../../../src/testing/index.js'
+import { driverContract, logContract } from '../../../src/testing/index.js'
 import { RUNNING_JETSTREAM } from '../../brokers/nats.js'
 import { connectionsTo } from '../../brokers/process.js'
 import { measureDriver } from './figures.js'
@@ -23,6 +23,7 @@ describe('jetstreamDriver keeps the contract', () => {
         afterAll(end)
 
         for (const { name, run } of driverContract(harness)) test(name, run)
+        for (const { name, run } of logContract(harness)) test(name, run)
 
         if (source === 'address') {
           test('is ready within 100 ms, and leaves nothing of 1,000 topics', async () => {
