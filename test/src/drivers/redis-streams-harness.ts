@@ -33,3 +33,29 @@ export function redisStreamsHarness(
     },
   })
 }
+
+/** The contract's harness for one stream that carries all topics, which is a log. */
+export function redisLogHarness(
+  fixture: RedisFixture,
+  library: RedisLibrary,
+): { harness: DriverHarness; end(): Promise<void> } {
+  const stream = `log.${library}`
+  const { harness, end } = redisHarness(fixture, library, 'url', {
+    make: (target, options) =>
+      redisStreamsDriver(target, {
+        ...STREAM_LIMITS,
+        ...options,
+        sources: [stream],
+        route: ({ fields }) => String(fields['topic']),
+      }),
+    async publish(topic, payload) {
+      const fields = ['topic', topic, 'data', Buffer.from(payload)]
+      await fixture.command('XADD', stream, '*', ...fields)
+    },
+  })
+  delete harness.badTopics
+  delete harness.deniedTopic
+  const inside = 'topics stand inside entries, and are nothing to Redis'
+  harness.without = { ...harness.without, badTopics: inside, deniedTopic: inside }
+  return { harness, end }
+}

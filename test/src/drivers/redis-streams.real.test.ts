@@ -1,12 +1,12 @@
 /** @needs a Redis server */
-import { driverContract } from '../../../src/testing/index.js'
+import { driverContract, logContract } from '../../../src/testing/index.js'
 import { RUNNING_REDIS } from '../../brokers/redis.js'
 import { connectionsTo } from '../../brokers/process.js'
 import { measureDriver } from './figures.js'
 import { frozenForLong } from './frozen.js'
 import { expectLeftOut } from './left-out.js'
 import { libraries, RedisFixture, sources } from './redis-harness.js'
-import { redisStreamsHarness } from './redis-streams-harness.js'
+import { redisLogHarness, redisStreamsHarness } from './redis-streams-harness.js'
 
 describe('redisStreamsDriver keeps the contract', () => {
   const fixture = new RedisFixture()
@@ -42,4 +42,17 @@ describe('redisStreamsDriver keeps the contract', () => {
       })
     }
   }
+
+  describe.each(libraries)('with %s, from one stream for all topics', (library) => {
+    const { harness, end } = redisLogHarness(fixture, library)
+    afterAll(end)
+
+    for (const { name, run } of driverContract(harness)) test(name, run)
+    for (const { name, run } of logContract(harness)) test(name, run)
+
+    test('nothing is left out but what left-out.json says', () => {
+      const broker = 'redis-streams, one for all topics'
+      expectLeftOut(RUNNING_REDIS ? `${broker}, running already` : broker, harness)
+    })
+  })
 })
