@@ -1,12 +1,15 @@
-import type { Driver, Sink, Subscription } from '../driver.js'
+import type { Driver, Log, LogEntry, Sink, Subscription } from '../driver.js'
 import { TopicNameError } from '../errors.js'
 import { reasonOf } from './jetstream/api.js'
 import type { JetStreamConnection, NatsHeaders, NatsMessage, StreamInfo } from './jetstream/api.js'
 import { closedError, isConnection, JetStreamLink } from './jetstream/link.js'
 import type { Linked } from './jetstream/link.js'
+import { StreamLog } from './jetstream/log.js'
 import { StreamReader } from './jetstream/reader.js'
+import { replay } from './jetstream/replay.js'
 import { Spread } from './jetstream/spread.js'
 import type { JetStreamMessage, SpreadTopic } from './jetstream/spread.js'
+import { found, said } from './jetstream/stream.js'
 import { overlaps } from './jetstream/subjects.js'
 import { connectOptions } from './nats/connection.js'
 import type { NatsConnect, NatsConnectOptions } from './nats/connection.js'
@@ -65,6 +68,7 @@ export interface JetStreamDriverOptions {
 
 /** A driver on NATS JetStream. */
 export interface JetStreamDriver extends Driver {
+  readonly log: Log
   /**
    * Connects now instead of with the first topic, to find out early that it can't. It rejects
    * with one error that says what to do, and may be called again.
@@ -127,13 +131,14 @@ export function jetstreamDriver(
       ended: (error) => reading?.reader.fail(error),
     },
   )
+  const state = new StreamLog(stream)
   const closing = new Set<Promise<void>>()
   let reading: Reading | undefined
   let closed: Promise<void> | undefined
 
   function read({ connection, manager }: Linked): Reading {
     if (reading) return reading
-    const spread = new Spread(options.payload, () => end(started))
+    const spread = new Spread(state, options.payload, () => end(started))
     const settings = { stream, filter, heartbeat, create }
     const reader = new StreamReader(connection, manager, settings, spread)
     const started: Reading = {
@@ -210,8 +215,59 @@ export function jetstreamDriver(
     await link.close()
   }
 
+  /** Looks where the stream ends. What is read of it is for nobody here, while no topic is open. */
+  async function look(): Promise<number> {
+    const { connection, manager } = await link.get()
+    const looking = reading?.reader.look() ?? found(manager, { stream, create })
+    const info = await within(looking, subscribeTimeout)
+    if (typeof info !== 'object') {
+      const error = info === 'late' ? new Error('no answer in time') : await failure(looking)
+      throw said(connection, stream, error)
+    }
+    if (closed) throw closedError()
+    const { created, state: ends } = info
+    if (!reading) state.at({ created, sequence: ends.last_seq })
+    return ends.last_seq
+  }
+
+  const log: Log = {
+    get epoch() {
+      return state.epoch
+    },
+    get position() {
+      return state.position
+    },
+    get onRestart() {
+      return state.onRestart
+    },
+    set onRestart(listener) {
+      state.onRestart = listener
+    },
+    async open() {
+      if (closed) throw closedError()
+      if (state.epoch === undefined) await look()
+    },
+    async reach(number) {
+      if (number <= state.position) return true
+      const until = performance.now() + subscribeTimeout
+      if ((await look()) < number) return false
+      return state.wait(number, until - performance.now())
+    },
+    async *read(topics, after, through): AsyncGenerator<LogEntry> {
+      if (closed) throw closedError()
+      const linked = await link.get()
+      const named = topics.map((name) => ({ name, subject: toSubject(name, address) }))
+      yield* replay(linked, {
+        ...{ stream, filter, heartbeat, after, through, topics: named },
+        payload: options.payload,
+        several: takesSeveral(linked.connection),
+      })
+    },
+  }
+
   return {
     encoding,
+    log,
 
     async connect() {
       if (closed) throw closedError()
@@ -220,7 +276,7 @@ export function jetstreamDriver(
 
     async subscribe(name: string, sink: Sink): Promise<Subscription> {
       if (closed) throw closedError()
-      const topic: SpreadTopic = { subject: toSubject(name, address), sink, after: 0 }
+      const topic: SpreadTopic = { name, subject: toSubject(name, address), sink, after: 0 }
       const linked = await link.get()
       if (closed) throw closedError()
       const until = performance.now() + subscribeTimeout
@@ -229,14 +285,16 @@ export function jetstreamDriver(
       from.users.add(topic)
       try {
         await from.ready
-        topic.after = await present(from, topic.subject, until)
+        const last = await present(from, topic.subject, until)
         if (reading !== from) throw closed ? closedError() : endedError(stream)
+        // What has been read since that was said has passed it by.
+        topic.after = Math.max(last, state.position)
         from.spread.add(topic)
       } catch (error) {
         await leave(from, topic)
         throw error
       }
-      return { close: () => leave(from, topic) }
+      return { close: () => leave(from, topic), position: topic.after }
     },
 
     close() {
@@ -275,12 +333,16 @@ const subjects: OptionCheck = [
   'a subject, or a list of subjects',
 ]
 
-function checkVersion({ info }: JetStreamConnection, filter: readonly string[]): void {
+/** Whether a server takes several subjects as a filter. */
+function takesSeveral({ info }: JetStreamConnection): boolean {
   const [major = 0, minor = 0] = (info?.version ?? '').split('.').map(Number)
-  const old = info?.version !== undefined && (major < 2 || (major === 2 && minor < 10))
-  if (!old || filter.length < 2) return
+  return info?.version === undefined || major > 2 || (major === 2 && minor >= 10)
+}
+
+function checkVersion(connection: JetStreamConnection, filter: readonly string[]): void {
+  if (filter.length < 2 || takesSeveral(connection)) return
   throw new Error(
-    `NATS ${info.version} takes one subject as filter, and there are ${filter.length}. Give one, ` +
+    `NATS ${connection.info?.version} takes one subject as filter, and there are ${filter.length}. Give one, ` +
       'with a wildcard if need be, or update the server to 2.10 or later.',
   )
 }

@@ -44,17 +44,22 @@ export interface StreamInfo {
     readonly last_seq: number
     readonly last_ts?: string
     readonly num_deleted?: number
+    /** Where they were asked for. */
+    readonly deleted?: readonly number[]
   }
 }
 
 /** What this driver uses of either library's manager of streams and consumers. */
 export interface JetStreamManager {
   streams: {
-    info(stream: string): Promise<StreamInfo>
+    info(stream: string, options?: { deleted_details: boolean }): Promise<StreamInfo>
     add(config: object): Promise<unknown>
   }
   consumers: {
-    add(stream: string, config: object): Promise<{ delivered: { stream_seq: number } }>
+    add(
+      stream: string,
+      config: object,
+    ): Promise<{ delivered: { stream_seq: number }; num_pending: number }>
     delete(stream: string, name: string): Promise<unknown>
   }
 }

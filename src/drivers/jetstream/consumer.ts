@@ -10,8 +10,11 @@ const NANOSECONDS = 1_000_000
 
 /** What comes from a consumer, in order. */
 export interface ConsumerEvents {
-  /** @param time When the server stored it, in milliseconds since 1970. */
-  message(message: NatsMessage, sequence: number, time: number): void
+  /**
+   * @param time When the server stored it, in milliseconds since 1970.
+   * @param pending How many more there were for the consumer when it was sent.
+   */
+  message(message: NatsMessage, sequence: number, time: number, pending: number): void
   /** All that there was for it up to this sequence of the stream has come. */
   idle(sequence: number): void
   /** It has missed something, or is of no use any more: another one has to go on. */
@@ -39,6 +42,8 @@ export class StreamConsumer {
   #over = false
   /** When something last came from it. */
   heard = performance.now()
+  /** How many messages there were for it when it was made. */
+  pending = 0
 
   constructor(
     private readonly connection: JetStreamConnection,
@@ -88,7 +93,8 @@ export class StreamConsumer {
           : { filter_subject: only }),
     })
     this.#making = made
-    const { delivered } = await Promise.race([made, refusal])
+    const { delivered, num_pending } = await Promise.race([made, refusal])
+    this.pending = num_pending
     this.heard = performance.now()
     return delivered.stream_seq
   }
@@ -116,12 +122,12 @@ export class StreamConsumer {
     // $JS.ACK.stream.consumer.delivered.sequence.number.time.pending, or, where accounts are
     // linked, with the domain and the account before the stream.
     const at = tokens.length > 9 ? 7 : 5
-    const [sequence, number, time] = tokens.slice(at, at + 3).map(Number)
+    const [sequence, number, time, pending = 0] = tokens.slice(at, at + 4).map(Number)
     // Anyone may publish to an inbox who knows it.
     if (tokens[1] !== 'ACK' || !sequence || !number || !time) return
     if (number !== this.#delivered + 1) return this.#break()
     this.#delivered = number
-    this.events.message(message, sequence, time / NANOSECONDS)
+    this.events.message(message, sequence, time / NANOSECONDS, pending)
   }
 
   #status({ headers, reply }: NatsMessage): void {

@@ -1,26 +1,29 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { Backoff } from '../toolbox/backoff.js'
 import { within } from '../toolbox/within.js'
-import { apiErrorOf, NAME_IN_USE, reasonOf } from './api.js'
+import { reasonOf } from './api.js'
 import type { JetStreamConnection, JetStreamManager, NatsMessage, StreamInfo } from './api.js'
 import { StreamConsumer } from './consumer.js'
 import type { ConsumerSettings } from './consumer.js'
 import { place } from './position.js'
 import type { Position } from './position.js'
+import { found, said } from './stream.js'
+import type { StreamSettings } from './stream.js'
 
 /** How long `close` waits for a server to say that it has let go. */
 export const CLOSE_TIMEOUT = 1_000
 
-export interface ReaderSettings extends ConsumerSettings {
-  /** How to make the stream where there is none. */
-  readonly create: object | undefined
-}
+export interface ReaderSettings extends ConsumerSettings, StreamSettings {}
 
 /** What a stream says to those who read it. */
 export interface ReaderEvents {
   message(message: NatsMessage, sequence: number, time: number): void
   /** @param through The last sequence that may be missing; undefined where that is not known. */
   gap(reason: string, through?: number): void
+  /** The numbers of the stream have begun anew, behind this place. */
+  anew(reason: string, position: Position): void
+  /** Everything through here has been said. */
+  at(position: Position): void
   fail(error: Error): void
 }
 
@@ -33,7 +36,7 @@ export class StreamReader {
   lives = 0
   #position: Position | undefined
   #consumer: StreamConsumer | undefined
-  #missed: { reason: string; through?: number } | undefined
+  #missed: { reason: string; through?: number; anew?: boolean } | undefined
   /** Whether every sequence of the stream is to come here, so that one that is skipped is lost. */
   #dense = false
   #running = false
@@ -69,7 +72,8 @@ export class StreamReader {
     })
     const outcome = await within(running, timeout)
     if (outcome === 'failed') return running
-    if (outcome === 'late') throw this.#said(new Error(`no answer within ${timeout} ms`))
+    if (outcome === 'late')
+      throw said(this.connection, this.settings.stream, new Error(`no answer within ${timeout} ms`))
     if (this.#over) throw new Error(`Reading stream ${this.settings.stream} has been ended.`)
   }
 
@@ -162,7 +166,7 @@ export class StreamReader {
         } catch (error) {
           if (this.#over) return
           const left = patience(error)
-          if (left <= 0) throw this.#said(error)
+          if (left <= 0) throw said(this.connection, this.settings.stream, error)
           await wait(Math.min(left, backoff.next()), woken)
         }
       }
@@ -185,7 +189,7 @@ export class StreamReader {
       },
     })
     this.#consumer = consumer
-    const info = await this.#found()
+    const info = await found(this.manager, this.settings)
     if (this.#consumer !== consumer) return
     const position = this.#place(info)
     const from = await consumer.open(position.sequence + 1)
@@ -193,25 +197,11 @@ export class StreamReader {
     if (from > position.sequence) this.#skipped(from)
     const missed = this.#missed
     this.#missed = undefined
-    if (missed) this.events.gap(missed.reason, missed.through)
+    if (missed?.anew) this.events.anew(missed.reason, position)
+    else if (missed) this.events.gap(missed.reason, missed.through)
+    this.events.at(this.#position as Position)
     consumer.release()
     this.#clear()
-  }
-
-  /** The stream, which is made if it is not there and the user wants that. */
-  async #found(): Promise<StreamInfo> {
-    const { stream, create } = this.settings
-    const { streams } = this.manager
-    try {
-      return await streams.info(stream)
-    } catch (error) {
-      if (create === undefined || reasonOf(error).kind !== 'gone') throw error
-      await streams.add({ ...create, name: stream }).catch((refusal: unknown) => {
-        // Another server may have been first, with other settings.
-        if (apiErrorOf(refusal)?.err_code !== NAME_IN_USE) throw refusal
-      })
-      return streams.info(stream)
-    }
   }
 
   #place(info: StreamInfo): Position {
@@ -222,7 +212,7 @@ export class StreamReader {
     this.#dense = this.settings.filter.length === 0 && info.config.mirror === undefined
     if (missed !== undefined) {
       this.lives++
-      this.#missed = { reason: missed }
+      this.#missed = { reason: missed, anew: true }
     } else if (before && !this.#dense && (info.state.num_deleted ?? 0) > 0) {
       if (info.state.last_seq > before.sequence) {
         const reason = 'Messages were deleted from the stream, some perhaps before they were read.'
@@ -238,6 +228,7 @@ export class StreamReader {
     if (this.#dense && sequence > position.sequence + 1) this.#lost(sequence - 1)
     this.#position = { ...position, sequence, time }
     this.events.message(message, sequence, time)
+    this.events.at(this.#position)
   }
 
   /** Nothing more comes up to here. */
@@ -246,6 +237,7 @@ export class StreamReader {
     if (sequence <= position.sequence) return
     if (this.#dense) this.#lost(sequence)
     this.#position = { ...position, sequence }
+    this.events.at(this.#position)
   }
 
   /** A consumer begins later than asked for: what is in between is no longer there. */
@@ -261,25 +253,6 @@ export class StreamReader {
 
   #dropped(after: number, through: number): string {
     return `The stream dropped messages ${after + 1} to ${through} before they were read.`
-  }
-
-  #said(error: unknown): Error {
-    const { stream } = this.settings
-    const { kind, words } = reasonOf(error)
-    const server = `NATS at ${this.connection.getServer()}`
-    const name = JSON.stringify(stream)
-    const message = {
-      gone: `${server} has no stream ${name}. Create it, or give create: { subjects }.`,
-      denied:
-        `${server} does not let this connection read stream ${name} (${words}). ` +
-        'Allow what the page of this driver lists in the permissions of the user.',
-      disabled: `${server} has no JetStream for this account (${words}). Enable it there.`,
-      refused: `${server} refused to let stream ${name} be read (${words}).`,
-      lost:
-        `${server} did not open stream ${name} in time (${words}). ` +
-        'Check that it is up and reachable.',
-    }[kind]
-    return new Error(message, { cause: error })
   }
 }
 

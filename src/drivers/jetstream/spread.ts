@@ -1,5 +1,7 @@
 import type { Sink } from '../../driver.js'
 import type { NatsHeaders, NatsMessage } from './api.js'
+import type { StreamLog } from './log.js'
+import type { Position } from './position.js'
 import type { ReaderEvents } from './reader.js'
 import { SubjectTree } from './subjects.js'
 
@@ -16,6 +18,7 @@ export interface JetStreamMessage {
 
 /** A topic, and from which sequence of the stream on it counts. */
 export interface SpreadTopic {
+  readonly name: string
   readonly subject: string
   readonly sink: Sink
   after: number
@@ -27,6 +30,7 @@ export class Spread implements ReaderEvents {
   readonly #tree = new SubjectTree<SpreadTopic>()
 
   constructor(
+    private readonly log: StreamLog,
     private readonly payload: ((message: JetStreamMessage) => string | Uint8Array) | undefined,
     private readonly over: () => void,
   ) {}
@@ -44,6 +48,7 @@ export class Spread implements ReaderEvents {
   message(message: NatsMessage, sequence: number, time: number): void {
     const topics = this.#tree.match(message.subject).filter(({ after }) => sequence > after)
     if (topics.length === 0) return
+    if (topics.length > 1) topics.sort((a, b) => (a.name < b.name ? -1 : 1))
     let payload: string | Uint8Array
     try {
       payload = this.payload?.(messageOf(message, sequence, time)) ?? message.data
@@ -53,16 +58,24 @@ export class Spread implements ReaderEvents {
       }
       return
     }
-    for (const { sink } of topics) this.#tell(() => sink.message(payload))
+    const shared = topics.length > 1
+    for (const { sink } of topics) this.#tell(() => sink.message(payload, sequence, shared))
   }
 
   gap(reason: string, through = Infinity): void {
     for (const topic of [...this.#topics]) {
-      if (topic.after >= through) continue
-      // The numbers of a stream that was made anew are small again.
-      if (through === Infinity) topic.after = 0
-      this.#tell(() => topic.sink.gap(reason))
+      if (topic.after < through) this.#tell(() => topic.sink.gap(reason))
     }
+  }
+
+  anew(reason: string, position: Position): void {
+    // The numbers of a stream that was made anew are small again.
+    for (const topic of this.#topics) topic.after = 0
+    if (!this.log.restart(position)) this.gap(reason)
+  }
+
+  at(position: Position): void {
+    this.log.at(position)
   }
 
   fail(error: Error): void {
@@ -82,7 +95,8 @@ export class Spread implements ReaderEvents {
   }
 }
 
-function messageOf(
+/** A message, as `payload` gets it. */
+export function messageOf(
   { subject, data, headers }: NatsMessage,
   sequence: number,
   time: number,
