@@ -1,4 +1,4 @@
-import type { Driver, Log, LogEntry, Sink, Subscription } from '../driver.js'
+import type { Driver, Log, Sink, Subscription } from '../driver.js'
 import { TopicNameError } from '../errors.js'
 import { reasonOf } from './jetstream/api.js'
 import type { JetStreamConnection, NatsHeaders, NatsMessage, StreamInfo } from './jetstream/api.js'
@@ -6,15 +6,14 @@ import { closedError, isConnection, JetStreamLink } from './jetstream/link.js'
 import type { Linked } from './jetstream/link.js'
 import { StreamLog } from './jetstream/log.js'
 import { StreamReader } from './jetstream/reader.js'
-import { replay } from './jetstream/replay.js'
+import { Replays } from './jetstream/replay.js'
 import { Spread } from './jetstream/spread.js'
 import type { JetStreamMessage, SpreadTopic } from './jetstream/spread.js'
-import { found, said } from './jetstream/stream.js'
+import { asked, found, said } from './jetstream/stream.js'
 import { overlaps } from './jetstream/subjects.js'
 import { connectOptions } from './nats/connection.js'
 import type { NatsConnect, NatsConnectOptions } from './nats/connection.js'
 import { toSubject } from './nats/subject.js'
-import { Backoff } from './toolbox/backoff.js'
 import type { OptionCheck } from './toolbox/options.js'
 import {
   callback,
@@ -23,7 +22,6 @@ import {
   encoding as encodingCheck,
   text,
 } from './toolbox/options.js'
-import { within } from './toolbox/within.js'
 
 export type { JetStreamConnection, JetStreamMessage, NatsConnect, NatsConnectOptions }
 export type { NatsHeaders, NatsMessage }
@@ -131,14 +129,27 @@ export function jetstreamDriver(
       ended: (error) => reading?.reader.fail(error),
     },
   )
-  const state = new StreamLog(stream)
+  const replays = new Replays({ stream, filter, heartbeat, payload: options.payload })
+  const log: StreamLog = new StreamLog(stream, subscribeTimeout, {
+    look,
+    async *read(topics, range) {
+      if (closed) throw closedError()
+      const linked = await link.get()
+      const named = topics.map((name) => ({ name, subject: toSubject(name, address) }))
+      yield* replays.read(linked, { ...range, topics: named }, takesSeveral(linked.connection))
+    },
+  })
   const closing = new Set<Promise<void>>()
   let reading: Reading | undefined
+  /** How often reading began and ended. */
+  let readings = 0
+  /** Counts who looks, and is who was answered last. */
+  let [turns, answered] = [0, 0]
   let closed: Promise<void> | undefined
 
   function read({ connection, manager }: Linked): Reading {
     if (reading) return reading
-    const spread = new Spread(state, options.payload, () => end(started))
+    const spread = new Spread(log, options.payload, () => end(started))
     const settings = { stream, filter, heartbeat, create }
     const reader = new StreamReader(connection, manager, settings, spread)
     const started: Reading = {
@@ -149,6 +160,7 @@ export function jetstreamDriver(
     }
     started.ready.catch(() => end(started))
     reading = started
+    readings++
     return started
   }
 
@@ -156,6 +168,7 @@ export function jetstreamDriver(
   function end(ended: Reading): void {
     if (reading !== ended) return
     reading = undefined
+    readings++
     const ending = ended.reader.close().finally(() => closing.delete(ending))
     closing.add(ending)
   }
@@ -170,29 +183,20 @@ export function jetstreamDriver(
 
   /** From where on the topic counts: the last sequence that was given before now. */
   async function present({ reader }: Reading, subject: string, until: number): Promise<number> {
-    const backoff = new Backoff({ first: 50, cap: 200 })
     for (;;) {
       const { lives } = reader
-      const looking = reader.look()
-      const info = await within(looking, until - performance.now())
-      if (typeof info === 'object') {
-        checkHeld(subject, info)
-        // What has begun anew since is numbered anew.
-        if (reader.lives === lives) return info.state.last_seq
-      } else {
-        const error = info === 'late' ? new Error('no answer in time') : await failure(looking)
-        const { kind, words } = reasonOf(error)
-        const wait = backoff.next()
-        if (kind !== 'lost' || performance.now() + wait >= until) {
-          throw new Error(
-            `NATS did not say where stream ${stream} ends (${words}), so ${JSON.stringify(subject)} ` +
-              'could not be opened. Check that the server is up and reachable, and try again.',
-            { cause: error },
-          )
-        }
-        await new Promise((resolve) => setTimeout(resolve, wait))
-      }
+      const info = await asked(() => reader.look(), until).catch((error: unknown) => {
+        throw new Error(
+          `NATS did not say where stream ${stream} ends (${reasonOf(error).words}), so ` +
+            `${JSON.stringify(subject)} could not be opened. ` +
+            'Check that the server is up and reachable, and try again.',
+          { cause: error },
+        )
+      })
       if (closed) throw closedError()
+      checkHeld(subject, info)
+      // What has begun anew since is numbered anew.
+      if (reader.lives === lives) return info.state.last_seq
     }
   }
 
@@ -210,59 +214,32 @@ export function jetstreamDriver(
   }
 
   async function shut(): Promise<void> {
+    log.close()
     if (reading) end(reading)
-    await Promise.all(closing)
+    await Promise.all([...closing, replays.close()])
     await link.close()
   }
 
-  /** Looks where the stream ends. What is read of it is for nobody here, while no topic is open. */
-  async function look(): Promise<number> {
-    const { connection, manager } = await link.get()
-    const looking = reading?.reader.look() ?? found(manager, { stream, create })
-    const info = await within(looking, subscribeTimeout)
-    if (typeof info !== 'object') {
-      const error = info === 'late' ? new Error('no answer in time') : await failure(looking)
-      throw said(connection, stream, error)
-    }
+  /** What the stream says of itself, while topics are open or not. */
+  async function look(): Promise<StreamInfo> {
     if (closed) throw closedError()
-    const { created, state: ends } = info
-    if (!reading) state.at({ created, sequence: ends.last_seq })
-    return ends.last_seq
-  }
-
-  const log: Log = {
-    get epoch() {
-      return state.epoch
-    },
-    get position() {
-      return state.position
-    },
-    get onRestart() {
-      return state.onRestart
-    },
-    set onRestart(listener) {
-      state.onRestart = listener
-    },
-    async open() {
-      if (closed) throw closedError()
-      if (state.epoch === undefined) await look()
-    },
-    async reach(number) {
-      if (number <= state.position) return true
-      const until = performance.now() + subscribeTimeout
-      if ((await look()) < number) return false
-      return state.wait(number, until - performance.now())
-    },
-    async *read(topics, after, through): AsyncGenerator<LogEntry> {
-      if (closed) throw closedError()
-      const linked = await link.get()
-      const named = topics.map((name) => ({ name, subject: toSubject(name, address) }))
-      yield* replay(linked, {
-        ...{ stream, filter, heartbeat, after, through, topics: named },
-        payload: options.payload,
-        several: takesSeveral(linked.connection),
-      })
-    },
+    const { connection, manager } = await link.get()
+    let asking = { turn: 0, began: 0 }
+    const ask = () => {
+      asking = { turn: ++turns, began: readings }
+      return reading?.reader.look() ?? found(manager, { stream, create })
+    }
+    const info = await asked(ask, performance.now() + subscribeTimeout).catch((error: unknown) => {
+      throw said(connection, stream, error)
+    })
+    if (closed) throw closedError()
+    const { turn, began } = asking
+    // What was read since, or said to one who asked later, may be further on.
+    if (!reading && began === readings && turn > answered) {
+      answered = turn
+      log.skip(info)
+    }
+    return info
   }
 
   return {
@@ -288,13 +265,19 @@ export function jetstreamDriver(
         const last = await present(from, topic.subject, until)
         if (reading !== from) throw closed ? closedError() : endedError(stream)
         // What has been read since that was said has passed it by.
-        topic.after = Math.max(last, state.position)
+        topic.after = Math.max(last, log.position)
         from.spread.add(topic)
       } catch (error) {
         await leave(from, topic)
         throw error
       }
-      return { close: () => leave(from, topic), position: topic.after }
+      return {
+        close: () => leave(from, topic),
+        // Another one, if the stream was made anew before anybody looked.
+        get position() {
+          return topic.after
+        },
+      }
     },
 
     close() {
@@ -302,13 +285,6 @@ export function jetstreamDriver(
       return closed
     },
   }
-}
-
-function failure(promise: Promise<unknown>): Promise<unknown> {
-  return promise.then(
-    () => undefined,
-    (error: unknown) => error,
-  )
 }
 
 function endedError(stream: string): Error {

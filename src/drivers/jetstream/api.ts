@@ -34,6 +34,7 @@ export interface StreamInfo {
   readonly config: {
     readonly subjects?: string[]
     readonly storage?: string
+    readonly num_replicas?: number
     readonly mirror?: unknown
     readonly sources?: unknown[]
     readonly subject_transform?: unknown

@@ -10,13 +10,12 @@ const NANOSECONDS = 1_000_000
 
 /** What comes from a consumer, in order. */
 export interface ConsumerEvents {
-  /**
-   * @param time When the server stored it, in milliseconds since 1970.
-   * @param pending How many more there were for the consumer when it was sent.
-   */
-  message(message: NatsMessage, sequence: number, time: number, pending: number): void
+  /** @param time When the server stored it, in milliseconds since 1970. */
+  message(message: NatsMessage, sequence: number, time: number): void
   /** All that there was for it up to this sequence of the stream has come. */
   idle(sequence: number): void
+  /** Whether what came is still to be worked on, so that the server is to wait. Default: never. */
+  busy?(): boolean
   /** It has missed something, or is of no use any more: another one has to go on. */
   broken(error?: Error): void
 }
@@ -39,6 +38,8 @@ export class StreamConsumer {
   #held: NatsMessage[] | undefined = []
   #making: Promise<unknown> | undefined
   #delivered = 0
+  /** Where the server waits to hear that it may go on. */
+  #stalled: string | undefined
   #over = false
   /** When something last came from it. */
   heard = performance.now()
@@ -122,21 +123,30 @@ export class StreamConsumer {
     // $JS.ACK.stream.consumer.delivered.sequence.number.time.pending, or, where accounts are
     // linked, with the domain and the account before the stream.
     const at = tokens.length > 9 ? 7 : 5
-    const [sequence, number, time, pending = 0] = tokens.slice(at, at + 4).map(Number)
+    const [sequence, number, time] = tokens.slice(at, at + 3).map(Number)
     // Anyone may publish to an inbox who knows it.
     if (tokens[1] !== 'ACK' || !sequence || !number || !time) return
     if (number !== this.#delivered + 1) return this.#break()
     this.#delivered = number
-    this.events.message(message, sequence, time / NANOSECONDS, pending)
+    this.events.message(message, sequence, time / NANOSECONDS)
   }
 
   #status({ headers, reply }: NatsMessage): void {
     // The server waits for an answer before it sends more: what it has sent so far is done.
-    const answer = reply || headers?.get('Nats-Consumer-Stalled')
-    if (answer && !this.connection.isDraining()) this.connection.publish(answer)
+    this.#stalled = reply || headers?.get('Nats-Consumer-Stalled') || this.#stalled
+    if (!this.events.busy?.()) this.proceed()
     if (!headers?.has('Nats-Last-Consumer')) return
     if (Number(headers.get('Nats-Last-Consumer')) !== this.#delivered) return this.#break()
     this.events.idle(Number(headers.get('Nats-Last-Stream')))
+  }
+
+  /** Has the server go on, where it waits: what has come is done. */
+  proceed(): void {
+    const answer = this.#stalled
+    this.#stalled = undefined
+    if (answer !== undefined && !this.#over && !this.connection.isDraining()) {
+      this.connection.publish(answer)
+    }
   }
 
   #break(error?: Error): void {

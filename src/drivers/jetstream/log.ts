@@ -1,25 +1,68 @@
 import { createHash, randomUUID } from 'node:crypto'
+import type { Log, LogEntry } from '../../driver.js'
+import type { StreamInfo } from './api.js'
+import { endOf, place } from './position.js'
 import type { Position } from './position.js'
 
-/** What a stream is to those who read it as the log of a driver: its epoch, and how far it is read. */
-export class StreamLog {
+/** What the log takes of its driver. */
+export interface LogHost {
+  /** What the stream says of itself, asked for after this call. Rejects with what to do. */
+  look(): Promise<StreamInfo>
+  /** Reads a part of the stream again, which is to be the one that `known` is of. */
+  read(
+    topics: readonly string[],
+    range: { after: number; through: number; known: Position },
+  ): AsyncIterable<LogEntry>
+}
+
+/** A stream as the log of its driver: its epoch, and how far it has been read. */
+export class StreamLog implements Log {
   onRestart: (() => void) | undefined = undefined
   epoch: string | undefined = undefined
-  position = 0
-  #created: string | undefined
+  #last: Position | undefined
+  #closed = false
   readonly #waiting = new Set<() => void>()
 
-  constructor(private readonly stream: string) {}
+  /** @param timeout How long anything may take, in milliseconds. */
+  constructor(
+    private readonly stream: string,
+    private readonly timeout: number,
+    private readonly host: LogHost,
+  ) {}
+
+  get position(): number {
+    return this.#last?.sequence ?? 0
+  }
+
+  async open(): Promise<void> {
+    if (this.epoch === undefined) await this.host.look()
+  }
+
+  async reach(number: number): Promise<boolean> {
+    if (number <= this.position) return true
+    const until = performance.now() + this.timeout
+    const { state } = await this.host.look()
+    return state.last_seq >= number && this.#wait(number, until - performance.now())
+  }
+
+  async *read(topics: readonly string[], after: number, through: number): AsyncGenerator<LogEntry> {
+    if (after >= through) return
+    if (this.#last === undefined) throw new Error(`Stream ${this.stream} has not been opened.`)
+    yield* this.host.read(topics, { after, through, known: this.#last })
+  }
 
   /** Everything through here has been handed on, or was for nobody here. */
-  at({ created, sequence }: Pick<Position, 'created' | 'sequence'>): void {
-    if (created === this.#created && sequence === this.position) return
-    if (created !== this.#created || sequence < this.position) {
-      this.restart({ created, sequence })
-      return
-    }
-    this.position = sequence
-    for (const look of this.#waiting) look()
+  at(position: Position): void {
+    if (this.#last !== undefined && position.sequence <= this.#last.sequence) return
+    this.#last = position
+    this.#look()
+  }
+
+  /** Goes to where the stream ends: what it got since it was last read is for nobody here. */
+  skip(info: StreamInfo): void {
+    const { missed } = place(this.#last, info)
+    if (this.#last === undefined || missed !== undefined) this.restart(endOf(info))
+    else this.at(endOf(info))
   }
 
   /**
@@ -27,40 +70,50 @@ export class StreamLog {
    *
    * @returns whether somebody has been told.
    */
-  restart({ created, sequence }: Pick<Position, 'created' | 'sequence'>): boolean {
-    // The same stream with smaller numbers: of what it was before, the time of its making says
-    // nothing, so that another server can't know this epoch.
-    const again = created === this.#created ? randomUUID() : ''
-    const before = this.epoch
-    const name = JSON.stringify([this.stream, created, again])
-    this.#created = created
+  restart(position: Position): boolean {
+    const { created, inMemory } = position
+    // The same stream with smaller numbers, or one whose numbers end with the server: when it was
+    // made says nothing of what it has, so that no other process may know this epoch.
+    const alone = inMemory || created === this.#last?.created
+    const name = JSON.stringify([this.stream, created, alone ? randomUUID() : ''])
+    const isFirst = this.epoch === undefined
     this.epoch = createHash('sha256').update(name).digest('hex').slice(0, 12)
-    this.position = sequence
-    for (const look of this.#waiting) look()
-    if (before === undefined || this.onRestart === undefined) return false
+    this.#last = position
+    this.#look()
+    if (isFirst || this.onRestart === undefined) return false
     this.onRestart()
     return true
   }
 
+  /** Nobody waits for anything any more. */
+  close(): void {
+    this.#closed = true
+    this.#look()
+  }
+
   /** Whether it comes to a number, in so many milliseconds. */
-  async wait(number: number, timeout: number): Promise<boolean> {
+  async #wait(number: number, timeout: number): Promise<boolean> {
     const { epoch } = this
-    const there = () => number <= this.position || epoch !== this.epoch
-    if (!there()) {
+    const isThere = () => number <= this.position
+    const isOver = () => isThere() || this.#closed || epoch !== this.epoch
+    if (!isOver()) {
       await new Promise<void>((resolve) => {
-        const timer = setTimeout(done, Math.max(0, timeout))
-        const look = () => {
-          if (there()) done()
-        }
-        this.#waiting.add(look)
-        const waiting = this.#waiting
-        function done(): void {
+        const settle = () => {
           clearTimeout(timer)
-          waiting.delete(look)
+          this.#waiting.delete(look)
           resolve()
         }
+        const look = () => {
+          if (isOver()) settle()
+        }
+        const timer = setTimeout(settle, Math.max(0, timeout))
+        this.#waiting.add(look)
       })
     }
-    return epoch === this.epoch && number <= this.position
+    return isThere() && epoch === this.epoch
+  }
+
+  #look(): void {
+    for (const look of this.#waiting) look()
   }
 }

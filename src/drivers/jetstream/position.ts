@@ -8,11 +8,14 @@ export interface Position {
   readonly sequence: number
   /** When that was stored, in milliseconds since 1970. */
   readonly time: number
+  /** Whether the stream is kept in memory, and begins anew with its server. */
+  readonly inMemory: boolean
 }
 
 /** Where a stream ends. */
-export function endOf({ created, state }: StreamInfo): Position {
-  return { created, sequence: state.last_seq, time: Date.parse(state.last_ts ?? '') }
+export function endOf({ created, config, state }: StreamInfo): Position {
+  const [sequence, time] = [state.last_seq, Date.parse(state.last_ts ?? '')]
+  return { created, sequence, time, inMemory: config.storage === 'memory' }
 }
 
 /** Where to go on reading, and why some may be missing before that. */

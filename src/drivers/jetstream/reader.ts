@@ -22,6 +22,8 @@ export interface ReaderEvents {
   gap(reason: string, through?: number): void
   /** The numbers of the stream have begun anew, behind this place. */
   anew(reason: string, position: Position): void
+  /** Reading begins where the stream ends. */
+  begun(info: StreamInfo): void
   /** Everything through here has been said. */
   at(position: Position): void
   fail(error: Error): void
@@ -39,6 +41,7 @@ export class StreamReader {
   #missed: { reason: string; through?: number; anew?: boolean } | undefined
   /** Whether every sequence of the stream is to come here, so that one that is skipped is lost. */
   #dense = false
+  #begun = false
   #running = false
   #again = false
   #over = false
@@ -198,7 +201,9 @@ export class StreamReader {
     const missed = this.#missed
     this.#missed = undefined
     if (missed?.anew) this.events.anew(missed.reason, position)
+    else if (!this.#begun) this.events.begun(info)
     else if (missed) this.events.gap(missed.reason, missed.through)
+    this.#begun = true
     this.events.at(this.#position as Position)
     consumer.release()
     this.#clear()

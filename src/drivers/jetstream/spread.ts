@@ -1,5 +1,5 @@
 import type { Sink } from '../../driver.js'
-import type { NatsHeaders, NatsMessage } from './api.js'
+import type { NatsHeaders, NatsMessage, StreamInfo } from './api.js'
 import type { StreamLog } from './log.js'
 import type { Position } from './position.js'
 import type { ReaderEvents } from './reader.js'
@@ -53,18 +53,17 @@ export class Spread implements ReaderEvents {
     try {
       payload = this.payload?.(messageOf(message, sequence, time)) ?? message.data
     } catch (error) {
-      for (const { sink } of topics) {
-        this.#tell(() => sink.gap(`payload failed on message ${sequence}: ${String(error)}`))
-      }
+      const reason = `payload failed on message ${sequence}: ${String(error)}`
+      for (const { sink } of topics) this.#tell(() => sink.gap(reason, sequence))
       return
     }
     const shared = topics.length > 1
     for (const { sink } of topics) this.#tell(() => sink.message(payload, sequence, shared))
   }
 
-  gap(reason: string, through = Infinity): void {
-    for (const topic of [...this.#topics]) {
-      if (topic.after < through) this.#tell(() => topic.sink.gap(reason))
+  gap(reason: string, through?: number): void {
+    for (const { sink, after } of [...this.#topics]) {
+      if (through === undefined || after < through) this.#tell(() => sink.gap(reason, through))
     }
   }
 
@@ -72,6 +71,10 @@ export class Spread implements ReaderEvents {
     // The numbers of a stream that was made anew are small again.
     for (const topic of this.#topics) topic.after = 0
     if (!this.log.restart(position)) this.gap(reason)
+  }
+
+  begun(info: StreamInfo): void {
+    this.log.skip(info)
   }
 
   at(position: Position): void {

@@ -1,3 +1,5 @@
+import { Backoff } from '../toolbox/backoff.js'
+import { within } from '../toolbox/within.js'
 import { apiErrorOf, NAME_IN_USE, reasonOf } from './api.js'
 import type { JetStreamConnection, JetStreamManager, StreamInfo } from './api.js'
 
@@ -21,6 +23,24 @@ export async function found(
       if (apiErrorOf(refusal)?.err_code !== NAME_IN_USE) throw refusal
     })
     return streams.info(stream)
+  }
+}
+
+/** What `ask` gives, which is called again until `until` while nobody answers. */
+export async function asked(ask: () => Promise<StreamInfo>, until: number): Promise<StreamInfo> {
+  const backoff = new Backoff({ first: 50, cap: 200 })
+  for (;;) {
+    const asking = ask()
+    const info = await within(asking, until - performance.now())
+    if (typeof info === 'object') return info
+    if (info === 'late') throw new Error('no answer in time')
+    const error = await asking.then(
+      () => undefined,
+      (reason: unknown) => reason,
+    )
+    const wait = backoff.next()
+    if (reasonOf(error).kind !== 'lost' || performance.now() + wait >= until) throw error
+    await new Promise((resolve) => setTimeout(resolve, wait))
   }
 }
 

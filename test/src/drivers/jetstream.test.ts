@@ -97,7 +97,7 @@ test('a tree of subjects finds what asking each of them finds, and keeps nothing
 
 describe('where to go on in a stream', () => {
   const at = Date.parse('2026-01-01T00:00:10Z')
-  const position = { created: 'once', sequence: 10, time: at }
+  const position = { created: 'once', sequence: 10, time: at, inMemory: false }
   const info = (state: Partial<StreamInfo['state']>, rest: object = {}): StreamInfo => ({
     created: 'once',
     config: {},
