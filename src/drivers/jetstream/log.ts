@@ -41,8 +41,10 @@ export class StreamLog implements Log {
   async reach(number: number): Promise<boolean> {
     if (number <= this.position) return true
     const until = performance.now() + this.timeout
-    const { state } = await this.host.look()
-    return state.last_seq >= number && this.#wait(number, until - performance.now())
+    // Who can't be asked has not said that there is such a number.
+    const info = await this.host.look().catch(() => undefined)
+    if (info === undefined || info.state.last_seq < number) return false
+    return this.#wait(number, until - performance.now())
   }
 
   async *read(topics: readonly string[], after: number, through: number): AsyncGenerator<LogEntry> {

@@ -144,7 +144,10 @@ export class Pass {
 
   async #look(options?: { deleted_details: boolean }): Promise<StreamInfo> {
     const { stream, known } = this.settings
-    const info = await this.linked.manager.streams.info(stream, options)
+    const { streams } = this.linked.manager
+    const info = await streams.info(stream, options).catch((error: unknown) => {
+      throw this.#broken ?? error
+    })
     if (this.#broken !== undefined) throw this.#broken
     const { missed } = place(known, info)
     if (missed !== undefined) throw new Error(missed)
