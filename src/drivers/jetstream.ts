@@ -239,6 +239,8 @@ export function jetstreamDriver(
       answered = turn
       log.skip(info)
     }
+    // Where reading began meanwhile, it says where.
+    if (log.epoch === undefined) await reading?.ready
     return info
   }
 

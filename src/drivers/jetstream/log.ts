@@ -36,6 +36,7 @@ export class StreamLog implements Log {
 
   async open(): Promise<void> {
     if (this.epoch === undefined) await this.host.look()
+    if (this.epoch === undefined) throw new Error(`Stream ${this.stream} was let go. Try again.`)
   }
 
   async reach(number: number): Promise<boolean> {

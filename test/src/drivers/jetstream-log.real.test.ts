@@ -206,6 +206,9 @@ describe('a client that moves between two servers on one stream', () => {
     const page = await open(two, ['s.>', 's.a.*'], lastEventId)
     await has(page, 's.>=s.a.1.x')
     expect(page.got).toEqual(['s.>=s.a.1', 's.a.*=s.a.1', 's.>=s.a.1.x'])
+    const other = await open(two, ['s.>'], lastEventId)
+    await has(other, 's.>=s.a.1.x')
+    expect(other.got).toEqual(['s.>=s.a.1', 's.>=s.a.1.x'])
   })
 
   test('is told of a message on which payload fails', async () => {
