@@ -98,6 +98,8 @@ async function openGate(target: number) {
     onward.end(body)
   }
 
+  // As AWS does, it leaves it to the clients to close what they need no more.
+  server.keepAliveTimeout = 60_000
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   return {
     port: (server.address() as AddressInfo).port,

@@ -83,8 +83,10 @@ export class SqsFixture {
     if (!suffix) this.server?.topics.add(name)
     const Attributes = suffix ? { FifoTopic: 'true', ContentBasedDeduplication: 'true' } : undefined
     const command = new CreateTopicCommand({ Name: name, Attributes })
+    // One that is not ours is never frozen, and may be slow.
+    const abortSignal = AbortSignal.timeout(this.server ? 1_000 : 10_000)
     try {
-      await this.sns.send(command, { abortSignal: AbortSignal.timeout(1_000) })
+      await this.sns.send(command, { abortSignal })
     } catch (error) {
       // A server that is frozen or killed makes none, and nobody expects it to work then.
       if (!this.server || (error as Error).name === 'InvalidParameter') throw error
