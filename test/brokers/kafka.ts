@@ -15,6 +15,10 @@ export const RUNNING_KAFKA = process.env['UNIFROST_TEST_KAFKA']
 const VERSION = '3.9.1'
 const CACHE = resolve('.cache/kafka')
 
+/** What prints Kafka's log, of the version that Kafka's own parts ask for. */
+const SLF4J = '1.7.36'
+const LOG = 'org.slf4j.simpleLogger'
+
 /** Who may read everything that no ACL speaks of, on the listener that asks for credentials. */
 export const READER = { username: 'web', password: 'web-secret' }
 
@@ -56,6 +60,16 @@ export async function newCluster(): Promise<Cluster> {
 
 /** Starts a broker of Apache Kafka, without ZooKeeper. */
 export async function startKafka(options: KafkaServerOptions = {}): Promise<KafkaServer> {
+  try {
+    return await startOnce(options)
+  } catch (error) {
+    // Somebody else may have taken a port since it was found to be free.
+    if (!/Address already in use/i.test(String(error))) throw error
+    return startOnce(options)
+  }
+}
+
+async function startOnce(options: KafkaServerOptions): Promise<KafkaServer> {
   const java = await requireCommand(
     'java',
     'default-jre-headless',
@@ -112,13 +126,21 @@ export async function startKafka(options: KafkaServerOptions = {}): Promise<Kafk
     command: java,
     args: [
       ...['-Xms128m', '-Xmx256m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', '-Xshare:auto'],
+      // What a start that failed has to tell, and whether one has not.
+      `-D${LOG}.defaultLogLevel=warn`,
+      `-D${LOG}.log.kafka.server.KafkaRaftServer=info`,
       ...classes,
       'kafka.Kafka',
       file,
     ],
     port: guarded,
+    // It takes one port after the other, and ends when it does not get one.
+    says: 'Kafka Server started',
     cwd: folder,
     startTimeout: 60_000,
+  }).catch(async (error: unknown) => {
+    await rm(folder, { recursive: true, force: true })
+    throw error
   })
   return {
     direct,
@@ -134,7 +156,7 @@ export async function startKafka(options: KafkaServerOptions = {}): Promise<Kafk
 
 /** The folder with Kafka and all that it needs, got by Maven once and kept. */
 async function kafkaJars(): Promise<string> {
-  const folder = join(CACHE, VERSION)
+  const folder = join(CACHE, `${VERSION}-slf4j-${SLF4J}`)
   const there = await access(folder).then(
     () => true,
     () => false,
@@ -157,6 +179,9 @@ async function kafkaJars(): Promise<string> {
         <dependencies><dependency>
           <groupId>org.apache.kafka</groupId><artifactId>kafka_2.13</artifactId>
           <version>${VERSION}</version>
+        </dependency><dependency>
+          <groupId>org.slf4j</groupId><artifactId>slf4j-simple</artifactId>
+          <version>${SLF4J}</version>
         </dependency></dependencies>
       </project>`,
     )

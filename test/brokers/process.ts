@@ -10,6 +10,8 @@ export interface BrokerCommand {
   args: readonly string[]
   /** The port that it listens on when it is ready. */
   port: number
+  /** What it also prints until then, where it listens before it is ready. */
+  says?: string
   env?: NodeJS.ProcessEnv
   cwd?: string
   /** How many milliseconds it may take to start. Default: 20,000. */
@@ -44,12 +46,12 @@ export class BrokerProcess {
 
   /** Settles when it takes connections. */
   async start(): Promise<void> {
-    const { command, args, port, env, cwd, startTimeout = 60_000, group = false } = this.command
+    const { command, args, port, says, env, cwd, startTimeout = 60_000, group } = this.command
     const child = spawn(command, args, {
       env: { ...process.env, ...env },
       cwd,
       stdio: ['ignore', 'pipe', 'pipe'],
-      detached: group,
+      detached: group ?? false,
     })
     this.#child = child
     this.#output = ''
@@ -68,7 +70,9 @@ export class BrokerProcess {
     for (const stream of [child.stdout, child.stderr]) {
       stream?.on('data', (chunk) => (this.#output = (this.#output + chunk).slice(-4_000)))
     }
-    const ready = async () => over || (await takesConnections(port))
+    const isReady = async () =>
+      (await takesConnections(port)) && (says === undefined || this.#output.includes(says))
+    const ready = async () => over || (await isReady())
     try {
       await until(`${command} takes connections`, ready, startTimeout)
     } catch (cause) {
