@@ -1,6 +1,7 @@
 /** @needs a Kafka that may be stopped and started */
+import { readFileSync } from 'node:fs'
 import * as kafkaJs from 'kafkajs'
-import { CompressionTypes } from 'kafkajs'
+import { CompressionTypes, Kafka, logLevel } from 'kafkajs'
 import { kafkaDriver } from '../../../src/drivers/kafka.js'
 import type { KafkaDriver, KafkaDriverOptions } from '../../../src/drivers/kafka.js'
 import { recordingSink, until } from '../../../src/testing/index.js'
@@ -269,6 +270,35 @@ describe('kafkaDriver on Kafka', () => {
         const subscribing = driver.subscribe(denied, recordingSink())
         await expect(subscribing).rejects.toThrow(/TOPIC_AUTHORIZATION_FAILED.*operation Read/)
       }
+    })
+
+    test('the permission that the docs name is enough where nothing else is allowed', async () => {
+      const page = readFileSync('docs/drivers/kafka.md', 'utf8')
+      const [, principal = '', operation = '', resourceName = ''] =
+        /kafka-acls\.sh .* --allow-principal (\S+) --operation (\S+) --topic (\S+)$/m.exec(page) ??
+        []
+      expect([principal, operation]).toEqual([`User:${READER.username}`, 'Read'])
+      const strict = await startKafka({ config: 'allow.everyone.if.no.acl.found=false' })
+      toClose.push({ close: () => strict.stop() })
+      const brokers = [`127.0.0.1:${strict.direct}`]
+      const kafka = new Kafka({ brokers, logLevel: logLevel.NOTHING })
+      const [admin, producer] = [kafka.admin(), kafka.producer()]
+      toClose.push({ close: () => admin.disconnect() }, { close: () => producer.disconnect() })
+      await Promise.all([admin.connect(), producer.connect()])
+      const topics = [resourceName, 'other'].map((topic) => ({ topic, numPartitions: 1 }))
+      await admin.createTopics({ topics, waitForLeaders: true })
+      const allow = { resourceType: 2, resourcePatternType: 3, host: '*', permissionType: 3 }
+      await admin.createAcls({ acl: [{ ...allow, principal, resourceName, operation: 3 }] })
+
+      const sasl = { mechanism: 'plain' as const, ...READER }
+      const driver = made({}, { brokers: [`127.0.0.1:${strict.guarded}`], sasl })
+      const sink = recordingSink()
+      const subscription = await driver.subscribe(resourceName, sink)
+      await producer.send({ topic: resourceName, messages: [{ value: 'x' }] })
+      await sink.received(1, BOUND)
+      await subscription.close()
+      const elsewhere = driver.subscribe('other', recordingSink())
+      await expect(elsewhere).rejects.toThrow('TOPIC_AUTHORIZATION_FAILED')
     })
 
     test('a permission that is withdrawn ends that topic and no other', async () => {

@@ -1,4 +1,5 @@
 /** @needs a NATS server that may be stopped and started */
+import { readFileSync } from 'node:fs'
 import { natsDriver } from '../../../src/drivers/nats.js'
 import type { NatsDriver } from '../../../src/drivers/nats.js'
 import { recordingSink, tcpLink, until } from '../../../src/testing/index.js'
@@ -10,13 +11,16 @@ import { freePort } from '../../brokers/process.js'
 import { nextBurst } from './bursts.js'
 import { libraries, QUICK } from './nats-harness.js'
 
+const PERMISSIONS = /^permissions: .*$/m.exec(readFileSync('docs/drivers/nats.md', 'utf8'))?.[0]
+
 describe.each(libraries)('natsDriver on a NATS server, with %s', (_, connect) => {
   let server: NatsServer
   let link: Link
   const toClose: { close(): Promise<void> }[] = []
 
   beforeAll(async () => {
-    server = await startNats({ config: 'max_subscriptions: 200' })
+    const users = `{ user: documented, password: secret, ${PERMISSIONS} }`
+    server = await startNats({ config: 'max_subscriptions: 200', users })
     link = await tcpLink(server.port)
   })
   afterEach(async () => {
@@ -80,6 +84,19 @@ describe.each(libraries)('natsDriver on a NATS server, with %s', (_, connect) =>
   test("a lack of permission is told in the broker's words, and what to do about it", async () => {
     const subscribing = made().subscribe('denied.x', recordingSink())
     await expect(subscribing).rejects.toThrow(/permissions.violation.*Allow it/i)
+  })
+
+  test('the permissions that the docs name are enough', async () => {
+    const publish = await publisher()
+    const servers = `nats://documented:secret@127.0.0.1:${link.port}`
+    const driver = keep(natsDriver({ servers, ...QUICK }, { connect }))
+    const sink = recordingSink()
+    const subscription = await driver.subscribe('app.likes', sink)
+    await publish('app.likes', 'x')
+    await sink.received(1)
+    await subscription.close()
+    const elsewhere = driver.subscribe('other', recordingSink())
+    await expect(elsewhere).rejects.toThrow(/permissions.violation/i)
   })
 
   test('a permission that is withdrawn ends that topic and no other', async () => {

@@ -1,4 +1,5 @@
 /** @needs RabbitMQ that may be stopped and started */
+import { readFileSync } from 'node:fs'
 import { connect } from 'amqplib'
 import type { Channel, ChannelModel } from 'amqplib'
 import { rabbitmqDriver } from '../../../src/drivers/rabbitmq.js'
@@ -268,6 +269,46 @@ describe('rabbitmqDriver on RabbitMQ', () => {
       const [sink] = await opened(made(options), 'x')
       await publish('x', 'x', 'rooms-direct')
       await sink?.received(1)
+    })
+
+    test('the permissions that the docs name are enough, and allow no more', async () => {
+      const page = readFileSync('docs/drivers/rabbitmq.md', 'utf8')
+      const { configure, write, read } =
+        /set_permissions --vhost \/ app '(?<configure>.*)' '(?<write>.*)' '(?<read>.*)'$/m.exec(
+          page,
+        )?.groups ?? {}
+      const topics =
+        /set_topic_permissions --vhost \/ app orders '(?<write>.*)' '(?<read>.*)'$/m.exec(
+          page,
+        )?.groups
+      await server.manage('PUT', '/users/app', { password: 'secret', tags: '' })
+      await server.manage('PUT', '/permissions/%2F/app', { configure, write, read })
+      const url = urlOf({ user: 'app', pass: 'secret' }, `127.0.0.1:${link.port}`)
+      const app = (options: RabbitmqDriverOptions = {}) =>
+        keep(rabbitmqDriver(url, { ...QUICK, ...options }))
+      // One that is there, and one that is made.
+      for (const exchange of ['unifrost', 'unifrost-documented']) {
+        const driver = app({ exchange })
+        const [sink] = await opened(driver, 'x')
+        await publish('x', 'x', exchange)
+        await sink?.received(1)
+        await driver.close()
+      }
+      const elsewhere = app({ exchange: PRIVATE_EXCHANGE }).subscribe('x', recordingSink())
+      await expect(elsewhere).rejects.toThrow(/ACCESS_REFUSED/)
+
+      await channel.assertExchange('orders', 'topic')
+      await server.manage('PUT', '/permissions/%2F/app', {
+        configure,
+        write,
+        read: `${read}|orders`,
+      })
+      await server.manage('PUT', '/topic-permissions/%2F/app', { exchange: 'orders', ...topics })
+      const orders = app({ exchange: 'orders', exchangeType: 'topic' })
+      const [order] = await opened(orders, 'orders.1')
+      await publish('orders.1', 'x', 'orders')
+      await order?.received(1)
+      await expect(orders.subscribe('#', recordingSink())).rejects.toThrow(/ACCESS_REFUSED/)
     })
 
     test('who may make no queues is told what to allow', async () => {
