@@ -131,6 +131,7 @@ export class Client {
    */
   lose(membership: Membership, number: number): void {
     membership.endedAt = number
+    membership.awaits = false
     this.memberships.delete(membership.topic.name)
     this.ended = [...this.ended, membership]
     const oldest = this.ended[0]!

@@ -114,6 +114,7 @@ export class Subscriptions {
     } catch (error) {
       if (client.memberships.get(name) !== membership) return
       client.lose(membership, this.delivery.tell(membership.topic, 'subscription-failure'))
+      this.delivery.catchUp(client)
       const where = quote(membership.topic)
       this.host.report(error, `The broker did not open ${where} for a client that has moved here.`)
     }

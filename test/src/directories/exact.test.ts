@@ -115,6 +115,22 @@ describe('where all servers read one log', () => {
     expect(got).toEqual(['news=1', 'news=2', 'news=3'])
     expect(second.got.filter((text) => text.startsWith('messages-lost'))).toEqual([])
   })
+
+  test('one with a topic that its new server cannot open is told, and gets its other topics', async () => {
+    const [a, b] = [await cluster.start(), await cluster.start()]
+    const { id } = await a.newClient()
+    await a.subscribe(id, 'bad')
+    await a.subscribe(id, 'news')
+    const first = await connect(a, id)
+    cluster.log.publish(['news'], '1')
+    await until('the first message', () => first.got.includes('news=1'))
+    await b.newClient()
+    cluster.servers[1]!.driver.refusals = 1
+    const second = await connect(b, id, first.lastEventId)
+    cluster.log.publish(['news'], '2')
+    await until('the second message', () => second.got.includes('news=2'))
+    expect(second.got.toSorted()).toEqual(['news=2', 'subscription-failure:bad'])
+  })
 })
 
 test('without a log, one that was elsewhere unawares is told when it comes back with an old position', async () => {
