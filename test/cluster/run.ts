@@ -5,6 +5,7 @@
  */
 import { randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
+import { bounded } from '../faults/bounded.js'
 import type { Row } from '../faults/row.js'
 import { textOf, writeTable } from '../faults/table.js'
 import type { Context } from './context.js'
@@ -117,5 +118,7 @@ try {
   else if (values.orders) await orders(values.write, say)
   else await allRows()
 } finally {
-  for (const engine of engines.values()) await (await engine).stop()
+  for (const engine of engines.values()) await bounded((await engine).stop(), 20_000)
 }
+// A connection to an engine that is no more may go on looking for it.
+process.exit()
