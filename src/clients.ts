@@ -93,16 +93,21 @@ export class Clients {
     this.replace(client)
     this.timers.cancel(client.expiry)
     client.expiry = undefined
-    this.delivery.start(client, connection, this.placeOf(client, position), {
-      config: {
-        client_id: client.id,
-        client_ttl_millis: this.settings.clientTTL,
-        ...(this.settings.heartbeat === 'message' &&
-          this.settings.heartbeatInterval > 0 && {
-            heartbeat_millis: this.settings.heartbeatInterval,
-          }),
+    this.delivery.start({
+      client,
+      connection,
+      position: this.placeOf(client, position),
+      greeting: {
+        config: {
+          client_id: client.id,
+          client_ttl_millis: this.settings.clientTTL,
+          ...(this.settings.heartbeat === 'message' &&
+            this.settings.heartbeatInterval > 0 && {
+              heartbeat_millis: this.settings.heartbeatInterval,
+            }),
+        },
+        retry: this.retry(),
       },
-      retry: this.retry(),
     })
     this.host.changed(client, true)
     this.host.emit('connect', client)

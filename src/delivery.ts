@@ -1,7 +1,6 @@
 import { nextStep } from './catch-up.js'
 import type { Client } from './client.js'
 import type { Timers } from './clock.js'
-import type { Connection } from './connection.js'
 import type { Encoded } from './encode.js'
 import type { HistoryBounds, TopicLog } from './history.js'
 import { History } from './history.js'
@@ -16,7 +15,7 @@ import { isAccepted, refusedMessage, topicMessage } from './payload.js'
 import type { Position } from './position.js'
 import { numberBefore, numberBetween } from './position.js'
 import { Refills } from './refills.js'
-import type { Greeting, Resume, ResumeHost } from './resume.js'
+import type { Opening, Resume, ResumeHost } from './resume.js'
 import { locate, resume } from './resume.js'
 import type { Topic } from './topic.js'
 import type { Window } from './window.js'
@@ -150,13 +149,8 @@ export class Delivery {
   }
 
   /** Opens a client's stream on a new connection, after a position where it names one. */
-  start(
-    client: Client,
-    connection: Connection,
-    position: string | undefined,
-    greeting: Greeting,
-  ): void {
-    resume(this.resuming, client, connection, position, greeting)
+  start(opening: Opening): void {
+    resume(this.resuming, opening)
   }
 
   /** Has a client that keeps up look again: something older is to be sent to it first. */

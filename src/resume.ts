@@ -15,6 +15,17 @@ export interface Greeting {
   retry: number
 }
 
+/** A stream that is to be opened. */
+export interface Opening {
+  readonly client: Client
+  readonly connection: Connection
+  /**
+   * The position that the client names. Without, it goes on after what was last written to it.
+   */
+  readonly position: string | undefined
+  readonly greeting: Greeting
+}
+
 /** What opening a stream takes of the delivery. */
 export interface ResumeHost {
   readonly numbering: Numbering
@@ -33,30 +44,25 @@ export interface ResumeHost {
 /**
  * Opens a client's stream on a new connection: the first message, what it missed, and from then
  * on what arrives. Where the position is one that this server has not read yet, once it has.
- *
- * @param text The position that the client names. Without, it goes on after what was last written
- *   to it.
  */
-export function resume(
-  host: ResumeHost,
-  client: Client,
-  connection: Connection,
-  text: string | undefined,
-  greeting: Greeting,
-): void {
+export function resume(host: ResumeHost, opening: Opening): void {
   const { numbering } = host
+  const { client, connection, position } = opening
   host.flush()
   client.cursor = client.position
   client.live = false
   client.greeted = false
   client.connection = connection
-  const ahead = Math.max(positionAhead(client), (text && numbering.parse(text)?.number) || 0)
+  const ahead = Math.max(
+    positionAhead(client),
+    (position && numbering.parse(position)?.number) || 0,
+  )
   if (numbering.log === undefined || ahead <= host.delivered) {
-    begin(host, client, connection, text, greeting)
+    begin(host, opening)
     return
   }
   const go = () => {
-    if (client.connection === connection) begin(host, client, connection, text, greeting)
+    if (client.connection === connection) begin(host, opening)
   }
   // What it does not come to is from the future.
   numbering.log.reach(Math.floor(ahead)).then(go, go)
@@ -71,21 +77,16 @@ function positionAhead(client: Client): number {
   return ahead
 }
 
-function begin(
-  host: ResumeHost,
-  client: Client,
-  connection: Connection,
-  text: string | undefined,
-  greeting: Greeting,
-): void {
+function begin(host: ResumeHost, opening: Opening): void {
+  const { client, connection, position, greeting } = opening
   host.flush()
-  const named = text === undefined ? undefined : locate(host, text)
+  const named = position === undefined ? undefined : locate(host, position)
   const known = named !== undefined && cursorAt(named) >= client.forgottenThrough
   client.greeted = true
   client.resuming = false
   if (known) client.cursor = cursorAt(named)
-  if (text !== undefined && !known) {
-    startAnew(host, client, connection, greeting)
+  if (position !== undefined && !known) {
+    startAnew(host, opening)
     return
   }
   if (known) {
@@ -124,12 +125,7 @@ export function locate(
  * that it is given stands in the last message that says so; were it in the first, a client
  * cut off in between would come back as if it knew.
  */
-function startAnew(
-  host: ResumeHost,
-  client: Client,
-  connection: Connection,
-  greeting: Greeting,
-): void {
+function startAnew(host: ResumeHost, { client, connection, greeting }: Opening): void {
   client.cursor = host.delivered
   const id = host.numbering.format(client.cursor)
   const memberships = [...client.readable()]

@@ -132,7 +132,10 @@ export const RENEWAL = 225
 /** How much of a core may be used before it queues. */
 export const USABLE = 0.6
 
-/** How many cores, servers and operations it takes: computed, not measured. */
+/**
+ * How many cores, servers and operations it takes: computed, not measured. `servers` is infinite
+ * where reading what all servers read is more than one of them may be used for.
+ */
 export function needOf(fit: CostFit, need: Need) {
   const { clients, topics, each, perTopic, stay } = need
   const messages = topics * perTopic
@@ -144,9 +147,8 @@ export function needOf(fit: CostFit, need: Need) {
   }
   // A server is one core, part of which goes to reading what all servers read.
   const readingEach = (messages * fit.message + fit.idleServer) / 1e6
-  const servers = Math.ceil(
-    (cores.deliveries + cores.heartbeats + cores.reconnects) / Math.max(0.01, USABLE - readingEach),
-  )
+  const spread = cores.deliveries + cores.heartbeats + cores.reconnects
+  const servers = readingEach < USABLE ? Math.ceil(spread / (USABLE - readingEach)) : Infinity
   const operations =
     (clients / stay) * fit.adoptOperations + clients / RENEWAL + servers * fit.idleOperations
   return {

@@ -91,6 +91,17 @@ function fitted(fit: CostFit): string {
 function computed(fit: CostFit): string {
   const need: Need = { clients: 1_000_000, topics: 1_000, each: COST_EACH, perTopic: 1, stay: 600 }
   const all = needOf(fit, need)
+  const asked =
+    `**Computed from these lines, not measured**: ${number(need.clients)} clients on ` +
+    `${number(need.topics)} topics, ${need.each} for each client, ${need.perTopic} message in a second for ` +
+    `each topic, a heartbeat every 25 s, everybody comes back every ${need.stay / 60} minutes, and records of clients that stay are renewed every ${RENEWAL} s:`
+  if (all.servers === Infinity) {
+    return (
+      `${asked} to read every message alone takes ${number(100 * all.readingEach)} % of a core of each ` +
+      `server, and ${100 * USABLE} % may be used. No number of servers of one core is enough before the ` +
+      'topics are split over several streams, or messages that come at once are joined.'
+    )
+  }
   const rows: [string, string][] = [
     ['deliveries', `${number(all.deliveries / 1e6, 1)} million in a second`],
     ['cores for deliveries', number(all.cores.deliveries, 1)],
@@ -112,12 +123,7 @@ function computed(fit: CostFit): string {
     ['all come back at once: the servers need', `${number(all.storm.servers, 1)} s`],
     ['all come back at once: the directory needs', `${number(all.storm.directory, 1)} s`],
   ]
-  return (
-    `**Computed from these lines, not measured**: ${number(need.clients)} clients on ` +
-    `${number(need.topics)} topics, ${need.each} for each client, ${need.perTopic} message in a second for ` +
-    `each topic, a heartbeat every 25 s, everybody comes back every ${need.stay / 60} minutes, and records of clients that stay are renewed every ${RENEWAL} s:\n\n` +
-    `${table(['for a million clients', ''], rows)}\n\n${first(fit, need)}`
-  )
+  return `${asked}\n\n` + `${table(['for a million clients', ''], rows)}\n\n${first(fit, need)}`
 }
 
 /** What is full first as clients grow, where what can't be spread over servers is concerned. */
