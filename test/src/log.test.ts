@@ -3,7 +3,7 @@ import type { StreamerOptions } from '../../src/options.js'
 import { Streamer } from '../../src/streamer.js'
 import { FakeResponse, fakeRequest } from '../support/fake-response.js'
 import { ManualClock } from '../support/manual-clock.js'
-import { Page, turns } from '../support/stage.js'
+import { openPage, Page, turns } from '../support/stage.js'
 import type { LogServer } from '../support/stub-log.js'
 import { StubLog } from '../support/stub-log.js'
 
@@ -33,12 +33,9 @@ function server(options: StreamerOptions = {}): Server {
 
 /** What a page with its topics in its address does. */
 async function connect({ streamer }: Server, topics: string[], after?: string): Promise<Page> {
-  const { id } = await streamer.newClient({ transient: true })
-  for (const topic of topics) await streamer.subscribe(id, topic, { after })
-  const response = new FakeResponse()
-  void streamer.handle(fakeRequest(id, after), response.asResponse)
+  const page = await openPage(streamer, topics, after)
   for (let i = 0; i < 20; i++) await turns()
-  return new Page(response)
+  return page
 }
 
 const many = (count: number) => Array.from({ length: count }, (_, index) => `a=${index + 1}`)

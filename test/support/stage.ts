@@ -41,6 +41,19 @@ export class Page {
   }
 }
 
+/** What a page with its topics in its address does. */
+export async function openPage(
+  streamer: Streamer,
+  topics: readonly string[],
+  after?: string,
+): Promise<Page> {
+  const { id } = await streamer.newClient({ transient: true })
+  for (const topic of topics) await streamer.subscribe(id, topic, { after })
+  const response = new FakeResponse()
+  void streamer.handle(fakeRequest(id, after), response.asResponse)
+  return new Page(response)
+}
+
 /** A Streamer on a driver, a clock and responses that the test moves. */
 export class Stage {
   readonly driver = new StubDriver()

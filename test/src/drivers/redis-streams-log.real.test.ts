@@ -5,8 +5,8 @@ import type { RedisStreamsDriver } from '../../../src/drivers/redis-streams.js'
 import { Streamer } from '../../../src/index.js'
 import type { StreamerOptions } from '../../../src/index.js'
 import { recordingSink, until } from '../../../src/testing/index.js'
-import { FakeResponse, fakeRequest } from '../../support/fake-response.js'
-import { Page } from '../../support/stage.js'
+import { openPage } from '../../support/stage.js'
+import type { Page } from '../../support/stage.js'
 import { libraries, ownClient, RedisFixture } from './redis-harness.js'
 import { STREAM_LIMITS } from './redis-streams-harness.js'
 
@@ -50,11 +50,7 @@ describe('redisStreamsDriver with one stream as the log', () => {
 
   /** What a page with its topics in its address does. */
   async function connect({ streamer }: Server, topics: string[], after?: string): Promise<Page> {
-    const { id } = await streamer.newClient({ transient: true })
-    for (const topic of topics) await streamer.subscribe(id, topic, { after })
-    const response = new FakeResponse()
-    void streamer.handle(fakeRequest(id, after), response.asResponse)
-    const page = new Page(response)
+    const page = await openPage(streamer, topics, after)
     await until('the first message', () => (void page.got, page.events.length > 0))
     return page
   }

@@ -82,6 +82,17 @@ export class Browser {
     this.connectedBefore = true
   }
 
+  /** What a command of the model has it do with what is on its way. */
+  obey(
+    command:
+      { do: 'receive'; received: number } | { do: 'stopReading' } | { do: 'read'; bytes: number },
+  ): void {
+    const response = this.link?.response
+    if (command.do === 'stopReading') response?.stopReading()
+    else if (command.do === 'read') response?.read(command.bytes)
+    else this.receive(Math.ceil((response?.inFlightBytes ?? 0) * command.received))
+  }
+
   /** Takes in a part of what is on its way. */
   receive(count = Infinity): void {
     const { link } = this

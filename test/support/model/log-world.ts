@@ -120,13 +120,9 @@ export class LogWorld {
         this.drop(slot, command.received)
         break
       case 'receive':
-        browser.receive(Math.ceil((browser.link?.response.inFlightBytes ?? 0) * command.received))
-        break
       case 'stopReading':
-        browser.link?.response.stopReading()
-        break
       case 'read':
-        browser.link?.response.read(command.bytes)
+        browser.obey(command)
         break
       case 'trim':
         this.log.trim(Math.floor(this.log.last * command.part))

@@ -119,13 +119,9 @@ export class World {
         this.drop(slot, command.received)
         break
       case 'receive':
-        browser.receive(Math.ceil((browser.link?.response.inFlightBytes ?? 0) * command.received))
-        break
       case 'stopReading':
-        browser.link?.response.stopReading()
-        break
       case 'read':
-        browser.link?.response.read(command.bytes)
+        browser.obey(command)
         break
       case 'remove':
         if (slot.auto || slot.id === undefined) break
