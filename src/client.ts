@@ -51,6 +51,8 @@ export class Client {
   connection: Connection | undefined = undefined
   /** @internal Whether it has been given all that is delivered and takes more. */
   live = false
+  /** @internal Whether nothing is sent to it until it is known whether it is still this server's. */
+  suspended = false
   /** @internal Whether its connection has been given its first message. */
   greeted = false
   /** @internal Whether it is not known yet how its connection goes on from the position it named. */

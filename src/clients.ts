@@ -35,8 +35,6 @@ export interface ClientsHost {
   changed(client: Client, opened: boolean): void
   /** A client is over, and not because another server may have it. */
   ended(client: Client): void
-  /** Whether nothing may be sent to a client for now. */
-  suspends(client: Client): boolean
   /** Whether a client that this server lets go may go on at another. */
   readonly others: boolean
 }
@@ -64,9 +62,7 @@ export class Clients {
       },
     }
     this.keeper = new Keeper(settings, timers, {
-      ready: ({ client }) => {
-        if (!host.suspends(client)) delivery.catchUp(client)
-      },
+      ready: ({ client }) => delivery.catchUp(client),
       gone: (connection, reason) => this.gone(connection, reason),
       position: (client) => delivery.heartbeatFor(client),
     })

@@ -15,15 +15,13 @@ import {
   TooManyClientsError,
 } from './errors.js'
 import { safely } from './events.js'
-import { Holding, Holdings, MovedError } from './holdings.js'
+import { Holding, Holdings, MOST_TRIES, MovedError } from './holdings.js'
 import type { Settings } from './options.js'
 import { UNKNOWN_POSITION } from './position.js'
 import type { ClientRecord } from './record.js'
 import { readRecord, writeRecord } from './record.js'
 import type { Subscriptions } from './subscriptions.js'
 
-/** How often something is tried that other servers change as well. */
-export const MOST_TRIES = 5
 /** How long nothing is sent after the process was stopped, while the engine is silent. */
 const LONGEST_DOUBT = 5_000
 
@@ -237,8 +235,8 @@ export class Cluster implements DirectoryHost {
 
   lapsed(): void {
     for (const holding of this.holdings.all) {
-      holding.doubted = holding.suspended = true
       const { client } = holding
+      holding.doubted = client.suspended = true
       client.cursor = client.position
       client.live = false
     }
@@ -246,11 +244,6 @@ export class Cluster implements DirectoryHost {
     this.doubt = this.parts.timers.after(LONGEST_DOUBT, () => {
       for (const holding of this.holdings.all) this.resume(holding)
     })
-  }
-
-  /** Whether nothing may be sent to a client for now. */
-  suspends(client: Client): boolean {
-    return this.holdings.of(client)?.suspended ?? false
   }
 
   warn(details: object, message: string): void {
@@ -350,9 +343,9 @@ export class Cluster implements DirectoryHost {
     }
   }
 
-  private resume(holding: Holding): void {
-    if (!holding.suspended) return
-    holding.suspended = false
-    this.parts.delivery.catchUp(holding.client)
+  private resume({ client }: Holding): void {
+    if (!client.suspended) return
+    client.suspended = false
+    this.parts.delivery.catchUp(client)
   }
 }

@@ -168,7 +168,7 @@ export class Delivery {
   catchUp(client: Client, window?: Window): void {
     this.flush()
     const { connection } = client
-    if (!client.greeted) return
+    if (!client.greeted || client.suspended) return
     while (connection !== undefined && !connection.full && !client.live) {
       const step = nextStep(client, this.replays, window)
       if (step === undefined) {

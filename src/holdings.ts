@@ -8,8 +8,8 @@ import { readRecord, writeRecord } from './record.js'
 
 /** How many records are written at once; in a storm the others wait, and their newest state counts. */
 const MOST_AT_ONCE = 64
-/** How often one record is tried that others change as well. */
-const MOST_TRIES = 5
+/** How often something is tried that other servers change as well. */
+export const MOST_TRIES = 5
 /** After how long what could not be written is tried again, in milliseconds. */
 const RETRY = 1_000
 /** The record of a connected client outlives a crash of its server by at least so long. */
@@ -34,8 +34,6 @@ export class Holding {
   writing: Promise<void> | undefined = undefined
   /** What is written last, of a client that this server has let go. */
   last: ClientRecord | undefined = undefined
-  /** Whether nothing is sent to it until it is known whether it is still ours. */
-  suspended = false
 
   constructor(
     readonly client: Client,

@@ -110,7 +110,6 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
         removeClient: (id) => this.removeClient(id),
         changed: (client, opened) => this.cluster?.changed(client, opened),
         ended: (client) => void this.cluster?.ended(client),
-        suspends: (client) => this.cluster?.suspends(client) ?? false,
         others: settings.directory !== undefined,
       },
     )

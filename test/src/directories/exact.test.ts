@@ -2,7 +2,7 @@ import { memoryDriver } from '../../../src/drivers/memory.js'
 import { Streamer } from '../../../src/streamer.js'
 import { FakeEngine } from '../../support/fake-directory.js'
 import { FakeResponse, fakeRequest } from '../../support/fake-response.js'
-import { Page } from '../../support/stage.js'
+import { Page, turns } from '../../support/stage.js'
 import type { LogServer } from '../../support/stub-log.js'
 import { StubLog } from '../../support/stub-log.js'
 import { until } from '../../support/until.js'
@@ -114,6 +114,25 @@ describe('where all servers read one log', () => {
     const got = [...new Set([...first.got, ...second.got])].filter((text) => text !== 'replaced:')
     expect(got).toEqual(['news=1', 'news=2', 'news=3'])
     expect(second.got.filter((text) => text.startsWith('messages-lost'))).toEqual([])
+  })
+
+  test('a server that was stopped sends nothing before it knows that its clients are its own', async () => {
+    const a = await cluster.start()
+    const { id } = await a.newClient()
+    await a.subscribe(id, 'news')
+    const page = await connect(a, id)
+    cluster.log.publish(['news'], '1')
+    await until('the first message', () => page.got.includes('news=1'))
+    const [host] = cluster.engine.hosts.values()
+    host!.lapsed()
+    cluster.log.publish(['news'], '2')
+    // Whatever it is that has its clients brought on.
+    cluster.log.remake()
+    await turns()
+    expect(page.got).toEqual(['news=1'])
+    // It writes the client to the directory, and so finds out.
+    await a.subscribe(id, 'other')
+    await until('what was missed', () => page.got.includes('messages-lost:news'))
   })
 
   test('one with a topic that its new server cannot open is told, and gets its other topics', async () => {
