@@ -1,5 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type { Log, LogEntry } from '../../driver.js'
+import { Watchers } from '../toolbox/watchers.js'
 import type { StreamInfo } from './api.js'
 import { endOf, place } from './position.js'
 import type { Position } from './position.js'
@@ -21,7 +22,7 @@ export class StreamLog implements Log {
   epoch: string | undefined = undefined
   #last: Position | undefined
   #closed = false
-  readonly #waiting = new Set<() => void>()
+  readonly #watchers = new Watchers()
 
   /** @param timeout How long anything may take, in milliseconds. */
   constructor(
@@ -58,7 +59,7 @@ export class StreamLog implements Log {
   at(position: Position): void {
     if (this.#last !== undefined && position.sequence <= this.#last.sequence) return
     this.#last = position
-    this.#look()
+    this.#watchers.look()
   }
 
   /** Goes to where the stream ends: what it got since it was last read is for nobody here. */
@@ -82,7 +83,7 @@ export class StreamLog implements Log {
     const isFirst = this.epoch === undefined
     this.epoch = createHash('sha256').update(name).digest('hex').slice(0, 12)
     this.#last = position
-    this.#look()
+    this.#watchers.look()
     if (isFirst || this.onRestart === undefined) return false
     this.onRestart()
     return true
@@ -91,7 +92,7 @@ export class StreamLog implements Log {
   /** Nobody waits for anything any more. */
   close(): void {
     this.#closed = true
-    this.#look()
+    this.#watchers.look()
   }
 
   /** Whether it comes to a number, in so many milliseconds. */
@@ -99,24 +100,7 @@ export class StreamLog implements Log {
     const { epoch } = this
     const isThere = () => number <= this.position
     const isOver = () => isThere() || this.#closed || epoch !== this.epoch
-    if (!isOver()) {
-      await new Promise<void>((resolve) => {
-        const settle = () => {
-          clearTimeout(timer)
-          this.#waiting.delete(look)
-          resolve()
-        }
-        const look = () => {
-          if (isOver()) settle()
-        }
-        const timer = setTimeout(settle, Math.max(0, timeout))
-        this.#waiting.add(look)
-      })
-    }
+    await this.#watchers.until(isOver, timeout)
     return isThere() && epoch === this.epoch
-  }
-
-  #look(): void {
-    for (const look of this.#waiting) look()
   }
 }

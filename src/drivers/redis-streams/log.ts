@@ -1,4 +1,5 @@
 import type { Log, LogEntry, Sink, Subscription } from '../../driver.js'
+import { Watchers } from '../toolbox/watchers.js'
 import { epochKey, settleEpoch } from './epoch.js'
 import type { Call } from './epoch.js'
 import { EntryIdError, numberOf } from './number.js'
@@ -25,7 +26,7 @@ export class StreamLog implements Log, StreamEvents {
   position = 0
   readonly log: LogEvents
   readonly #readings = new Map<string, Reading>()
-  readonly #waiting = new Set<() => void>()
+  readonly #watchers = new Watchers()
   #opening: Promise<void> | undefined
   #isOpen = false
   #looking: Promise<StreamInfo | undefined> | undefined
@@ -78,7 +79,8 @@ export class StreamLog implements Log, StreamEvents {
     if (info === undefined || (numberOf(info.last) ?? 0) < number) return number <= this.position
     // Nothing may come up to there any more, which only a closer look tells.
     if (info.final !== info.last) this.reader.checkSoon()
-    await this.#wait(() => number <= this.position || epoch !== this.epoch, until)
+    const isOver = () => number <= this.position || epoch !== this.epoch
+    await this.#watchers.until(isOver, until - performance.now())
     return epoch === this.epoch && number <= this.position
   }
 
@@ -159,7 +161,7 @@ export class StreamLog implements Log, StreamEvents {
     this.epoch = epoch
     this.position = position
     for (const reading of this.#readings.values()) reading.after = 0
-    for (const look of this.#waiting) look()
+    this.#watchers.look()
     if (before === undefined) return
     if (this.onRestart) this.onRestart()
     else this.gap(`${this.stream}: The stream was made anew.`)
@@ -168,7 +170,7 @@ export class StreamLog implements Log, StreamEvents {
   #moveTo(number: number): void {
     if (number <= this.position) return
     this.position = number
-    for (const look of this.#waiting) look()
+    this.#watchers.look()
   }
 
   /** Looks where the stream ends. Those who ask at once share a look that began after they asked. */
@@ -188,21 +190,5 @@ export class StreamLog implements Log, StreamEvents {
     })
     this.#looking = looking
     return looking
-  }
-
-  async #wait(there: () => boolean, until: number): Promise<void> {
-    if (there()) return
-    await new Promise<void>((resolve) => {
-      const look = () => {
-        if (there()) done()
-      }
-      const done = () => {
-        clearTimeout(timer)
-        this.#waiting.delete(look)
-        resolve()
-      }
-      const timer = setTimeout(done, Math.max(0, until - performance.now()))
-      this.#waiting.add(look)
-    })
   }
 }
