@@ -14,6 +14,8 @@ import { closeQuietly, forgetToken } from './inside.js'
 export const CLOSE_TIMEOUT = 1_500
 export const CLOSE_EACH = 20
 const RECEIVER_TIMEOUT = 500
+/** How long after an answer a subscription may still be made that was asked for before. */
+const LATE = 1_000
 
 /** How many messages the service may send before it hears that we have taken them. */
 const CREDIT = 100
@@ -41,6 +43,8 @@ interface Reading {
   readonly name: string
   readonly clients: Clients
   readonly stop: AbortController
+  /** Whether it was asked for, and nothing was said: the broker may make it yet. */
+  unsure?: boolean
   receiver?: ServiceBusReceiver
 }
 
@@ -128,7 +132,8 @@ export class ServiceBusTopic implements Subscription {
 
   private async create(clients: Clients): Promise<Reading> {
     const { prefix, connectTimeout } = this.shared.options
-    const reading = { name: `${prefix}${randomUUID()}`, clients, stop: new AbortController() }
+    const name = `${prefix}${randomUUID()}`
+    const reading: Reading = { name, clients, stop: new AbortController() }
     const abort = new AbortController()
     const creating = clients.admin.createSubscription(this.name, reading.name, {
       autoDeleteOnIdle: 'PT5M',
@@ -146,6 +151,7 @@ export class ServiceBusTopic implements Subscription {
       if (this.closing.signal.aborted) throw new Error('The topic has been closed.')
     } catch (error) {
       // It may be there all the same, unless it was refused.
+      reading.unsure = made === 'late' || made === 'failed'
       if (!isRefusal(error)) this.letGo(reading)
       throw error
     }
@@ -218,8 +224,14 @@ export class ServiceBusTopic implements Subscription {
   }
 
   /** Without an answer it is tried again until `close` is over; after that, idleness ends it. */
-  private letGo({ name, clients, stop, receiver }: Reading, linkEnds = false): void {
+  private letGo(reading: Reading, linkEnds = false): void {
+    const { name, clients, stop, receiver, unsure } = reading
     stop.abort()
+    let answeredAt: number | undefined
+    const isAbsent = () => {
+      answeredAt ??= performance.now()
+      return !unsure || performance.now() - answeredAt >= LATE
+    }
     const work = async () => {
       // A link that the broker closes while we do is an error that nobody listens for any more.
       // A broker that does not answer may still hear us delete the subscription.
@@ -232,7 +244,8 @@ export class ServiceBusTopic implements Subscription {
         const asked = clients.admin.deleteSubscription(this.name, name, { abortSignal })
         const deleting = asked.then(
           () => 'gone' as const,
-          (error: unknown) => (isRefusal(error) ? ('gone' as const) : ('failed' as const)),
+          (error: unknown) =>
+            isRefusal(error) && isAbsent() ? ('gone' as const) : ('failed' as const),
         )
         const outcome = await within(deleting, CLOSE_TIMEOUT)
         // Closed while its connection was lost, it would come back with the next one.

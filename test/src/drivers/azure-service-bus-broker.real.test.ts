@@ -80,6 +80,39 @@ describe('azureServiceBusDriver on a stand-in', () => {
     expect(other.entries).toHaveLength(1)
   })
 
+  test('a subscription that is made late, when its driver was closed, is deleted', async () => {
+    const { client, admin } = fixture.clients()
+    const [create, remove] = [
+      admin.createSubscription.bind(admin),
+      admin.deleteSubscription.bind(admin),
+    ]
+    let sent: () => void = () => undefined
+    const isSent = new Promise<void>((resolve) => (sent = resolve))
+    let asked: () => void = () => undefined
+    const isAsked = new Promise<void>((resolve) => (asked = resolve))
+    let made: Promise<unknown> | undefined
+    admin.createSubscription = (topic, name, options) => {
+      // Past the driver, which can't take back what is on its way.
+      made = isAsked.then(() => create(topic, name))
+      sent()
+      return new Promise((_, reject) => {
+        options?.abortSignal?.addEventListener('abort', () => reject(new Error('It was aborted.')))
+      })
+    }
+    admin.deleteSubscription = (...args) => remove(...args).finally(asked)
+    const driver = azureServiceBusDriver({ client, admin }, QUICK)
+    try {
+      const refused = expect(driver.subscribe('late', recordingSink())).rejects.toThrow()
+      await isSent
+      await driver.close()
+      await refused
+      await made
+      expect((await fixture.peer.state()).subscriptions).toEqual([])
+    } finally {
+      await client.close()
+    }
+  })
+
   test('a link cut again and again at 1,000 messages a second: all told, in order, once', async () => {
     const sink = recordingSink()
     await made().subscribe('load', sink)
