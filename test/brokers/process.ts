@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { until } from '../../src/testing/index.js'
@@ -102,9 +102,13 @@ export class BrokerProcess {
     await this.start()
   }
 
-  /** It goes on existing, and does nothing. */
-  freeze(): void {
+  /** It goes on existing, and does nothing, once this settles: a signal takes effect some time later. */
+  async freeze(): Promise<void> {
+    const { pid } = this
     this.#signal('SIGSTOP')
+    if (pid === undefined) return
+    const { command, group } = this.command
+    await until(`${command} stands still`, () => standsStill(pid, group ?? false))
   }
 
   /** Has it read its configuration anew, if it is one that does so. */
@@ -126,6 +130,31 @@ export class BrokerProcess {
     if (pid === undefined || exitCode !== null || signalCode !== null) return
     process.kill(this.command.group ? -pid : pid, signal)
   }
+}
+
+/** Whether every thread of a process is stopped, or of all processes of its group. */
+async function standsStill(pid: number, group: boolean): Promise<boolean> {
+  const processes = group
+    ? (await readdir('/proc')).filter((name) => /^\d+$/.test(name))
+    : [`${pid}`]
+  for (const process of processes) {
+    if (group && (await statusOf(`/proc/${process}/stat`))?.group !== `${pid}`) continue
+    // A thread or a process that is gone by now stands still as well.
+    const threads = await readdir(`/proc/${process}/task`).catch(() => [])
+    for (const thread of threads) {
+      const status = await statusOf(`/proc/${process}/task/${thread}/stat`)
+      if (status !== undefined && !'TXZ'.includes(status.state)) return false
+    }
+  }
+  return true
+}
+
+/** State and process group, as in proc_pid_stat(5). */
+async function statusOf(path: string): Promise<{ state: string; group: string } | undefined> {
+  const stat = await readFile(path, 'utf8').catch(() => undefined)
+  // The name stands in parentheses, and may have some itself.
+  const [, state, , group] = stat?.slice(stat.lastIndexOf(')')).split(' ') ?? []
+  return state === undefined || group === undefined ? undefined : { state, group }
 }
 
 /** Whether something listens on a port of this machine. */

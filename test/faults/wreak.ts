@@ -101,7 +101,7 @@ export class Wreaker {
     else if (fault === 'link stall') link.stall()
     else if (fault === 'broker kill') await process.restart()
     else {
-      process.freeze()
+      await process.freeze()
       await new Promise<void>((resolve) => {
         this.after(lasts, () => {
           process.thaw()

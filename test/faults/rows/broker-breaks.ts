@@ -57,7 +57,7 @@ export async function brokerBreaks(context: Context, broker: Broker): Promise<Ro
 
 async function stopped({ settings }: Stage, milliseconds: number): Promise<void> {
   const end = performance.now() + milliseconds
-  settings.broker.process?.freeze()
+  await settings.broker.process?.freeze()
   try {
     await until('the broker to have stood still', () => performance.now() > end, milliseconds * 2)
   } finally {

@@ -105,7 +105,7 @@ export function serviceBusHarness(
     deniedTopic: 'denied.topic',
     cut: () => fixture.cut(),
     async freeze() {
-      fixture.peer.process.freeze()
+      await fixture.peer.process.freeze()
       return async () => fixture.peer.process.thaw()
     },
     restart: () => fixture.peer.restart(),

@@ -243,7 +243,7 @@ export function pubsubHarness(
       : {
           restart: () => fixture.restart(),
           async freeze() {
-            fixture.server?.process.freeze()
+            await fixture.server?.process.freeze()
             return async () => fixture.server?.process.thaw()
           },
         }),

@@ -169,7 +169,7 @@ describe('jetstreamDriver on a NATS server', () => {
     const sent: string[] = []
     for (let number = 0; number < 600; number++) {
       if (number === 200) await running().restart()
-      if (number === 400) running().freeze()
+      if (number === 400) await running().freeze()
       if (number === 400) running().thaw()
       const published = fixture.publish('s.load', String(number)).then(
         () => true,
@@ -379,11 +379,14 @@ describe('jetstreamDriver on a NATS server', () => {
   test('a frozen server: subscribe rejects in time, and open topics go on when it thaws', async () => {
     const driver = made()
     const sink = await opened(driver, 's.a')
-    running().freeze()
-    const from = performance.now()
-    await expect(driver.subscribe('s.b', recordingSink())).rejects.toThrow(/reachable/)
-    expect(performance.now() - from).toBeLessThan(LIMITS.subscribeTimeout + 1_500)
-    running().thaw()
+    await running().freeze()
+    try {
+      const from = performance.now()
+      await expect(driver.subscribe('s.b', recordingSink())).rejects.toThrow(/reachable/)
+      expect(performance.now() - from).toBeLessThan(LIMITS.subscribeTimeout + 1_500)
+    } finally {
+      running().thaw()
+    }
     await publishSoon('s.a', 'after')
     await has(sink, 'after')
     expect(sink.count('fail')).toBe(0)

@@ -151,7 +151,7 @@ export function jetstreamHarness(
       : {
           restart: () => server().process.restart(),
           async freeze() {
-            server().process.freeze()
+            await server().process.freeze()
             return async () => server().process.thaw()
           },
           async leftovers() {

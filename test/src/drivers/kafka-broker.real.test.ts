@@ -457,7 +457,7 @@ describe('kafkaDriver on Kafka', () => {
       const before = await server().connections()
       const drivers = [made(), made()]
       for (const driver of drivers) await driver.subscribe(topic, recordingSink())
-      server().process.freeze()
+      await server().process.freeze()
       try {
         const from = performance.now()
         const subscribing = drivers[1]?.subscribe('x', recordingSink()).catch(() => undefined)

@@ -228,7 +228,7 @@ export function kafkaHarness(
             ? { without: { restart: slow } }
             : { restart: () => server().process.restart() }),
           async freeze() {
-            server().process.freeze()
+            await server().process.freeze()
             return async () => server().process.thaw()
           },
           leftovers: async () => {

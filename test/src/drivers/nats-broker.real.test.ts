@@ -194,7 +194,7 @@ describe.each(libraries)('natsDriver on a NATS server, with %s', (_, connect) =>
     const own = await startNats()
     try {
       const driver = keep(natsDriver(own.url, { connect, connectTimeout: 300 }))
-      own.process.freeze()
+      await own.process.freeze()
       await expect(driver.connect()).rejects.toThrow('within 300 ms')
       own.process.thaw()
       await driver.subscribe('x', recordingSink())

@@ -148,7 +148,7 @@ export function natsHarness(
       : {
           restart: () => server().process.restart(),
           async freeze() {
-            server().process.freeze()
+            await server().process.freeze()
             return async () => server().process.thaw()
           },
           async leftovers() {

@@ -368,7 +368,7 @@ describe('rabbitmqDriver on RabbitMQ', () => {
         await driver.subscribe('x', recordingSink())
         expect(await own.open()).toEqual({ connections: 1, queues: 1, bindings: 1 })
         // Frozen, it costs no more than is allowed: to come, and to go.
-        own.process.freeze()
+        await own.process.freeze()
         const other = keep(rabbitmqDriver(url, { connectTimeout: 300 }))
         await expect(other.connect()).rejects.toThrow('within 300 ms')
         const connecting = keep(rabbitmqDriver(url, { connectTimeout: 60_000 }))

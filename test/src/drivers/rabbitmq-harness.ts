@@ -189,7 +189,7 @@ export function rabbitmqHarness(
             ? { restart: () => server().process.restart() }
             : { without: { restart: slow } }),
           async freeze() {
-            server().process.freeze()
+            await server().process.freeze()
             return async () => server().process.thaw()
           },
           async leftovers() {

@@ -185,7 +185,7 @@ describe('redisDriver on a Redis server', () => {
       try {
         const driver = made({ connectTimeout: 300 }, own.url)
         const closing = made({ connectTimeout: 20_000, subscribeTimeout: 20_000 }, own.url)
-        own.process.freeze()
+        await own.process.freeze()
         await expect(driver.connect()).rejects.toThrow('within 300 ms')
         const subscribing = closing.subscribe('x', recordingSink()).catch((error: Error) => error)
         await closing.close()

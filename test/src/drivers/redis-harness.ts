@@ -181,7 +181,7 @@ export function redisHarness(
       : {
           restart: () => fixture.restart(),
           async freeze() {
-            server().process.freeze()
+            await server().process.freeze()
             return async () => server().process.thaw()
           },
           async leftovers() {

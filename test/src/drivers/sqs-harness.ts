@@ -196,7 +196,7 @@ export function sqsHarness(
       : {
           restart: async () => fixture.server?.restart(),
           async freeze() {
-            fixture.server?.process.freeze()
+            await fixture.server?.process.freeze()
             return async () => fixture.server?.process.thaw()
           },
           deniedTopic: arn(DENIED),
