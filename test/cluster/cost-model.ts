@@ -14,7 +14,7 @@ export interface CostPoint {
   memory: number
   messages: number
   deliveries: number
-  /** Of all servers, for all messages. */
+  /** Of all servers, for all messages, beyond what idling would have taken in that time. */
   messageCpu: number
   /** Operations of the directory for each client. */
   connectOperations: number
@@ -91,8 +91,13 @@ export function fitOf(points: readonly CostPoint[]): CostFit {
     points.reduce((sum, point) => sum + of(point), 0) / points.length
   const idle = fitTwo(points.map((it) => [it.servers, it.clients, it.idleCpu]))
   const memory = fitTwo(points.map((it) => [it.servers, it.clients, it.memory]))
+  // By how far it is off in proportion, or reading would be what is left over from many writes.
   const message = fitTwo(
-    points.map((it) => [it.servers * it.messages, it.deliveries, it.messageCpu]),
+    points.map(({ servers, messages, deliveries, messageCpu }) => [
+      (servers * messages) / messageCpu,
+      deliveries / messageCpu,
+      1,
+    ]),
   )
   return {
     connect: each(points, ({ connectCpu }) => connectCpu),

@@ -1,6 +1,7 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { cpus } from 'node:os'
+import { setInterval } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { writeFile } from 'node:fs/promises'
 import { ServerProcess } from '../faults/server-process.js'
@@ -13,11 +14,14 @@ import { costTables } from './cost-tables.js'
 import type { CrowdCommand, CrowdReport } from './crowd.js'
 import { address, PORT } from './fleet.js'
 import type { Answer, Ask, ClusterConfig } from './protocol.js'
-import { commandsOf, redisEngine } from './engine-redis.js'
+import { commandsOf, redisEngine, redisServer } from './engine-redis.js'
 
 const IDLE = 8_000
-const MESSAGES = 200
+const MESSAGES = 2_000
+/** One message each so many milliseconds, which is the rate that the model is asked about. */
+const PACE = 1
 const WARM = 100
+const WARM_MESSAGES = 500
 
 interface Settings {
   short: boolean
@@ -50,6 +54,8 @@ export async function costs({ short, write, say }: Settings): Promise<void> {
 
 async function measure(count: number, clients: number): Promise<CostPoint> {
   const engine = await redisEngine()
+  // One of its own, so that what it does is not mixed up with what the stream costs.
+  const directory = await redisServer()
   const servers: ServerProcess<Ask, Answer>[] = []
   const hosts: string[] = []
   try {
@@ -59,16 +65,16 @@ async function measure(count: number, clients: number): Promise<CostPoint> {
       const config: ClusterConfig = {
         ...{ name: `s${i + 1}`, host, port: PORT, drainOver: 0 },
         driver: engine.driver('costs'),
-        directory: engine.directory('costs'),
+        directory: directory.directory('costs'),
         options: { heartbeatInterval: COST_HEARTBEAT, topicLinger: 60_000 },
       }
       const script = new URL('server.ts', import.meta.url)
       servers.push(await ServerProcess.start<Ask, Answer>(config, { script }))
     }
-    return await withCrowd(hosts, (tell) => phases(engine, servers, clients, tell))
+    return await withCrowd(hosts, (tell) => phases({ engine, directory }, servers, clients, tell))
   } finally {
     await Promise.all(servers.map((server) => server.kill()))
-    await engine.stop()
+    await Promise.all([engine.stop(), directory.stop()])
   }
 }
 
@@ -94,10 +100,13 @@ async function withCrowd<T>(hosts: readonly string[], act: (tell: Tell) => Promi
   }
 }
 
-type Engine = Awaited<ReturnType<typeof redisEngine>>
+interface Engines {
+  engine: Awaited<ReturnType<typeof redisEngine>>
+  directory: Awaited<ReturnType<typeof redisServer>>
+}
 
 async function phases(
-  engine: Engine,
+  { engine, directory }: Engines,
   servers: readonly ServerProcess<Ask, Answer>[],
   clients: number,
   tell: Tell,
@@ -107,9 +116,10 @@ async function phases(
     return {
       cpu: reports.reduce((sum, { cpu }) => sum + cpu, 0),
       rss: reports.reduce((sum, { rss }) => sum + rss, 0),
-      operations: await engine.operations('costs'),
+      operations: await directory.operations(),
       reads: (await commandsOf(engine.client)).get('xread') ?? 0,
-      ...(await engine.usage()),
+      brokerBusy: (await engine.usage()).busy,
+      ...(await directory.usage()),
     }
   }
   const must = (report: CrowdReport) => {
@@ -137,15 +147,25 @@ async function phases(
   const idle = await look()
   const idled = (performance.now() - idleFrom) / 1_000
 
-  const { received } = must(await tell({ do: 'count' }))
-  const due = received + (MESSAGES * clients * COST_EACH) / COST_TOPICS
-  for (let i = 0; i < MESSAGES; i++) {
-    const payload = `${i} `.padEnd(COST_SIZE, 'x')
-    await engine.publish('costs', [[`t${i % COST_TOPICS}`, payload]])
+  const deliver = async (messages: number) => {
+    const { received } = must(await tell({ do: 'count' }))
+    const deliveries = (messages * clients * COST_EACH) / COST_TOPICS
+    let sent = 0
+    for await (const payload of setInterval(PACE, 'x'.repeat(COST_SIZE))) {
+      await engine.publish('costs', [[`t${sent % COST_TOPICS}`, payload]])
+      if (++sent === messages) break
+    }
+    const all = async () => (await tell({ do: 'count' })).received >= received + deliveries
+    await until('all messages', all, 60_000)
+    return deliveries
   }
-  const all = async () => (await tell({ do: 'count' })).received >= due
-  await until('all messages', all, 60_000)
+  await deliver(WARM_MESSAGES)
+  const warm = await look()
+  const sentFrom = performance.now()
+  const deliveries = await deliver(MESSAGES)
   const sent = await look()
+  const took = (performance.now() - sentFrom) / 1_000
+  const idleCpu = (idle.cpu - connected.cpu) / idled
 
   const report = must(await tell({ do: 'cut' }))
   const adopted = await look()
@@ -154,21 +174,21 @@ async function phases(
     clients,
     connectCpu: (connected.cpu - before.cpu) * share,
     adoptCpu: adopted.cpu - sent.cpu,
-    idleCpu: (idle.cpu - connected.cpu) / idled,
+    idleCpu,
     memory: (connected.rss - before.rss) * share,
     messages: MESSAGES,
-    deliveries: due - received,
-    messageCpu: sent.cpu - idle.cpu,
+    deliveries,
+    messageCpu: sent.cpu - warm.cpu - idleCpu * took,
     connectOperations: (connected.operations - before.operations) / (clients - WARM),
     adoptOperations: (adopted.operations - sent.operations) / clients,
     idleOperations: (idle.operations - connected.operations) / idled,
     directoryMemory: (connected.memory - before.memory) / (clients - WARM),
-    messageOperations: sent.operations - idle.operations,
-    brokerReads: (sent.reads - idle.reads) / servers.length / MESSAGES,
+    messageOperations: sent.operations - warm.operations,
+    brokerReads: (sent.reads - warm.reads) / servers.length / MESSAGES,
     directoryCpu: (connected.busy - before.busy) / (connected.operations - before.operations),
     refused: Object.entries(report.refused)
       .map(([line, count]) => `${count} × ${line}`)
       .join(', '),
-    brokerCpu: (sent.busy - idle.busy) / servers.length / MESSAGES,
+    brokerCpu: (sent.brokerBusy - warm.brokerBusy) / servers.length / MESSAGES,
   }
 }
