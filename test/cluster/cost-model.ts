@@ -12,6 +12,8 @@ export interface CostPoint {
   idleCpu: number
   /** Resident bytes of all servers beyond what they have without clients. */
   memory: number
+  /** Of one server, for a message of a topic that nobody has there. */
+  readCpu: number
   messages: number
   deliveries: number
   /** Of all servers, for all messages, beyond what idling would have taken in that time. */
@@ -37,6 +39,8 @@ export interface CostPoint {
 export const COST_TOPICS = 100
 export const COST_EACH = 5
 export const COST_SIZE = 200
+/** How many deliveries there are in a second, of all servers together: as many as keep none busy. */
+export const COST_RATE = 25_000
 /** How often a heartbeat is sent while idling is measured, in milliseconds; by default 25,000. */
 export const COST_HEARTBEAT = 5_000
 
@@ -91,14 +95,12 @@ export function fitOf(points: readonly CostPoint[]): CostFit {
     points.reduce((sum, point) => sum + of(point), 0) / points.length
   const idle = fitTwo(points.map((it) => [it.servers, it.clients, it.idleCpu]))
   const memory = fitTwo(points.map((it) => [it.servers, it.clients, it.memory]))
-  // By how far it is off in proportion, or reading would be what is left over from many writes.
-  const message = fitTwo(
-    points.map(({ servers, messages, deliveries, messageCpu }) => [
-      (servers * messages) / messageCpu,
-      deliveries / messageCpu,
-      1,
-    ]),
+  const message = mean(({ readCpu }) => readCpu)
+  const written = points.reduce(
+    (sum, it) => sum + it.messageCpu - message * it.servers * it.messages,
+    0,
   )
+  const deliveries = points.reduce((sum, it) => sum + it.deliveries, 0)
   return {
     connect: each(points, ({ connectCpu }) => connectCpu),
     comeBack: each(alone, ({ adoptCpu }) => adoptCpu),
@@ -107,8 +109,8 @@ export function fitOf(points: readonly CostPoint[]): CostFit {
     heartbeat: (idle.b * COST_HEARTBEAT) / 1_000,
     memoryServer: memory.a,
     memoryClient: memory.b,
-    message: message.a,
-    delivery: message.b,
+    message,
+    delivery: written / deliveries,
     connectOperations: mean((it) => it.connectOperations),
     adoptOperations: each(several, (it) => it.adoptOperations * it.clients),
     idleOperations: mean((it) => it.idleOperations / it.servers),

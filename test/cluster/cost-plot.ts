@@ -1,3 +1,4 @@
+import { COST_EACH, COST_TOPICS } from './cost-model.js'
 import type { CostFit, CostPoint } from './cost-model.js'
 
 interface Panel {
@@ -12,8 +13,7 @@ const [WIDTH, HEIGHT, LEFT, BASE, TALL, WIDE] = [400, 300, 60, 240, 180, 310]
 
 /** Points that were measured and the lines of the fit, for 1, 2 and 3 servers. */
 export function costPlot(points: readonly CostPoint[], fit: CostFit): string {
-  const messages = points[0]?.messages ?? 0
-  const ratio = (points[0]?.deliveries ?? 0) / (points[0]?.clients ?? 1)
+  const fanOut = (clients: number) => (clients * COST_EACH) / COST_TOPICS
   const panels: Panel[] = [
     {
       title: 'Memory of all servers, MB',
@@ -21,10 +21,9 @@ export function costPlot(points: readonly CostPoint[], fit: CostFit): string {
       line: (servers, clients) => (servers * fit.memoryServer + clients * fit.memoryClient) / 1e6,
     },
     {
-      title: `Processor time for ${messages} messages, ms`,
-      measured: ({ messageCpu }) => messageCpu / 1e3,
-      line: (servers, clients) =>
-        (servers * messages * fit.message + clients * ratio * fit.delivery) / 1e3,
+      title: 'Processor time for a message, ms',
+      measured: ({ messageCpu, messages }) => messageCpu / messages / 1e3,
+      line: (servers, clients) => (servers * fit.message + fanOut(clients) * fit.delivery) / 1e3,
     },
     {
       title: 'Processor time to come back, s',

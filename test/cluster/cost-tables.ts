@@ -1,5 +1,13 @@
 import type { CostFit, CostPoint, Need } from './cost-model.js'
-import { COST_EACH, COST_SIZE, COST_TOPICS, needOf, RENEWAL, USABLE } from './cost-model.js'
+import {
+  COST_EACH,
+  COST_RATE,
+  COST_SIZE,
+  COST_TOPICS,
+  needOf,
+  RENEWAL,
+  USABLE,
+} from './cost-model.js'
 
 const number = (value: number, digits = 0) =>
   value.toLocaleString('en', { minimumFractionDigits: digits, maximumFractionDigits: digits })
@@ -24,11 +32,12 @@ export function costTables(
     [
       `Measured by \`${command}\` on ${machine}, everything on that one machine: one Redis as broker, another ` +
         `as directory, ${COST_EACH} of ${COST_TOPICS} topics for each client, messages of ${COST_SIZE} bytes. Processor ` +
-        'time is that of the servers together. 1,000 messages come in a second, evenly; a server that is busy ' +
-        'when they come reads several of them at once. What the directory is asked meanwhile is leases.',
+        'time is that of the servers together. Messages come evenly, and so many of them that there are ' +
+        `${number(COST_RATE)} deliveries in a second: a server that is busy reads and writes several at once, which costs ` +
+        'less. What the directory is asked meanwhile is leases.',
       measured(points),
       `![What was measured, and the lines through it](scaling-costs.svg)`,
-      'The straight lines through all of these, by least squares:',
+      'What comes of that, for memory and idling by the straight line with the least squares:',
       fitted(fit),
       computed(fit),
     ].join('\n\n') + '\n'
@@ -42,6 +51,7 @@ function measured(points: readonly CostPoint[]): string {
     'come back, µs each',
     'idle, µs each per s',
     'memory, kB each',
+    'message that nobody gets, µs each',
     'delivery, µs each',
     'reads of the broker for a message',
     'directory: operations to connect',
@@ -55,6 +65,7 @@ function measured(points: readonly CostPoint[]): string {
     number(it.adoptCpu / it.clients),
     number(it.idleCpu / it.clients, 2),
     number(it.memory / it.clients / 1_000, 1),
+    number(it.readCpu),
     number(it.messageCpu / it.deliveries, 2),
     number(it.brokerReads, 2),
     number(it.connectOperations, 2),
@@ -91,7 +102,13 @@ function fitted(fit: CostFit): string {
 }
 
 function computed(fit: CostFit): string {
-  const need: Need = { clients: 1_000_000, topics: 1_000, each: COST_EACH, perTopic: 1, stay: 600 }
+  const need: Need = {
+    clients: 1_000_000,
+    topics: 1_000,
+    each: COST_EACH,
+    perTopic: 1,
+    stay: 600,
+  }
   const all = needOf(fit, need)
   const asked =
     `**Computed from these lines, not measured**: ${number(need.clients)} clients on ` +

@@ -9,7 +9,14 @@ import { writeSection } from '../faults/table.js'
 import { until } from '../support/until.js'
 import { costPlot } from './cost-plot.js'
 import type { CostPoint } from './cost-model.js'
-import { COST_EACH, COST_HEARTBEAT, COST_SIZE, COST_TOPICS, fitOf } from './cost-model.js'
+import {
+  COST_EACH,
+  COST_HEARTBEAT,
+  COST_RATE,
+  COST_SIZE,
+  COST_TOPICS,
+  fitOf,
+} from './cost-model.js'
 import { costTables } from './cost-tables.js'
 import type { CrowdCommand, CrowdReport } from './crowd.js'
 import { address, PORT } from './fleet.js'
@@ -17,11 +24,12 @@ import type { Answer, Ask, ClusterConfig } from './protocol.js'
 import { commandsOf, redisEngine, redisServer } from './engine-redis.js'
 
 const IDLE = 8_000
-const MESSAGES = 2_000
-/** One message each so many milliseconds, which is the rate that the model is asked about. */
-const PACE = 1
+/** For how many seconds there are messages, before any are measured and then. */
+const WARM_SECONDS = 2
+const SECONDS = 5
+/** How many messages a second of a topic that nobody has. */
+const READ_RATE = 500
 const WARM = 100
-const WARM_MESSAGES = 500
 
 interface Settings {
   short: boolean
@@ -147,25 +155,37 @@ async function phases(
   const idle = await look()
   const idled = (performance.now() - idleFrom) / 1_000
 
-  const deliver = async (messages: number) => {
-    const { received } = must(await tell({ do: 'count' }))
-    const deliveries = (messages * clients * COST_EACH) / COST_TOPICS
-    let sent = 0
-    for await (const payload of setInterval(PACE, 'x'.repeat(COST_SIZE))) {
-      await engine.publish('costs', [[`t${sent % COST_TOPICS}`, payload]])
-      if (++sent === messages) break
+  const fanOut = (clients * COST_EACH) / COST_TOPICS
+  const publish = async (messages: number, rate: number, topicOf: (i: number) => string) => {
+    let i = 0
+    for await (const payload of setInterval(1_000 / rate, 'x'.repeat(COST_SIZE))) {
+      await engine.publish('costs', [[topicOf(i), payload]])
+      if (++i === messages) break
     }
-    const all = async () => (await tell({ do: 'count' })).received >= received + deliveries
-    await until('all messages', all, 60_000)
-    return deliveries
   }
-  await deliver(WARM_MESSAGES)
-  const warm = await look()
-  const sentFrom = performance.now()
-  const deliveries = await deliver(MESSAGES)
-  const sent = await look()
-  const took = (performance.now() - sentFrom) / 1_000
+  const deliver = async (seconds: number) => {
+    const { received } = must(await tell({ do: 'count' }))
+    const messages = Math.ceil((seconds * COST_RATE) / fanOut)
+    await publish(messages, COST_RATE / fanOut, (i) => `t${i % COST_TOPICS}`)
+    const due = received + messages * fanOut
+    const all = async () => (await tell({ do: 'count' })).received >= due
+    await until('all messages', all, 60_000)
+    return messages
+  }
+  await deliver(WARM_SECONDS)
+  // What costs time beyond what idling takes.
   const idleCpu = (idle.cpu - connected.cpu) / idled
+  const during = async <T>(act: () => Promise<T>) => {
+    const [from, before] = [performance.now(), await look()]
+    const result = await act()
+    const after = await look()
+    const cpu = after.cpu - before.cpu - (idleCpu * (performance.now() - from)) / 1_000
+    return { result, before, after, cpu }
+  }
+  const unread = READ_RATE * SECONDS
+  const read = await during(() => publish(unread, READ_RATE, () => 'nobody'))
+  const sent = await during(() => deliver(SECONDS))
+  const messages = sent.result
 
   const report = must(await tell({ do: 'cut' }))
   const adopted = await look()
@@ -173,22 +193,23 @@ async function phases(
     servers: servers.length,
     clients,
     connectCpu: (connected.cpu - before.cpu) * share,
-    adoptCpu: adopted.cpu - sent.cpu,
+    adoptCpu: adopted.cpu - sent.after.cpu,
     idleCpu,
     memory: (connected.rss - before.rss) * share,
-    messages: MESSAGES,
-    deliveries,
-    messageCpu: sent.cpu - warm.cpu - idleCpu * took,
+    messages,
+    deliveries: messages * fanOut,
+    readCpu: read.cpu / servers.length / unread,
+    messageCpu: sent.cpu,
     connectOperations: (connected.operations - before.operations) / (clients - WARM),
-    adoptOperations: (adopted.operations - sent.operations) / clients,
+    adoptOperations: (adopted.operations - sent.after.operations) / clients,
     idleOperations: (idle.operations - connected.operations) / idled,
     directoryMemory: (connected.memory - before.memory) / (clients - WARM),
-    messageOperations: sent.operations - warm.operations,
-    brokerReads: (sent.reads - warm.reads) / servers.length / MESSAGES,
+    messageOperations: sent.after.operations - sent.before.operations,
+    brokerReads: (sent.after.reads - sent.before.reads) / servers.length / messages,
     directoryCpu: (connected.busy - before.busy) / (connected.operations - before.operations),
     refused: Object.entries(report.refused)
       .map(([line, count]) => `${count} × ${line}`)
       .join(', '),
-    brokerCpu: (sent.brokerBusy - warm.brokerBusy) / servers.length / MESSAGES,
+    brokerCpu: (sent.after.brokerBusy - sent.before.brokerBusy) / servers.length / messages,
   }
 }
