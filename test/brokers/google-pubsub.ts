@@ -1,12 +1,9 @@
-import { execFile } from 'node:child_process'
-import { access, mkdir, readdir, readFile, rename, rm } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { createHash, randomUUID } from 'node:crypto'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { findCommand } from './apt.js'
+import { buildWithGo } from './go.js'
 import { BrokerProcess, freePort } from './process.js'
-
-const run = promisify(execFile)
 
 // The library would look for a machine of Google's around it otherwise, and say so.
 process.env['METADATA_SERVER_DETECTION'] = 'none'
@@ -88,36 +85,16 @@ async function findEmulator(): Promise<Emulator | undefined> {
 
 const SOURCE = 'test/brokers/pstest'
 
-/** Builds `pstest` once for each version of what it is made of, with the modules of Go's proxy. */
+/** Builds `pstest` once for each version of what it is made of. */
 async function buildPstest(): Promise<string> {
   const hash = createHash('sha256')
   for (const file of ['main.go', 'go.mod', 'go.sum'])
     hash.update(await readFile(join(SOURCE, file)))
-  const folder = '.cache/brokers'
-  const binary = join(process.cwd(), folder, `pstest-${hash.digest('hex').slice(0, 16)}`)
-  const built = await access(binary).then(
-    () => true,
-    () => false,
-  )
-  if (built) return binary
-  const go = (await findCommand('go')) ?? (await findCommand('/usr/local/go/bin/go'))
-  if (go === undefined) {
-    throw new Error(
-      "These tests need Google's Pub/Sub emulator, or Go 1.26 or later to build Google's pstest; " +
-        "neither is on this machine. Install Go (https://go.dev/dl; Debian 12's own is too old), " +
-        'or start an emulator and set UNIFROST_TEST_GOOGLE_PUBSUB=host:port.',
-    )
-  }
-  await mkdir(folder, { recursive: true })
-  // Others may be building it too: each has a file of its own, and the last one stays.
-  const own = `${binary}.${process.pid}`
-  try {
-    await run(go, ['build', '-trimpath', '-o', own, '.'], { cwd: SOURCE, timeout: 300_000 })
-    await rename(own, binary)
-  } catch (cause) {
-    await rm(own, { force: true })
-    const output = String((cause as { stderr?: string }).stderr || cause).slice(-2_000)
-    throw new Error(`Building pstest failed:\n${output}`, { cause })
-  }
-  return binary
+  return buildWithGo({
+    name: 'pstest',
+    version: hash.digest('hex').slice(0, 16),
+    args: (folder) => ['build', '-trimpath', '-o', folder, '.'],
+    cwd: SOURCE,
+    instead: 'start an emulator of Pub/Sub and set UNIFROST_TEST_GOOGLE_PUBSUB=host:port',
+  })
 }

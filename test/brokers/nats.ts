@@ -3,6 +3,7 @@ import { get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { requireCommand } from './apt.js'
+import { buildWithGo } from './go.js'
 import { BrokerProcess, freePort } from './process.js'
 
 /** A NATS server that is running already and is used instead of one of ours. */
@@ -41,6 +42,8 @@ export interface NatsServerOptions {
   config?: string
   /** Whether it keeps streams, in a folder of its own that goes with it. Default: no. */
   jetstream?: boolean
+  /** Whether it is the latest release that was tried, and not Debian's. Default: no. */
+  current?: boolean
   /** More users, each as the configuration has it. */
   users?: string
 }
@@ -49,11 +52,7 @@ export interface NatsServerOptions {
  * Starts a NATS server. Who has no credentials is a user that may not read {@link DENIED}.
  */
 export async function startNats(options: NatsServerOptions = {}): Promise<NatsServer> {
-  const command = await requireCommand(
-    'nats-server',
-    'nats-server',
-    'start one and set UNIFROST_TEST_NATS=nats://host:port',
-  )
+  const command = await (options.current ? currentServer() : debianServer())
   const port = options.port ?? (await freePort())
   const monitor = await freePort()
   const folder = await mkdtemp(join(tmpdir(), 'unifrost-nats-'))
@@ -94,6 +93,23 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
       await rm(folder, { recursive: true, force: true })
     },
   }
+}
+
+/** What Debian 12 has, which is of 2023: NATS 2.9. */
+function debianServer(): Promise<string> {
+  const instead = 'start one and set UNIFROST_TEST_NATS=nats://host:port'
+  return requireCommand('nats-server', 'nats-server', instead)
+}
+
+const CURRENT = 'v2.15.2'
+
+function currentServer(): Promise<string> {
+  return buildWithGo({
+    name: 'nats-server',
+    version: CURRENT,
+    args: () => ['install', '-trimpath', `github.com/nats-io/nats-server/v2@${CURRENT}`],
+    instead: 'leave them out',
+  })
 }
 
 interface Connz {

@@ -5,7 +5,7 @@ import type { NatsConnect, NatsConnection } from '../../../src/drivers/nats.js'
 import { tcpLink, until } from '../../../src/testing/index.js'
 import type { DriverHarness, Link } from '../../../src/testing/index.js'
 import { ADMIN, RUNNING_NATS, startNats } from '../../brokers/nats.js'
-import type { NatsServer } from '../../brokers/nats.js'
+import type { NatsServer, NatsServerOptions } from '../../brokers/nats.js'
 import { freePort } from '../../brokers/process.js'
 
 /** Both libraries, by the name they are installed under. */
@@ -27,8 +27,8 @@ export class NatsFixture {
   #link: Link | undefined
   #publisher: Awaited<ReturnType<typeof connectV3>> | undefined
 
-  async start(): Promise<void> {
-    if (!RUNNING_NATS) this.server = await startNats()
+  async start(options: NatsServerOptions = {}): Promise<void> {
+    if (!RUNNING_NATS) this.server = await startNats(options)
     const { hostname, port } = new URL(RUNNING_NATS ?? (this.server as NatsServer).url)
     this.#link = await tcpLink(Number(port || 4222), hostname)
     this.#publisher = await connectV3({
