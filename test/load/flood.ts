@@ -2,7 +2,7 @@ import { execFile, spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { getPriority, setPriority, tmpdir } from 'node:os'
+import { setPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { findCommand } from '../brokers/apt.js'
@@ -46,24 +46,29 @@ export class Flooder {
     return new Flooder(folder)
   }
 
-  /** Who got in stays until `stop`. */
+  /** Who got in stays until they are told to leave. */
   async flood({ port, perSecond, seconds }: FloodOrder): Promise<FloodReport> {
     const args = ['-port', String(port), '-rate', String(perSecond), '-for', `${seconds}s`]
     const child = spawn(join(this.folder, 'flooder'), args, { stdio: ['pipe', 'pipe', 'inherit'] })
     this.running.add(child)
     // The processor is shared with those whose streams are measured, and belongs to them.
-    setPriority(child.pid!, Math.min(19, getPriority() + 5))
+    setPriority(child.pid!, 19)
     const [line] = (await once(child.stdout.setEncoding('utf8'), 'data')) as [string]
     return JSON.parse(line) as FloodReport
   }
 
-  async stop(): Promise<void> {
+  /** Everybody leaves who got in. */
+  async leave(): Promise<void> {
     for (const child of this.running) {
       const closed = once(child, 'close')
       child.stdin!.end()
       await closed
     }
     this.running.clear()
+  }
+
+  async stop(): Promise<void> {
+    await this.leave()
     await rm(this.folder, { recursive: true, force: true })
   }
 }
