@@ -19,7 +19,7 @@ export const FULL: Scale = {
   frames: 120_000,
   manyTopics: 10_000,
   latencyBytes: [200, 4_000],
-  latencySeconds: 8,
+  latencySeconds: 5,
   idle: [1_000, 5_000, 10_000],
 }
 

@@ -117,7 +117,7 @@ function latency(samples: Samples): string[] {
   return [
     '## Latency',
     'From publishing to reading, at half of the rate that _loop_ can keep up with flat out; the same ' +
-      'rate for everybody. The last of 1,000 clients gets its message after 999 writes, which is most of it.',
+      'rate for everybody. The last of 1,000 clients gets its message after 999 writes, which is most of it. The load client stays on one core meanwhile, or the scheduler would bring it to the server’s.',
     metricsTable(samples, 'latency', [
       ['rate', 'messages/s'],
       ['p50', 'p50 (ms)'],

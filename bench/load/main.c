@@ -8,6 +8,7 @@
 //   narrow SIZE                        the first ones that are opened next have small buffers
 //   stall SIZE   close   peek
 #include "connections.h"
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,21 @@ static void peek(void) {
   puts("\"");
 }
 
+// While times are measured it stays on one core. The scheduler likes to bring whoever is woken to the
+// core of its waker, which is the server in the middle of its writes, and then all have to wait.
+static void settle(int down) {
+  static cpu_set_t all;
+  if (CPU_COUNT(&all) == 0) sched_getaffinity(0, sizeof all, &all);
+  cpu_set_t mine = all;
+  if (down) {
+    int last = CPU_SETSIZE - 1;
+    while (last > 0 && !CPU_ISSET(last, &all)) last--;
+    CPU_ZERO(&mine);
+    CPU_SET(last, &mine);
+  }
+  sched_setaffinity(0, sizeof mine, &mine);
+}
+
 static void obey(char *line) {
   char *text = strchr(line, ' ');
   if (text != NULL) *text++ = 0;
@@ -94,6 +110,7 @@ static void obey(char *line) {
     unescape(settings.within, sizeof settings.within, text);
   } else if (strcmp(line, "stamps") == 0) {
     settings.stamps = text[0] == '1';
+    settle(settings.stamps);
   } else if (strcmp(line, "open") == 0) {
     unsigned long port, size, window, timeout;
     if (sscanf(text, "%lu %lu %lu %lu", &port, &size, &window, &timeout) != 4) exit(2);
