@@ -14,11 +14,12 @@ describe('redisDirectory', () => {
   afterAll(() => redis.stop())
 
   for (const library of libraries) {
-    const make = () =>
-      redisDirectory(redis.adminUrl, { library, prefix: `${library}:`, lease: 900 })
+    // The contract ends with servers that are gone, and still count for as long as their lease.
+    const make = (cluster: string) => () =>
+      redisDirectory(redis.adminUrl, { library, prefix: `${library}-${cluster}:`, lease: 900 })
     describe(`with ${library}`, () => {
-      for (const { name, run } of directoryContract(make)) test(name, run)
-      for (const { name, run } of clusterSuite(make)) test(name, run)
+      for (const { name, run } of directoryContract(make('contract'))) test(name, run)
+      for (const { name, run } of clusterSuite(make('cluster'))) test(name, run)
     })
   }
 })

@@ -118,21 +118,27 @@ describe('azureServiceBusDriver on a stand-in', () => {
     await made().subscribe('load', sink)
     const confirmed: number[] = []
     let last = 0
-    for (let burst = 0; burst < 100; burst++) {
-      const numbers = Array.from({ length: 20 }, () => ++last)
-      await fixture.peer.publishAll('load', numbers.map(String))
-      confirmed.push(...numbers)
-      if (burst % 25 === 7) fixture.cut()
-      await nextBurst()
-    }
-    const isBack = async () => {
-      await publish('load', String(++last))
-      return sink.texts().some((text) => Number(text) > 2_000)
-    }
-    await until('the link is back', isBack, 20_000)
+    let cuts = 0
+    /** Up to where nothing shows that the link is back. */
+    let before = 0
+    await until(
+      'four cuts, each after messages have come again',
+      async () => {
+        const numbers = Array.from({ length: 20 }, () => ++last)
+        await fixture.peer.publishAll('load', numbers.map(String))
+        confirmed.push(...numbers)
+        await nextBurst()
+        if (sink.count('message') < before + 100) return false
+        if (cuts === 4) return true
+        fixture.cut()
+        cuts++
+        before = sink.count('message')
+        return false
+      },
+      30_000,
+    )
     checkNoSilentLoss('load', sink.entries, confirmed)
     expect(sink.count('gap')).toBeGreaterThan(0)
-    expect(sink.count('message')).toBeGreaterThan(500)
   })
 
   test('a wrong key and a lack of permission are told in the words of the broker', async () => {
