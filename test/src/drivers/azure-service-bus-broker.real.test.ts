@@ -9,7 +9,7 @@ import { recordingSink, until } from '../../../src/testing/index.js'
 import { checkNoSilentLoss } from '../../../src/testing/load.js'
 import { openEvents } from '../../support/event-stream.js'
 import { startScript } from '../../support/script.js'
-import { nextBurst } from './bursts.js'
+import { cutUnderLoad } from './bursts.js'
 import { QUICK, ServiceBusFixture } from './azure-service-bus-harness.js'
 
 describe('azureServiceBusDriver on a stand-in', () => {
@@ -116,26 +116,10 @@ describe('azureServiceBusDriver on a stand-in', () => {
   test('a link cut again and again at 1,000 messages a second: all told, in order, once', async () => {
     const sink = recordingSink()
     await made().subscribe('load', sink)
-    const confirmed: number[] = []
-    let last = 0
-    let cuts = 0
-    /** Up to where nothing shows that the link is back. */
-    let before = 0
-    await until(
-      'four cuts, each after messages have come again',
-      async () => {
-        const numbers = Array.from({ length: 20 }, () => ++last)
-        await fixture.peer.publishAll('load', numbers.map(String))
-        confirmed.push(...numbers)
-        await nextBurst()
-        if (sink.count('message') < before + 100) return false
-        if (cuts === 4) return true
-        fixture.cut()
-        cuts++
-        before = sink.count('message')
-        return false
-      },
-      30_000,
+    const confirmed = await cutUnderLoad(
+      sink,
+      (payloads) => fixture.peer.publishAll('load', payloads),
+      () => fixture.cut(),
     )
     checkNoSilentLoss('load', sink.entries, confirmed)
     expect(sink.count('gap')).toBeGreaterThan(0)

@@ -8,7 +8,7 @@ import { checkNoSilentLoss } from '../../../src/testing/load.js'
 import { ADMIN, startNats } from '../../brokers/nats.js'
 import type { NatsServer } from '../../brokers/nats.js'
 import { freePort } from '../../brokers/process.js'
-import { nextBurst } from './bursts.js'
+import { cutUnderLoad } from './bursts.js'
 import { libraries, QUICK } from './nats-harness.js'
 
 const PERMISSIONS = /^permissions: .*$/m.exec(readFileSync('docs/drivers/nats.md', 'utf8'))?.[0]
@@ -145,23 +145,13 @@ describe.each(libraries)('natsDriver on a NATS server, with %s', (_, connect) =>
     const publish = await publisher()
     const sink = recordingSink()
     await made().subscribe('load', sink)
-    const confirmed: number[] = []
-    let last = 0
-    for (let burst = 0; burst < 100; burst++) {
-      const numbers = Array.from({ length: 20 }, () => ++last)
-      await Promise.all(numbers.map((number) => publish('load', String(number))))
-      confirmed.push(...numbers)
-      if (burst % 15 === 7) link.cut()
-      await nextBurst()
-    }
-    const isBack = async () => {
-      await publish('load', String(++last))
-      return sink.texts().some((text) => Number(text) > 2_000)
-    }
-    await until('the link is back', isBack)
+    const confirmed = await cutUnderLoad(
+      sink,
+      (payloads) => Promise.all(payloads.map((payload) => publish('load', payload))),
+      () => link.cut(),
+    )
     checkNoSilentLoss('load', sink.entries, confirmed)
     expect(sink.count('gap')).toBeGreaterThan(0)
-    expect(sink.count('message')).toBeGreaterThan(500)
   })
 
   test('with the default settings a link gone silent is noticed in about three seconds', async () => {

@@ -9,7 +9,7 @@ import { ADMIN, startRedis } from '../../brokers/redis.js'
 import { freePort } from '../../brokers/process.js'
 import { openEvents } from '../../support/event-stream.js'
 import { startScript } from '../../support/script.js'
-import { nextBurst } from './bursts.js'
+import { cutUnderLoad } from './bursts.js'
 import { libraries, LIMITS, QUICK, RedisFixture } from './redis-harness.js'
 
 describe('redisDriver on a Redis server', () => {
@@ -136,23 +136,13 @@ describe('redisDriver on a Redis server', () => {
       const driver = made()
       const sink = recordingSink()
       await driver.subscribe('load', sink)
-      const confirmed: number[] = []
-      let last = 0
-      for (let burst = 0; burst < 100; burst++) {
-        const numbers = Array.from({ length: 20 }, () => ++last)
-        await Promise.all(numbers.map((number) => publish('load', String(number))))
-        confirmed.push(...numbers)
-        if (burst % 15 === 7) fixture.link.cut()
-        await nextBurst()
-      }
-      const back = async () => {
-        await publish('load', String(++last))
-        return sink.texts().some((text) => Number(text) > 2_000)
-      }
-      await until('the link is back', back)
+      const confirmed = await cutUnderLoad(
+        sink,
+        (payloads) => Promise.all(payloads.map((payload) => publish('load', payload))),
+        () => fixture.link.cut(),
+      )
       checkNoSilentLoss('load', sink.entries, confirmed)
       expect(sink.count('gap')).toBeGreaterThan(0)
-      expect(sink.count('message')).toBeGreaterThan(500)
     })
 
     test('every topic that is open gets one gap when the server cuts the connection', async () => {
