@@ -21,7 +21,7 @@ export interface GoBuild {
 
 /** Builds a program with modules of Go's proxy, once for each version, and says where it is. */
 export async function buildWithGo({ name, version, args, cwd, instead }: GoBuild): Promise<string> {
-  const folder = join(FOLDER, `${name}-${version}`)
+  const folder = join(FOLDER, name, version)
   const program = join(folder, name)
   const built = await access(program).then(
     () => true,

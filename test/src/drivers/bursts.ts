@@ -7,7 +7,7 @@ export async function nextBurst(): Promise<void> {
   await until('the next burst is due', () => performance.now() >= due)
 }
 
-const CUTS = 4
+const CUTS = 7
 /** After a cut, so many messages show that the link is back. */
 const BACK = 100
 
@@ -38,7 +38,7 @@ export async function cutUnderLoad(
       cut()
       return false
     },
-    30_000,
+    50_000,
   )
   return confirmed
 }
