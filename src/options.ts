@@ -228,7 +228,7 @@ export function checkShape(prefix: string, got: unknown, table: Record<string, C
   }
 }
 
-function number(min: number, max: number): Check {
+export function number(min: number, max: number): Check {
   return (name, got) => {
     if (typeof got === 'number' && got >= min && got <= max) return
     refuse(name, got, `a number from ${min} to ${max}`)

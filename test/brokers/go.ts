@@ -28,7 +28,7 @@ export async function buildWithGo({ name, version, args, cwd, instead }: GoBuild
     () => false,
   )
   if (built) return program
-  const go = (await findCommand('go')) ?? (await findCommand('/usr/local/go/bin/go'))
+  const go = await findGo()
   if (go === undefined) {
     throw new Error(
       `These tests need Go 1.26 or later to build ${name}, and it is not on this machine. Install ` +
@@ -50,4 +50,8 @@ export async function buildWithGo({ name, version, args, cwd, instead }: GoBuild
     await rm(own, { recursive: true, force: true })
   }
   return program
+}
+
+export async function findGo(): Promise<string | undefined> {
+  return (await findCommand('go')) ?? (await findCommand('/usr/local/go/bin/go'))
 }

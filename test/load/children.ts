@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import type { ConnectionRate } from '../../src/index.js'
 import type { CrowdCommand, CrowdReport, ServerCommand, ServerReport } from './messages.js'
 import type { LoadSettings } from './server.js'
 
@@ -78,6 +79,11 @@ export class LoadServer extends Child<ServerCommand> {
   /** Has so many clients change a topic for another. */
   async churn(count: number): Promise<void> {
     await this.ask({ do: 'churn', count })
+  }
+
+  /** Takes so many new connections in a second, from now on. */
+  async limit(rate: ConnectionRate): Promise<void> {
+    await this.ask({ do: 'limit', rate })
   }
 }
 

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { setPriority, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { findCommand } from '../brokers/apt.js'
+import { findGo } from '../brokers/go.js'
 
 const run = promisify(execFile)
 const SOURCE = join(import.meta.dirname, 'flooder')
@@ -39,7 +39,7 @@ export class Flooder {
 
   /** @throws where there is no Go to build it with. */
   static async build(): Promise<Flooder> {
-    const go = (await findCommand('go')) ?? (await findCommand('/usr/local/go/bin/go'))
+    const go = await findGo()
     if (go === undefined) throw new Error('The flood is built with Go, which is not there.')
     const folder = await mkdtemp(join(tmpdir(), 'unifrost-flood-'))
     await run(go, ['build', '-trimpath', '-o', join(folder, 'flooder'), '.'], { cwd: SOURCE })

@@ -1,7 +1,10 @@
+import type { ConnectionRate } from '../../src/index.js'
+
 /** What the parent of a load run asks of its server. */
 export type ServerCommand =
   | { do: 'publish'; count: number; bytes: number; perSecond: number }
   | { do: 'churn'; count: number }
+  | { do: 'limit'; rate: ConnectionRate }
   /** With `collect`, garbage is collected first, which holds everybody up. */
   | { do: 'measure'; collect: boolean }
 

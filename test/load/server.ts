@@ -4,7 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
 import type { Client, Clock, Driver, StreamerOptions } from '../../src/index.js'
-import { memoryDriver, Streamer } from '../../src/index.js'
+import { limitConnectionRate, memoryDriver, Streamer } from '../../src/index.js'
 import { autoClient, unifrostExpress } from '../../middleware/express.js'
 import type { ServerCommand, ServerReport } from './messages.js'
 
@@ -157,7 +157,10 @@ process.on('message', (command: ServerCommand) => {
   const answer = (what: unknown) => process.send!(what)
   if (command.do === 'measure') answer(report(command.collect))
   else if (command.do === 'churn') void churn(command.count).then(() => answer('done'))
-  else publish(command.count, command.bytes, command.perSecond, () => answer('done'))
+  else if (command.do === 'limit') {
+    limitConnectionRate(server, command.rate)
+    answer('done')
+  } else publish(command.count, command.bytes, command.perSecond, () => answer('done'))
 })
 process.on('disconnect', () => process.exit())
 server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => {

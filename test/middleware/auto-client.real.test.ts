@@ -1,11 +1,13 @@
 /** @needs Chromium */
+import { once } from 'node:events'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { connect } from 'node:net'
 import express from 'express'
 import type { Browser, Page } from 'playwright-core'
 import { chromium } from 'playwright-core'
 import type { MemoryDriver } from 'unifrost'
-import { memoryDriver, Streamer } from 'unifrost'
+import { limitConnectionRate, memoryDriver, Streamer } from 'unifrost'
 import { autoClient, unifrostExpress } from 'unifrost/express'
 import type { TcpProxy } from '../support/tcp-proxy.js'
 import { tcpProxy } from '../support/tcp-proxy.js'
@@ -138,5 +140,22 @@ describe('autoClient and an unmodified EventSource in Chromium', () => {
     expect(asked).toEqual([`/redirected?topic=a&id=${config.client_id}`])
     expect(streamer.totalClients).toBe(1)
     expect(JSON.stringify(await infos())).not.toContain('messages-lost')
+  })
+  test('a page that the server closes the door on comes back by itself, and has missed nothing', async () => {
+    const { port } = server.address() as AddressInfo
+    await page.goto(`http://127.0.0.1:${port}/`)
+    await open('/events?topic=a')
+    await until('the first message', async () => (await infos()).length === 1)
+    limitConnectionRate(server, { perSecond: 1, burst: 1 })
+    // A stranger is the one who gets in for the next second.
+    const stranger = connect(port, '127.0.0.1')
+    await once(server, 'connection')
+    const refused = once(server, 'drop')
+    server.closeAllConnections()
+    await refused
+    driver.publish('a', 'while away')
+    await got('while away')
+    expect(JSON.stringify(await infos())).not.toContain('messages-lost')
+    stranger.destroy()
   })
 })

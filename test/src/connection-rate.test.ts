@@ -1,0 +1,100 @@
+import type { ConnectionRate } from '../../src/index.js'
+import { limitConnectionRate, OptionsError } from '../../src/index.js'
+import type { Served } from '../support/http-server.js'
+import { get, serve } from '../support/http-server.js'
+import { until } from '../support/until.js'
+
+/** So slow that nobody gets in by waiting while a test runs. */
+const HARDLY_EVER = 0.001
+
+let served: Served
+let dropped = 0
+
+beforeEach(async () => {
+  served = await serve()
+  dropped = 0
+  served.server.on('drop', () => dropped++)
+})
+
+afterEach(() => served.dispose())
+
+const ask = () => served.raw(get('nobody'))
+
+/** Connects so many, each when the one before has had its answer or its end. */
+async function knock(times: number): Promise<number> {
+  let answered = 0
+  for (let i = 0; i < times; i++) {
+    const client = ask()
+    await until('an answer or the end', () => client.ended || client.text.includes('401'))
+    if (client.text !== '') answered++
+    client.socket.destroy()
+  }
+  return answered
+}
+
+test('takes a burst, and has those above closed before they are read', async () => {
+  limitConnectionRate(served.server, { perSecond: HARDLY_EVER, burst: 3 })
+  expect(await knock(10)).toBe(3)
+  expect(dropped).toBe(7)
+  expect(served.responses).toHaveLength(3)
+})
+
+test('takes further ones as time goes by, not all at once', async () => {
+  limitConnectionRate(served.server, { perSecond: 20, burst: 1 })
+  const start = performance.now()
+  let taken = 0
+  let tried = 0
+  while (taken < 5) {
+    taken += await knock(1)
+    tried++
+  }
+  // The first one comes at once, and each of the others a twentieth of a second after the last.
+  expect(performance.now() - start).toBeGreaterThan(4 * 50 - 10)
+  expect(tried).toBe(5 + dropped)
+})
+
+test('open streams go on while nobody else gets in', async () => {
+  const { id } = await served.streamer.newClient()
+  await served.streamer.subscribe(id, 'orders')
+  limitConnectionRate(served.server, { perSecond: HARDLY_EVER, burst: 1 })
+  const stream = served.raw(get(id))
+  await stream.has('"config"')
+  expect(await knock(3)).toBe(0)
+  served.driver.publish('orders', 'still there')
+  await stream.has('still there')
+  expect(stream.ended).toBe(false)
+})
+
+test("the server's own maxConnections holds again afterwards", async () => {
+  served.server.maxConnections = 1
+  limitConnectionRate(served.server, { perSecond: 100, burst: 1 })
+  const { id } = await served.streamer.newClient()
+  const stream = served.raw(get(id))
+  await stream.has('"config"')
+  await until('the next one to be let in', () => served.server.maxConnections === 1)
+  expect(await knock(3)).toBe(0)
+  expect(dropped).toBe(3)
+  expect(served.server.maxConnections).toBe(1)
+})
+
+test('a server that was closed takes connections again when it listens again', async () => {
+  limitConnectionRate(served.server, { perSecond: HARDLY_EVER, burst: 1 })
+  expect(await knock(2)).toBe(1)
+  await new Promise((resolve) => served.server.close(resolve))
+  expect(served.server.maxConnections).toBeUndefined()
+  await new Promise<void>((resolve) => served.server.listen(served.port, '127.0.0.1', resolve))
+  expect(await knock(2)).toBe(1)
+})
+
+test.each<[object, string]>([
+  [{}, 'perSecond'],
+  [{ perSecond: 0 }, 'got 0'],
+  [{ perSecond: '100' }, 'got "100"'],
+  [{ perSecond: 10, burst: 0.5 }, 'burst'],
+  [{ perSecond: 10, most: 5 }, 'There is no option most. There are: perSecond, burst.'],
+])('refuses %j', (rate, said) => {
+  const limit = () => limitConnectionRate(served.server, rate as ConnectionRate)
+  expect(limit).toThrow(OptionsError)
+  expect(limit).toThrow(said)
+  expect(served.server.listenerCount('close')).toBe(0)
+})
