@@ -37,19 +37,6 @@ export function limitConnectionRate(server: Server, rate: ConnectionRate): void 
   let left = burst
   let since = performance.now()
 
-  const refill = () => {
-    const now = performance.now()
-    left = Math.min(burst, left + ((now - since) / 1_000) * perSecond)
-    since = now
-  }
-  const wait = () => {
-    timer = setTimeout(again, ((1 - left) / perSecond) * 1_000).unref()
-  }
-  const again = () => {
-    refill()
-    if (left >= 1) open()
-    else wait()
-  }
   const open = () => {
     if (timer === undefined) return
     clearTimeout(timer)
@@ -57,12 +44,13 @@ export function limitConnectionRate(server: Server, rate: ConnectionRate): void 
     server.maxConnections = usual
   }
   server.on('connection', () => {
-    refill()
-    left--
+    const now = performance.now()
+    left = Math.min(burst, left + ((now - since) / 1_000) * perSecond) - 1
+    since = now
     if (left >= 1 || timer !== undefined) return
     usual = server.maxConnections
     server.maxConnections = NONE
-    wait()
+    timer = setTimeout(open, ((1 - left) / perSecond) * 1_000).unref()
   })
   server.on('close', open)
 }
