@@ -1,7 +1,6 @@
 /** The part of the fault run that runs inside a network namespace: see rows/namespaces.ts. */
 import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
-import { requireCommand } from '../brokers/apt.js'
 import { until } from '../support/until.js'
 import { startBroker } from './brokers.js'
 import type { Row } from './row.js'
@@ -11,7 +10,7 @@ import { Stage } from './stage.js'
 
 const run = promisify(execFile)
 const inside = JSON.parse(process.argv[2] ?? '{}') as Inside
-const { seed, short, serverNamespace, address, device, farDevice } = inside
+const { seed, short, serverNamespace, address, device, farDevice, withoutNft } = inside
 const PERCENT = 5
 /** How often the kernel sends anew what nobody acknowledges, before it gives a connection up. */
 const RETRIES = 3
@@ -124,10 +123,8 @@ function netem(ways: string[]): Promise<string | undefined> {
 }
 
 async function nftables(ways: string[]): Promise<string | undefined> {
-  try {
-    await requireCommand('nft', 'nftables', 'leave this row out')
-  } catch (cause) {
-    ways.push(`nftables: ${(cause as Error).message.split('\n')[0]}`)
+  if (withoutNft !== undefined) {
+    ways.push(`nftables: ${withoutNft}`)
     return undefined
   }
   const rules = (dev: string) =>

@@ -1,4 +1,5 @@
 import { fileURLToPath } from 'node:url'
+import { requireCommand } from '../../brokers/apt.js'
 import { cable, dropNamespaces, makeNetwork, runIn, Unavailable } from '../network.js'
 import type { Context, Row } from '../row.js'
 
@@ -13,6 +14,8 @@ export interface Inside {
   device: string
   /** The other end, in the server's namespace. */
   farDevice: string
+  /** Why there is no nftables, if there is none. */
+  withoutNft: string | undefined
 }
 
 const PROMISES = [
@@ -27,7 +30,20 @@ export async function namespaces({ seed, short }: Context): Promise<Row[]> {
   const tag = process.pid.toString(36)
   const [near, far] = [`unifrost-a-${tag}`, `unifrost-b-${tag}`]
   const [device, farDevice, address] = [`ufa${tag}`, `ufb${tag}`, '10.213.7.2']
-  const inside: Inside = { seed, short, serverNamespace: far, address, device, farDevice }
+  // Inside there is no network to install anything from.
+  const withoutNft = await requireCommand('nft', 'nftables', 'leave this row out').then(
+    () => undefined,
+    (cause: Error) => cause.message.split('\n')[0],
+  )
+  const inside: Inside = {
+    seed,
+    short,
+    serverNamespace: far,
+    address,
+    device,
+    farDevice,
+    withoutNft,
+  }
   try {
     await makeNetwork([
       ...[near, far].flatMap((name) => [`netns add ${name}`, `-n ${name} link set lo up`]),
