@@ -4,6 +4,7 @@ import { access, mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
+import { fromNpm } from '../support/from-npm.js'
 import { requireCommand } from './apt.js'
 import { BrokerProcess, connectionsTo, freePort } from './process.js'
 
@@ -206,27 +207,9 @@ export interface NewerNode {
 
 /** Node 22 and version 2 of `@platformatic/kafka`, got by npm once and kept. */
 export async function newerNode(): Promise<NewerNode> {
-  const folder = join(CACHE, 'node-22')
-  const modules = join(folder, 'node_modules')
-  const found = {
+  const modules = await fromNpm('node-22', ['node@22', '@platformatic/kafka@2'])
+  return {
     node: join(modules, 'node/bin/node'),
     library: join(modules, '@platformatic/kafka/dist/index.js'),
   }
-  const there = await access(folder).then(
-    () => true,
-    () => false,
-  )
-  if (there) return found
-  await mkdir(CACHE, { recursive: true })
-  const part = await mkdtemp(join(CACHE, 'part-'))
-  try {
-    await writeFile(join(part, 'package.json'), '{ "private": true }')
-    const quiet = ['--no-audit', '--no-fund', '--loglevel=error']
-    const packages = ['node@22', '@platformatic/kafka@2']
-    await run('npm', ['install', '--prefix', part, ...quiet, ...packages])
-    await rename(part, folder).catch(() => access(folder))
-  } finally {
-    await rm(part, { recursive: true, force: true })
-  }
-  return found
 }

@@ -37,7 +37,7 @@ const CHARTS: Series[] = [
 
 const [WIDTH, HEIGHT] = [400, 280]
 /** The plane on which a chart's lines are drawn. */
-const PLANE = { left: 50, right: 370, top: 50, bottom: 230 }
+const PLANE = { left: 50, right: 355, top: 50, bottom: 230 }
 
 /** Draws docs/load.svg. */
 export async function writePlot(points: readonly Point[]): Promise<void> {

@@ -49,7 +49,7 @@ export class Publisher {
   async #open(): Promise<ConfirmChannel> {
     const forget = () => (this.#channel = undefined)
     try {
-      const connection = await connect(`${this.url}?heartbeat=1`, { timeout: 2_000 })
+      const connection = await connect(`${this.url}?heartbeat=1`, { timeout: 2_000, noDelay: true })
       this.#connection = connection
       connection.on('error', forget)
       const channel = await connection.createConfirmChannel()
