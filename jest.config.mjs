@@ -35,6 +35,7 @@ export default {
     // TypeScript's sources name the file that will exist; packages name the one that does.
     '^(\\.{1,2}/.*)\\.js$': ['$1.js', '$1.ts'],
   },
+  setupFiles: ['<rootDir>/test/support/end-in-order.ts'],
   setupFilesAfterEnv: ['<rootDir>/test/support/leaks.ts'],
   reporters: ['default', '<rootDir>/test/support/summary-reporter.mjs'],
   // A worker for each core, the last of which keeps the others fed.

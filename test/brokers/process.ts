@@ -4,6 +4,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { connect, createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { until } from '../../src/testing/index.js'
+import { whenEnding } from '../support/ending.js'
 
 export interface BrokerCommand {
   command: string
@@ -28,13 +29,13 @@ export class BrokerProcess {
   #child: ChildProcess | undefined
   #exited: Promise<void> = Promise.resolve()
   #output = ''
-  readonly #dieWithUs = () => this.#signal('SIGKILL')
+  #letGo: () => void = () => undefined
 
   private constructor(readonly command: BrokerCommand) {}
 
   static async start(command: BrokerCommand): Promise<BrokerProcess> {
     const broker = new BrokerProcess(command)
-    process.on('exit', broker.#dieWithUs)
+    broker.#letGo = whenEnding(() => broker.#signal('SIGKILL'))
     await broker.start()
     return broker
   }
@@ -121,7 +122,7 @@ export class BrokerProcess {
   }
 
   async stop(): Promise<void> {
-    process.off('exit', this.#dieWithUs)
+    this.#letGo()
     await this.kill()
   }
 

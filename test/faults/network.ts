@@ -2,6 +2,7 @@ import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { promisify } from 'node:util'
 import { findCommand } from '../brokers/apt.js'
+import { whenEnding } from '../support/ending.js'
 import { node } from './server-process.js'
 
 const run = promisify(execFile)
@@ -45,12 +46,11 @@ export function cable(
 export async function runIn<T>(space: string, script: string, argument: object): Promise<T> {
   const args = ['netns', 'exec', space, ...node, script, JSON.stringify(argument)]
   const child = spawn('ip', args, { stdio: ['ignore', 'pipe', 'inherit'] })
-  const dieWithUs = () => child.kill('SIGTERM')
-  process.on('exit', dieWithUs)
+  const letGo = whenEnding(() => child.kill('SIGTERM'))
   let output = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
   const [code] = (await once(child, 'close')) as [number | null]
-  process.off('exit', dieWithUs)
+  letGo()
   if (code !== 0) throw new Error(`The run in the namespace ended with ${code}.`)
   return JSON.parse(output) as T
 }

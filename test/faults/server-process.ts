@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { whenEnding } from '../support/ending.js'
 import { until } from '../support/until.js'
 import type { Command, Reply } from './protocol.js'
 
@@ -60,9 +61,10 @@ export class ServerProcess<
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
     })
     const server = new ServerProcess<Ask, Answer>(child)
-    const dieWithUs = () => child.kill('SIGKILL')
-    process.on('exit', dieWithUs)
-    child.once('close', () => process.off('exit', dieWithUs))
+    child.once(
+      'close',
+      whenEnding(() => child.kill('SIGKILL')),
+    )
     child.once('error', (error) => (server.stderr += error.message))
     try {
       await until('the server to listen', () => server.port > 0 || server.over, 60_000)

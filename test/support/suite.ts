@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { whenEnding } from './ending.js'
 
 const root = join(__dirname, '../..')
 
@@ -14,13 +15,12 @@ export async function allRowsHold(path: string, ...args: string[]): Promise<void
     cwd: root,
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  const dieWithUs = () => child.kill('SIGTERM')
-  process.on('exit', dieWithUs)
+  const letGo = whenEnding(() => child.kill('SIGTERM'))
   let output = ''
   child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
   child.stderr.setEncoding('utf8').on('data', (text: string) => (output += text))
   const [code] = (await once(child, 'close')) as [number | null]
-  process.off('exit', dieWithUs)
+  letGo()
   if (code !== 0) throw new Error(output)
   expect(output).toMatch(/\d+ held, 0 failed, \d+ left out/)
   // What this machine can't do is nobody's fault, and still not to be overlooked.

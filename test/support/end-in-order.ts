@@ -1,0 +1,3 @@
+import { endInOrder } from './ending.js'
+
+endInOrder()
