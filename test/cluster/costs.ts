@@ -4,6 +4,7 @@ import { cpus } from 'node:os'
 import { setInterval } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { writeFile } from 'node:fs/promises'
+import { lastingPort } from '../brokers/process.js'
 import { ServerProcess } from '../faults/server-process.js'
 import { writeSection } from '../faults/table.js'
 import { until } from '../support/until.js'
@@ -19,7 +20,7 @@ import {
 } from './cost-model.js'
 import { costTables } from './cost-tables.js'
 import type { CrowdCommand, CrowdReport } from './crowd.js'
-import { address, PORT } from './fleet.js'
+import { address } from './fleet.js'
 import type { Answer, Ask, ClusterConfig } from './protocol.js'
 import { commandsOf, redisEngine, redisServer } from './engine-redis.js'
 
@@ -66,12 +67,13 @@ async function measure(count: number, clients: number): Promise<CostPoint> {
   const directory = await redisServer()
   const servers: ServerProcess<Ask, Answer>[] = []
   const hosts: string[] = []
+  const port = await lastingPort()
   try {
     for (let i = 0; i < count; i++) {
       const host = address()
-      hosts.push(`${host}:${PORT}`)
+      hosts.push(`${host}:${port}`)
       const config: ClusterConfig = {
-        ...{ name: `s${i + 1}`, host, port: PORT, drainOver: 0 },
+        ...{ name: `s${i + 1}`, host, port, drainOver: 0 },
         driver: engine.driver('costs'),
         directory: directory.directory('costs'),
         options: { heartbeatInterval: COST_HEARTBEAT, topicLinger: 60_000 },

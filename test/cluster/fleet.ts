@@ -1,3 +1,4 @@
+import { lastingPort } from '../brokers/process.js'
 import { until } from '../support/until.js'
 import type { AudienceSettings } from '../faults/audience.js'
 import { Audience } from '../faults/audience.js'
@@ -24,7 +25,6 @@ export const SERVERS = 3
 /** How long SIGTERM spreads the goodbyes, in milliseconds. */
 export const OVER = 2_000
 export const CLIENT_TTL = 15_000
-export const PORT = 3_000
 
 /** So that two runs on one machine do not meet: addresses that nobody connects from. */
 let next = (process.pid % 250) * 250
@@ -41,16 +41,18 @@ export class Fleet extends Audience<FleetSettings> {
   /** Every line that a server has written on stderr. */
   complaints = ''
   private readonly hosts: string[] = []
+  private port = 0
   private watching: NodeJS.Timeout | undefined
 
   static async set(settings: FleetSettings): Promise<Fleet> {
     const fleet = new Fleet(settings)
     try {
+      fleet.port = await lastingPort()
       for (let i = 0; i < SERVERS; i++) fleet.hosts.push(settings.launch?.(i).host ?? address())
       await Promise.all(fleet.hosts.map((_, index) => fleet.start(index)))
       fleet.balancer = await startBalancer(
         settings.balancer,
-        fleet.hosts.map((host) => `${host}:${PORT}`),
+        fleet.hosts.map((host) => `${host}:${fleet.port}`),
       )
       fleet.proxy = await ChaosProxy.start(fleet.balancer.port)
       await until('the balancer to have found the servers', () => fleet.ready(), 10_000)
@@ -79,7 +81,7 @@ export class Fleet extends Audience<FleetSettings> {
         ...options,
       },
       host: this.hosts[index]!,
-      port: PORT,
+      port: this.port,
       drainOver: OVER,
       ...own?.config,
     }
