@@ -41,7 +41,7 @@ export function limitConnectionRate(server: Server, rate: ConnectionRate): void 
     if (timer === undefined) return
     clearTimeout(timer)
     timer = undefined
-    server.maxConnections = usual
+    if (server.maxConnections === NONE) server.maxConnections = usual
   }
   server.on('connection', () => {
     const now = performance.now()

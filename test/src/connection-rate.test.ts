@@ -77,6 +77,19 @@ test("the server's own maxConnections holds again afterwards", async () => {
   expect(served.server.maxConnections).toBe(1)
 })
 
+test('what is set while none is taken stays', async () => {
+  limitConnectionRate(served.server, { perSecond: 5, burst: 1 })
+  expect(await knock(1)).toBe(1)
+  served.server.maxConnections = 7
+  // Once it is closed and open again, what was set before would be back.
+  await until('it to be closed again', async () => {
+    await knock(1)
+    return served.server.maxConnections < 0
+  })
+  await until('it to be open', () => served.server.maxConnections >= 0)
+  expect(served.server.maxConnections).toBe(7)
+})
+
 test('a server that was closed takes connections again when it listens again', async () => {
   limitConnectionRate(served.server, { perSecond: HARDLY_EVER, burst: 1 })
   expect(await knock(2)).toBe(1)
