@@ -27,13 +27,13 @@ export async function admitStream<Context, Principal>(
   options: StreamOptions<Context, Principal>,
 ): Promise<{ client: Client; terms: HandleOptions }> {
   const made = assignedClient(exchange.request)
-  const terms: HandleOptions = {
-    owner: ownerOf(exchange, options),
-    id: made?.id,
-    expires: expiryOf(exchange, options),
-    address: exchange.address,
-  }
   try {
+    const terms: HandleOptions = {
+      owner: ownerOf(exchange, options),
+      id: made?.id,
+      expires: expiryOf(exchange, options),
+      address: exchange.address,
+    }
     const admitted = admit(streamer, exchange.request, terms)
     const client = admitted instanceof Promise ? await admitted : admitted
     return { client, terms }
