@@ -1,4 +1,4 @@
-import type { Client, Streamer } from '../src/index.js'
+import type { AnyResponse, Client, Streamer } from '../src/index.js'
 import { CallbackError, ClientExistsError, ForbiddenTopicError } from '../src/index.js'
 import { checkRequest, positionOf, queryOf } from '../src/handle.js'
 import type { Authorize, Exchange, PrincipalOptions } from './exchange.js'
@@ -35,6 +35,7 @@ export interface AutoClientOptions<Context, Principal = unknown> extends Princip
 /**
  * Makes a client for a request that names none.
  *
+ * @param response Takes the client with it if it closes before the client has had a stream.
  * @returns where to redirect to, or undefined to go on.
  * @throws ForbiddenTopicError, and what making a client and subscribing it throw.
  */
@@ -42,6 +43,7 @@ export async function assureClient<Context, Principal>(
   streamer: Streamer,
   exchange: Exchange<Context>,
   options: AutoClientOptions<Context, Principal>,
+  response: AnyResponse,
 ): Promise<string | undefined> {
   const query = queryOf(exchange.request)
   if (query.get('id')) return undefined
@@ -49,11 +51,18 @@ export async function assureClient<Context, Principal>(
   const client = await findOrMake(streamer, exchange, options)
   if (!options.redirect) {
     assignClient(exchange.request, client)
+    // What stands between here and the stream may answer in its place.
+    response.once('close', () => dismiss(streamer, client.id))
     return undefined
   }
   query.set('id', client.id)
   // Relative to the address as the browser sees it, whatever has been cut off it on the way here.
   return `?${query.toString()}`
+}
+
+function dismiss(streamer: Streamer, id: string): void {
+  const client = streamer.getClient(id)
+  if (client?.transient && !client.connected) streamer.abandon(client)
 }
 
 async function findOrMake<Context, Principal>(

@@ -67,7 +67,7 @@ export function autoClient<Principal = unknown>(
   options: AutoClientOptions<Request, Principal> = {},
 ): RequestHandler {
   return handling(async (request, response, next) => {
-    const location = await assureClient(streamer, exchangeOf(request), options)
+    const location = await assureClient(streamer, exchangeOf(request), options, response)
     if (location === undefined) next()
     else
       send(response, { status: 307, headers: { Location: location, 'Cache-Control': 'no-store' } })

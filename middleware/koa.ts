@@ -75,7 +75,7 @@ export function autoClient<Principal = unknown>(
   options: AutoClientOptions<Context, Principal> = {},
 ): Middleware {
   return handling(async (ctx) => {
-    const location = await assureClient(streamer, exchangeOf(ctx), options)
+    const location = await assureClient(streamer, exchangeOf(ctx), options, ctx.res)
     if (location === undefined) return 'next'
     send(ctx, { status: 307, headers: { Location: location } })
     return undefined

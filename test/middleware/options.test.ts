@@ -29,17 +29,20 @@ interface Who {
 
 interface Settings {
   who?: Who
+  /** Answers 418 between autoClient and the stream. */
+  refusing?: boolean
   auto?: { topics?: string[] | (() => string[]); authorize?: () => boolean; id?: () => string }
   from?: (asked: Asked) => string | undefined
 }
 
 type Listener = (request: never, response: never) => void
 
-function expressApp(streamer: Streamer, { who, auto, from }: Settings): Listener {
+function expressApp(streamer: Streamer, { who, auto, from, refusing }: Settings): Listener {
   const { authenticate, autoClient, clients, unifrostExpress } = forExpress
   const app = express()
   if (from) app.use(authenticate({ verify: (token) => ({ sub: token }), from: [from] }))
   if (auto) app.use('/events', autoClient(streamer, { ...who, ...auto }))
+  if (refusing) app.use('/events', (_request, response) => void response.sendStatus(418))
   app.use('/events', unifrostExpress(streamer, { ...who }))
   app.use('/clients', clients(streamer, { ...who }))
   // Express prints what nobody handles.
@@ -47,12 +50,13 @@ function expressApp(streamer: Streamer, { who, auto, from }: Settings): Listener
   return app as Listener
 }
 
-function koaApp(streamer: Streamer, { who, auto, from }: Settings): Listener {
+function koaApp(streamer: Streamer, { who, auto, from, refusing }: Settings): Listener {
   const { authenticate, autoClient, clients, unifrostKoa } = forKoa
   const app = new Koa()
   const router = new Router()
   if (from) app.use(authenticate({ verify: (token) => ({ sub: token }), from: [from] }))
   if (auto) router.all('/events', autoClient(streamer, { ...who, ...auto }))
+  if (refusing) router.all('/events', (ctx) => void (ctx.status = 418))
   router.all('/events', unifrostKoa(streamer, { ...who }))
   router.all('/clients', clients(streamer, { ...who }))
   app.use(router.routes())
@@ -175,6 +179,12 @@ describe.each([
     driver.last('a').refuse(new Error('no such topic'))
     expect((await asked).status).toBe(502)
     expect(streamer.totalClients).toBe(0)
+  })
+
+  test('where something else answers behind autoClient, its client goes with the answer', async () => {
+    const app = await start({ auto: { topics: ['a'] }, refusing: true })
+    expect((await app.get('/events')).status).toBe(418)
+    await until('the client to be gone', () => streamer.totalClients === 0)
   })
 
   test('DELETE takes the id from a JSON body as well', async () => {
