@@ -31,7 +31,11 @@ interface Settings {
   who?: Who
   /** Answers 418 between autoClient and the stream. */
   refusing?: boolean
-  auto?: { topics?: string[] | (() => string[]); authorize?: () => boolean; id?: () => string }
+  auto?: {
+    topics?: string[] | (() => string[] | Promise<string[]>)
+    authorize?: () => boolean
+    id?: () => string
+  }
   from?: (asked: Asked) => string | undefined
 }
 
@@ -168,6 +172,26 @@ describe.each([
     const stream = await openEvents(`${running!.url}/events`)
     expect(stream.status).toBe(200)
     expect(streamer.stats().topics).toBe(2)
+  })
+
+  test('two requests at once for the same `id` share one client', async () => {
+    let asked = 0
+    let answer: (topics: string[]) => void = () => undefined
+    const answered = new Promise<string[]>((resolve) => (answer = resolve))
+    const topics = () => {
+      asked++
+      return answered
+    }
+    await start({ auto: { id: () => 'same', topics } })
+    const opening = [1, 2].map(() => openEvents(`${running!.url}/events`))
+    await until('both to have found no client', () => asked === 2)
+    answer(['a'])
+    const streams = await Promise.all(opening)
+    expect(streams.map(({ status }) => status)).toEqual([200, 200])
+    expect(streamer.totalClients).toBe(1)
+    await until('one stream to have replaced the other', () => streams.some(({ ended }) => ended))
+    expect(streams.filter(({ ended }) => ended)).toHaveLength(1)
+    expect(streamer.getClient('same')).toMatchObject({ connected: true, topics: ['a'] })
   })
 
   test('where the broker refuses a topic, autoClient leaves no client behind', async () => {
