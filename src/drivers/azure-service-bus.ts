@@ -17,6 +17,7 @@ import type { OptionCheck } from './toolbox/options.js'
 import { checkDriverOptions, duration, encoding as encodingCheck } from './toolbox/options.js'
 import { routingChecks, Sources } from './toolbox/sources.js'
 import type { RoutingOptions } from './toolbox/sources.js'
+import { patiently } from './toolbox/patiently.js'
 import { within } from './toolbox/within.js'
 
 export type { ServiceBusClients, ServiceBusConfig }
@@ -46,6 +47,10 @@ export interface AzureServiceBusDriver extends Driver {
 
 /** How many topics a driver opens or closes at once. */
 const AT_ONCE = 25
+/** How much longer than it may take a probe has taken where this process was busy meanwhile. */
+const BUSY = 1.5
+
+const never = new Promise<never>(() => undefined)
 
 const prefixCheck: OptionCheck = [
   (value) => typeof value === 'string' && /^[A-Za-z0-9][\w.-]{0,13}$/.test(value),
@@ -109,16 +114,17 @@ export function azureServiceBusDriver(
       const receiver = [...shared.topics].map((topic) => topic.receiver).find(Boolean)
       if (signal.aborted || !receiver) continue
       const abort = new AbortController()
-      // Whatever is answered, somebody has answered. The library reports what it can't reach, but
-      // has a time-out of its own, which may pass before ours.
+      // Whatever is answered, somebody has answered. The library gives an answer a time of its own.
       const abortSignal = AbortSignal.any([abort.signal, signal])
-      const peeking = receiver.peekMessages(1, { abortSignal }).then(
-        () => 'answered',
-        (error: unknown) => (isTimeout(error) ? 'late' : 'answered'),
-      )
-      if ((await within(peeking, pingTimeout)) !== 'late') continue
+      const asked = performance.now()
+      const peeking = receiver.peekMessages(1, { abortSignal }).catch((error: unknown) => {
+        if (isTimeout(error)) return never
+      })
+      if ((await patiently(peeking, pingTimeout)) !== 'late') continue
       abort.abort()
       if (signal.aborted || current !== making) return
+      // The library's time may have passed while this process was too busy to listen: once more.
+      if (performance.now() - asked > BUSY * pingTimeout) continue
       current = undefined
       const reason = new Error(`${made.where} has not answered for ${pingTimeout} ms`)
       for (const topic of [...shared.topics]) topic.stalled(reason)

@@ -1,5 +1,6 @@
-import { setImmediate, setTimeout as pause } from 'node:timers/promises'
+import { setTimeout as pause } from 'node:timers/promises'
 import { Backoff } from '../toolbox/backoff.js'
+import { patiently } from '../toolbox/patiently.js'
 import { within } from '../toolbox/within.js'
 import { connectError, refusesCredentials } from './connection.js'
 import type { RedisConnection, RedisServer } from './connection.js'
@@ -66,14 +67,7 @@ export class RedisLink {
   /** What Redis answers, or the connection is given up when it takes longer than so long. */
   async call(connection: RedisConnection, command: readonly string[], timeout: number) {
     const reply = connection.call(command)
-    let settled = false
-    const settle = () => (settled = true)
-    reply.then(settle, settle)
-    if ((await within(reply, timeout)) === 'late') {
-      // What came while this process was busy is read before the silence counts.
-      await setImmediate()
-      if (!settled) this.lose(connection)
-    }
+    if ((await patiently(reply, timeout)) === 'late') this.lose(connection)
     return reply
   }
 
@@ -151,19 +145,10 @@ export class RedisLink {
     while (this.#current === connection) {
       const due = pause(pingInterval, 'due', { signal: gone.signal })
       if ((await due.catch(() => 'gone')) === 'gone') return
-      let answered = false
-      const ping = connection.call(['PING']).then(
-        () => (answered = true),
-        // Redis has refused it, which is an answer, or the connection is lost and we are told.
-        () => (answered = true),
-      )
-      for (let since = performance.now(); !answered;) {
-        if ((await within(ping, since + pingTimeout - performance.now())) !== 'late') break
-        // What came while this process was busy is read before the silence counts.
-        await setImmediate()
-        if (answered) break
-        if (this.#heardAt <= since) return this.lose(connection)
-        since = this.#heardAt
+      // Redis may refuse it, which is an answer, or the connection is lost, and we are told.
+      const ping = connection.call(['PING'])
+      if ((await patiently(ping, pingTimeout, () => this.#heardAt)) === 'late') {
+        return this.lose(connection)
       }
     }
   }

@@ -125,6 +125,25 @@ describe('azureServiceBusDriver on a stand-in', () => {
     expect(sink.count('gap')).toBeGreaterThan(0)
   })
 
+  test('a busy process takes no living link for a dead one', async () => {
+    const sink = recordingSink()
+    const { pingInterval, pingTimeout } = QUICK
+    await made().subscribe('busy', sink)
+    for (let round = 0; round < 2; round++) {
+      let over = false
+      // In the turn in which the next probe is due, before it can be sent.
+      setTimeout(() => {
+        const end = performance.now() + pingTimeout + 50
+        while (performance.now() < end);
+        over = true
+      }, pingInterval)
+      await until('this process to have been busy', () => over)
+      await publish('busy', String(round))
+      await sink.received(round + 1)
+    }
+    expect(sink.count('gap')).toBe(0)
+  })
+
   test('a wrong key and a lack of permission are told in the words of the broker', async () => {
     const wrong = made({}, 'wrong')
     await expect(wrong.connect()).rejects.toThrow(/InvalidSignature.*Check the key/s)
