@@ -72,7 +72,10 @@ describe('kafkaDriver keeps the contract with @platformatic/kafka', () => {
 
     test('the process ends by itself when all is closed, and has nothing to complain of', async () => {
       await ended
-      expect({ code: child?.exitCode, output }).toEqual({ code: 0, output: '' })
+      // Of kafkajs, by which the test publishes, on Node 24.
+      const known = /^\(node:\d+\) TimeoutNegativeWarning: .*\n.*set to 1\.\n\(Use `node .*\n/m
+      const complaints = output.replace(known, '')
+      expect({ code: child?.exitCode, complaints }).toEqual({ code: 0, complaints: '' })
     })
 
     test('nothing is left out but what left-out.json says', () => {
