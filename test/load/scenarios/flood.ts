@@ -23,7 +23,7 @@ const LIMIT: ConnectionRate = { perSecond: 100, burst: 10 }
 const TO_ALL = { perSecond: 20, topics: EACH }
 const TO_FEW = { perSecond: 100, topics: CLIENTS }
 /** How often it is tried, in turn with times without a flood. */
-const ROUNDS = 3
+const ROUNDS = 7
 
 const options = { maxConnectionsPerAddress: PER_ADDRESS, maxClients: CLIENTS + ROOM }
 
