@@ -10,6 +10,7 @@ import type { Shape } from './node-contender.js'
 import { NodeContender } from './node-contender.js'
 import { DOCS } from './places.js'
 import { digits, table } from './tables.js'
+import { median } from './samples.js'
 
 const PAGE = join(DOCS, 'sizing.md')
 const [BEGIN, END] = ['<!-- sizing: begin -->', '<!-- sizing: end -->']
@@ -72,10 +73,6 @@ async function measure(load: LoadClient, shape: Shape, settings: string): Promis
     await server.stop()
     await load.close()
   }
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1]!
 }
 
 const load = new LoadClient(await buildLoadClient())

@@ -50,8 +50,6 @@ const AT_ONCE = 25
 /** How much longer than it may take a probe has taken where this process was busy meanwhile. */
 const BUSY = 1.5
 
-const never = new Promise<never>(() => undefined)
-
 const prefixCheck: OptionCheck = [
   (value) => typeof value === 'string' && /^[A-Za-z0-9][\w.-]{0,13}$/.test(value),
   'up to 14 letters, digits, ., - and _, a letter or digit first',
@@ -118,7 +116,7 @@ export function azureServiceBusDriver(
       const abortSignal = AbortSignal.any([abort.signal, signal])
       const asked = performance.now()
       const peeking = receiver.peekMessages(1, { abortSignal }).catch((error: unknown) => {
-        if (isTimeout(error)) return never
+        if (isTimeout(error)) return new Promise<never>(() => undefined)
       })
       if ((await patiently(peeking, pingTimeout)) !== 'late') continue
       abort.abort()

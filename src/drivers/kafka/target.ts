@@ -100,7 +100,7 @@ function make(
   connectTimeout: number,
 ): Library {
   if (isKafkaJsModule(module)) {
-    // What happens is told by the driver; the library would write it to the console.
+    // What happens is told by the driver; the library's own log would only repeat it.
     const config = { brokers, clientId, ssl, sasl, connectionTimeout: connectTimeout, logLevel: 0 }
     return kafkaJsLibrary(new module.Kafka(config as never))
   }

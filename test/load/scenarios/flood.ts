@@ -1,3 +1,4 @@
+import { median } from '../../../bench/samples.js'
 import type { ConnectionRate } from '../../../src/index.js'
 import type { Row } from '../../faults/row.js'
 import { Trial, whole } from '../../faults/row.js'
@@ -139,8 +140,4 @@ function judge(reports: FloodReport[], trial: Trial): Pick<Siege, 'rate' | 'answ
     rate: Math.round(rate),
     answers: `${whole(sum(({ closed }) => closed))} closed at the door, answers ${answers.join(', ')}`,
   }
-}
-
-function median(values: number[]): number {
-  return values.sort((a, b) => a - b)[values.length >> 1]!
 }

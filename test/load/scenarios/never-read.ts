@@ -1,3 +1,4 @@
+import { median } from '../../../bench/samples.js'
 import type { Row } from '../../faults/row.js'
 import { mebibytes, Trial, whole } from '../../faults/row.js'
 import { allGreeted, onStage } from '../stage.js'
@@ -41,7 +42,7 @@ export async function neverRead(clients: number, prefix: readonly string[]): Pro
           peak = Math.max(peak, (await server.measure({ collect: false })).rss)
           p99s.push((await crowd.take()).p99)
         }
-        return p99s.sort((a, b) => a - b)[p99s.length >> 1]!
+        return median(p99s)
       }
       const without = await stretch(MESSAGES / 5)
       crowd.tell({ do: 'stop reading', from: clients - idle, to: clients })
