@@ -1,11 +1,11 @@
 /**
  * What a frame costs beside its bytes, on this Node: `npx tsx --expose-gc bench/frame-memory.ts 200`,
  * with the payload's bytes, each in a process of its own, since memory is not given back at once.
- * `FRAME_OVERHEAD` in src/frame.ts must not be below what this prints.
+ * `FRAME_OVERHEAD` in src/wire/frame.ts must not be below what this prints.
  */
-import { encodeEvent } from '../src/encode.js'
-import { FRAME_OVERHEAD } from '../src/frame.js'
-import { History, TopicLog } from '../src/history.js'
+import { encodeEvent } from '../src/wire/encode.js'
+import { FRAME_OVERHEAD } from '../src/wire/frame.js'
+import { History, TopicLog } from '../src/delivery/history.js'
 
 const collect = (globalThis as { gc?: () => void }).gc
 if (collect === undefined) throw new Error('Run it with --expose-gc.')

@@ -1,8 +1,8 @@
 import { parseCookie } from 'cookie'
 import type { AnyRequest } from '../src/index.js'
 import { AuthenticationError, CallbackError, OptionsError, UnifrostError } from '../src/index.js'
-import { queryOf } from '../src/handle.js'
-import type { Exchange } from './exchange.js'
+import { queryOf } from '../src/for-middleware.js'
+import type { RequestContext } from './request-context.js'
 
 /**
  * Where a token may stand: a header's Bearer token, a cookie, a query parameter, or wherever a
@@ -34,15 +34,15 @@ export interface AuthenticateOptions<Context, Principal = unknown> {
 
 /** The principal of a request. @throws AuthenticationError, CallbackError */
 export async function identify<Context, Principal>(
-  exchange: Exchange<Context>,
+  context: RequestContext<Context>,
   { verify, from = ['authorization'] }: AuthenticateOptions<Context, Principal>,
 ): Promise<Principal> {
-  const token = tokenOf(exchange, from)
+  const token = tokenOf(context, from)
   if (token === undefined)
     throw new AuthenticationError('A token is needed, and there is none.', false)
   let principal
   try {
-    principal = await verify(token, exchange.context)
+    principal = await verify(token, context.frameworkRequest)
   } catch (error) {
     throw error instanceof UnifrostError ? error : new CallbackError('verify', error)
   }
@@ -60,12 +60,12 @@ export function checkAuthenticateOptions<C, P>(options: AuthenticateOptions<C, P
 }
 
 function tokenOf<Context>(
-  { request, context }: Exchange<Context>,
+  { request, frameworkRequest }: RequestContext<Context>,
   sources: TokenSource<Context>[],
 ): string | undefined {
   for (const source of sources) {
     const token =
-      typeof source === 'function' ? callSource(source, context) : tokenAt(source, request)
+      typeof source === 'function' ? callSource(source, frameworkRequest) : tokenAt(source, request)
     if (token !== undefined && token !== '') return token
   }
   return undefined

@@ -1,8 +1,8 @@
 import type { AnyResponse, Client, Streamer } from '../src/index.js'
 import { CallbackError, ClientExistsError, ForbiddenTopicError } from '../src/index.js'
-import { checkRequest, positionOf, queryOf } from '../src/handle.js'
-import type { Authorize, Exchange, PrincipalOptions } from './exchange.js'
-import { assignClient, isAuthorized, ownerOf, principalOf } from './exchange.js'
+import { checkRequest, doorOf, lastEventIdOf, queryOf } from '../src/for-middleware.js'
+import type { Authorize, RequestContext, PrincipalOptions } from './request-context.js'
+import { assignClient, isAuthorized, ownerOf, principalOf } from './request-context.js'
 
 /** What `autoClient` takes. */
 export interface AutoClientOptions<Context, Principal = unknown> extends PrincipalOptions<
@@ -41,16 +41,16 @@ export interface AutoClientOptions<Context, Principal = unknown> extends Princip
  */
 export async function assureClient<Context, Principal>(
   streamer: Streamer,
-  exchange: Exchange<Context>,
+  context: RequestContext<Context>,
   options: AutoClientOptions<Context, Principal>,
   response: AnyResponse,
 ): Promise<string | undefined> {
-  const query = queryOf(exchange.request)
+  const query = queryOf(context.request)
   if (query.get('id')) return undefined
-  checkRequest(exchange.request)
-  const client = await findOrMake(streamer, exchange, options)
+  checkRequest(context.request)
+  const client = await findOrMake(streamer, context, options)
   if (!options.redirect) {
-    assignClient(exchange.request, client)
+    assignClient(context.request, client)
     // What stands between here and the stream may answer in its place.
     response.once('close', () => dismiss(streamer, client.id))
     return undefined
@@ -62,21 +62,21 @@ export async function assureClient<Context, Principal>(
 
 function dismiss(streamer: Streamer, id: string): void {
   const client = streamer.getClient(id)
-  if (client?.transient && !client.connected) streamer.abandon(client)
+  if (client?.transient && !client.connected) doorOf(streamer).abandon(client)
 }
 
 async function findOrMake<Context, Principal>(
   streamer: Streamer,
-  exchange: Exchange<Context>,
+  context: RequestContext<Context>,
   options: AutoClientOptions<Context, Principal>,
 ): Promise<Pick<Client, 'id'>> {
-  const id = options.id && (await called('id', () => options.id!(exchange.context)))
+  const id = options.id && (await called('id', () => options.id!(context.frameworkRequest)))
   const existing = id === undefined ? undefined : await streamer.findClient(id)
   if (existing !== undefined) return existing
-  const owner = ownerOf(exchange, options)
+  const owner = ownerOf(context, options)
   // Before any work, and before the broker hears of it: whoever is refused costs next to nothing.
-  streamer.checkRoom(undefined, owner, exchange.address)
-  const topics = await topicsFor(exchange, options)
+  doorOf(streamer).checkRoom(undefined, owner, context.address)
+  const topics = await topicsFor(context, options)
   const settings = { owner, transient: id === undefined && !options.redirect }
   let client
   try {
@@ -90,7 +90,7 @@ async function findOrMake<Context, Principal>(
     throw error
   }
   try {
-    const after = positionOf(exchange.request)
+    const after = lastEventIdOf(context.request)
     await Promise.all(topics.map((topic) => streamer.subscribe(client.id, topic, { after })))
   } catch (error) {
     await client.close()
@@ -100,16 +100,16 @@ async function findOrMake<Context, Principal>(
 }
 
 async function topicsFor<Context, Principal>(
-  exchange: Exchange<Context>,
+  context: RequestContext<Context>,
   options: AutoClientOptions<Context, Principal>,
 ): Promise<string[]> {
   const { topics } = options
-  if (typeof topics === 'function') return called('topics', () => topics(exchange.context))
+  if (typeof topics === 'function') return called('topics', () => topics(context.frameworkRequest))
   if (topics !== undefined) return topics
-  const named = [...new Set(queryOf(exchange.request).getAll('topic'))]
-  const principal = principalOf(exchange, options)
+  const named = [...new Set(queryOf(context.request).getAll('topic'))]
+  const principal = principalOf(context, options)
   const allowed = await Promise.all(
-    named.map((topic) => isAuthorized(options.authorize, exchange, principal, topic)),
+    named.map((topic) => isAuthorized(options.authorize, context, principal, topic)),
   )
   const forbidden = named.filter((_, index) => !allowed[index])
   if (forbidden.length > 0) throw new ForbiddenTopicError(forbidden)

@@ -1,11 +1,11 @@
 import type { Streamer } from '../src/index.js'
 import { BodyError, MethodError, NoClientError, NoIdError, NotOwnerError } from '../src/index.js'
-import { queryOf } from '../src/handle.js'
+import { queryOf } from '../src/for-middleware.js'
 import { jsonBody, MAX_BODY_BYTES } from './body.js'
 import type { CrossSiteOptions } from './cross-site.js'
 import { checkSite } from './cross-site.js'
-import type { Answer, Exchange, PrincipalOptions } from './exchange.js'
-import { ownerOf } from './exchange.js'
+import type { Answer, RequestContext, PrincipalOptions } from './request-context.js'
+import { ownerOf } from './request-context.js'
 
 /** What `clients` takes. */
 export interface ClientsOptions<Context, Principal = unknown>
@@ -22,14 +22,14 @@ export interface ClientsOptions<Context, Principal = unknown>
  */
 export async function answerClients<Context, Principal>(
   streamer: Streamer,
-  exchange: Exchange<Context>,
+  context: RequestContext<Context>,
   options: ClientsOptions<Context, Principal>,
 ): Promise<Answer> {
-  const { request, parsedBody } = exchange
+  const { request, parsedBody } = context
   const method = request.method ?? 'GET'
   if (method !== 'POST' && method !== 'DELETE') throw new MethodError(method, ['POST', 'DELETE'])
   checkSite(request, options)
-  const owner = ownerOf(exchange, options)
+  const owner = ownerOf(context, options)
   const body = await jsonBody(request, parsedBody, options.maxBodyBytes ?? MAX_BODY_BYTES)
   if (method === 'POST') {
     const client = await streamer.newClient({ owner })

@@ -1,14 +1,14 @@
 import type { Application, NextFunction, Request, RequestHandler, Response } from 'express'
 import type { Streamer } from '../src/index.js'
 import { UnifrostError } from '../src/index.js'
-import { sendError, serve } from '../src/handle.js'
+import { doorOf, sendError, serve } from '../src/for-middleware.js'
 import type { AuthenticateOptions } from './authenticate.js'
 import { checkAuthenticateOptions, identify } from './authenticate.js'
 import type { AutoClientOptions } from './auto-client.js'
 import { assureClient } from './auto-client.js'
 import type { ClientsOptions } from './clients.js'
 import { answerClients } from './clients.js'
-import type { Answer, Exchange, StreamOptions } from './exchange.js'
+import type { Answer, RequestContext, StreamOptions } from './request-context.js'
 import type { OwnStreamerOptions } from './stream.js'
 import { admitStream, streamerFrom } from './stream.js'
 import type { SubscriptionsOptions } from './subscriptions.js'
@@ -17,7 +17,7 @@ import { answerSubscriptions } from './subscriptions.js'
 export type { AuthenticateOptions, TokenSource } from './authenticate.js'
 export type { AutoClientOptions } from './auto-client.js'
 export type { ClientsOptions } from './clients.js'
-export type { Authorize, PrincipalOptions, StreamOptions } from './exchange.js'
+export type { Authorize, PrincipalOptions, StreamOptions } from './request-context.js'
 export type { CrossSiteOptions } from './cross-site.js'
 export type { JwtOptions } from './jwt.js'
 export { jwt } from './jwt.js'
@@ -40,8 +40,8 @@ export function unifrostExpress<Principal = unknown>(
 ): StreamHandler {
   const streamer = streamerFrom(given)
   const handler = handling(async (request, response) => {
-    const { client, terms } = await admitStream(streamer, exchangeOf(request), options)
-    serve(streamer, client, request, response, terms)
+    const { client, terms } = await admitStream(streamer, contextOf(request), options)
+    serve(doorOf(streamer), client, request, response, terms)
   })
   return Object.assign(handler, { streamer })
 }
@@ -56,7 +56,7 @@ export function authenticate<Principal = unknown>(
 ): RequestHandler {
   checkAuthenticateOptions(options)
   return handling(async (request, _response, next) => {
-    ;(request as Identified).auth = await identify(exchangeOf(request), options)
+    ;(request as Identified).auth = await identify(contextOf(request), options)
     next()
   })
 }
@@ -67,7 +67,7 @@ export function autoClient<Principal = unknown>(
   options: AutoClientOptions<Request, Principal> = {},
 ): RequestHandler {
   return handling(async (request, response, next) => {
-    const location = await assureClient(streamer, exchangeOf(request), options, response)
+    const location = await assureClient(streamer, contextOf(request), options, response)
     if (location === undefined) next()
     else
       send(response, { status: 307, headers: { Location: location, 'Cache-Control': 'no-store' } })
@@ -80,7 +80,7 @@ export function clients<Principal = unknown>(
   options: ClientsOptions<Request, Principal> = {},
 ): RequestHandler {
   return handling(async (request, response) => {
-    send(response, await answerClients(streamer, exchangeOf(request), options))
+    send(response, await answerClients(streamer, contextOf(request), options))
   })
 }
 
@@ -90,16 +90,22 @@ export function subscriptions<Principal = unknown>(
   options: SubscriptionsOptions<Request, Principal> = {},
 ): RequestHandler {
   return handling(async (request, response) => {
-    send(response, await answerSubscriptions(streamer, exchangeOf(request), options))
+    send(response, await answerSubscriptions(streamer, contextOf(request), options))
   })
 }
 
 type Identified = Request & { auth?: unknown; user?: unknown }
 
-function exchangeOf(request: Request): Exchange<Request> {
+function contextOf(request: Request): RequestContext<Request> {
   const { auth, user } = request as Identified
   const parsedBody: unknown = request.body
-  return { request, context: request, principal: auth ?? user, parsedBody, address: request.ip }
+  return {
+    request,
+    frameworkRequest: request,
+    principal: auth ?? user,
+    parsedBody,
+    address: request.ip,
+  }
 }
 
 function send(response: Response, { status, headers = {}, body }: Answer): void {

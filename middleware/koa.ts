@@ -1,14 +1,15 @@
 import { Readable } from 'node:stream'
 import type { Context, Middleware } from 'koa'
 import type { AnyResponse, Client, HandleOptions, Streamer } from '../src/index.js'
-import { openStream, sendError, STREAM_HEADERS } from '../src/handle.js'
+import type { Door } from '../src/for-middleware.js'
+import { doorOf, openStream, sendError, STREAM_HEADERS } from '../src/for-middleware.js'
 import type { AuthenticateOptions } from './authenticate.js'
 import { checkAuthenticateOptions, identify } from './authenticate.js'
 import type { AutoClientOptions } from './auto-client.js'
 import { assureClient } from './auto-client.js'
 import type { ClientsOptions } from './clients.js'
 import { answerClients } from './clients.js'
-import type { Answer, Exchange, StreamOptions } from './exchange.js'
+import type { Answer, RequestContext, StreamOptions } from './request-context.js'
 import type { OwnStreamerOptions } from './stream.js'
 import { admitStream, streamerFrom } from './stream.js'
 import type { SubscriptionsOptions } from './subscriptions.js'
@@ -17,7 +18,7 @@ import { answerSubscriptions } from './subscriptions.js'
 export type { AuthenticateOptions, TokenSource } from './authenticate.js'
 export type { AutoClientOptions } from './auto-client.js'
 export type { ClientsOptions } from './clients.js'
-export type { Authorize, PrincipalOptions, StreamOptions } from './exchange.js'
+export type { Authorize, PrincipalOptions, StreamOptions } from './request-context.js'
 export type { CrossSiteOptions } from './cross-site.js'
 export type { JwtOptions } from './jwt.js'
 export { jwt } from './jwt.js'
@@ -39,15 +40,16 @@ export function unifrostKoa<Principal = unknown>(
   options: StreamOptions<Context, Principal> = {},
 ): StreamMiddleware {
   const streamer = streamerFrom(given)
+  const door = doorOf(streamer)
   const middleware: Middleware = handling(async (ctx) => {
-    const { client, terms } = await admitStream(streamer, exchangeOf(ctx), options)
+    const { client, terms } = await admitStream(streamer, contextOf(ctx), options)
     if (ctx.headerSent || !ctx.writable) {
-      streamer.abandon(client)
+      door.abandon(client)
       return
     }
     ctx.status = 200
     ctx.set(STREAM_HEADERS)
-    ctx.body = new EventStream(streamer, client, ctx, terms)
+    ctx.body = new EventStream(door, client, ctx, terms)
     ignoreDisconnects(ctx)
   })
   return Object.assign(middleware, { streamer })
@@ -64,7 +66,7 @@ export function authenticate<Principal = unknown>(
 ): Middleware {
   checkAuthenticateOptions(options)
   return handling(async (ctx) => {
-    ctx.state.user = await identify(exchangeOf(ctx), options)
+    ctx.state.user = await identify(contextOf(ctx), options)
     return 'next'
   })
 }
@@ -75,7 +77,7 @@ export function autoClient<Principal = unknown>(
   options: AutoClientOptions<Context, Principal> = {},
 ): Middleware {
   return handling(async (ctx) => {
-    const location = await assureClient(streamer, exchangeOf(ctx), options, ctx.res)
+    const location = await assureClient(streamer, contextOf(ctx), options, ctx.res)
     if (location === undefined) return 'next'
     send(ctx, { status: 307, headers: { Location: location } })
     return undefined
@@ -88,7 +90,7 @@ export function clients<Principal = unknown>(
   options: ClientsOptions<Context, Principal> = {},
 ): Middleware {
   return handling(async (ctx) => {
-    send(ctx, await answerClients(streamer, exchangeOf(ctx), options))
+    send(ctx, await answerClients(streamer, contextOf(ctx), options))
   })
 }
 
@@ -98,7 +100,7 @@ export function subscriptions<Principal = unknown>(
   options: SubscriptionsOptions<Context, Principal> = {},
 ): Middleware {
   return handling(async (ctx) => {
-    send(ctx, await answerSubscriptions(streamer, exchangeOf(ctx), options))
+    send(ctx, await answerSubscriptions(streamer, contextOf(ctx), options))
   })
 }
 
@@ -110,7 +112,7 @@ class EventStream extends Readable {
   private opened = false
 
   constructor(
-    private readonly streamer: Streamer,
+    private readonly door: Door,
     private readonly client: Client,
     private readonly ctx: Context,
     private readonly terms: HandleOptions,
@@ -122,7 +124,7 @@ class EventStream extends Readable {
     this.opened = true
     if (options?.end !== false) this.once('end', () => destination.end())
     const response = destination as unknown as AnyResponse
-    openStream(this.streamer, this.client, this.ctx.req, response, this.terms, () => {
+    openStream(this.door, this.client, this.ctx.req, response, this.terms, () => {
       this.push(null)
       this.resume()
     })
@@ -134,15 +136,21 @@ class EventStream extends Readable {
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
-    if (!this.opened) this.streamer.abandon(this.client)
+    if (!this.opened) this.door.abandon(this.client)
     callback(error)
   }
 }
 
-function exchangeOf(ctx: Context): Exchange<Context> {
+function contextOf(ctx: Context): RequestContext<Context> {
   const { user } = ctx.state as { user?: unknown }
   const { body } = ctx.request as { body?: unknown }
-  return { request: ctx.req, context: ctx, principal: user, parsedBody: body, address: ctx.ip }
+  return {
+    request: ctx.req,
+    frameworkRequest: ctx,
+    principal: user,
+    parsedBody: body,
+    address: ctx.ip,
+  }
 }
 
 function send(ctx: Context, { status, headers = {}, body }: Answer): void {

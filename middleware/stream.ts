@@ -1,8 +1,8 @@
 import type { Client, Driver, HandleOptions, StreamerOptions } from '../src/index.js'
 import { memoryDriver, OptionsError, Streamer } from '../src/index.js'
-import { admit } from '../src/handle.js'
-import type { Exchange, StreamOptions } from './exchange.js'
-import { assignedClient, expiryOf, ownerOf } from './exchange.js'
+import { admit, doorOf, hasDoor } from '../src/for-middleware.js'
+import type { RequestContext, StreamOptions } from './request-context.js'
+import { assignedClient, expiryOf, ownerOf } from './request-context.js'
 
 /** What makes a Streamer, where a middleware is not given one. */
 export interface OwnStreamerOptions extends StreamerOptions {
@@ -12,7 +12,7 @@ export interface OwnStreamerOptions extends StreamerOptions {
 
 /** The Streamer that a middleware was given, or one made from options. */
 export function streamerFrom(given: Streamer | OwnStreamerOptions | undefined): Streamer {
-  if (given instanceof Streamer || isStreamer(given)) return given
+  if (isStreamer(given)) return given
   if (given !== undefined && typeof given !== 'object') {
     throw new OptionsError('The middleware takes a Streamer, or the options to make one.')
   }
@@ -23,30 +23,28 @@ export function streamerFrom(given: Streamer | OwnStreamerOptions | undefined): 
 /** The client whose stream this request may have. @throws what `Streamer.handle` answers with */
 export async function admitStream<Context, Principal>(
   streamer: Streamer,
-  exchange: Exchange<Context>,
+  context: RequestContext<Context>,
   options: StreamOptions<Context, Principal>,
 ): Promise<{ client: Client; terms: HandleOptions }> {
-  const made = assignedClient(exchange.request)
+  const made = assignedClient(context.request)
   try {
     const terms: HandleOptions = {
-      owner: ownerOf(exchange, options),
+      owner: ownerOf(context, options),
       id: made?.id,
-      expires: expiryOf(exchange, options),
-      address: exchange.address,
+      expires: expiryOf(context, options),
+      address: context.address,
     }
-    const admitted = admit(streamer, exchange.request, terms)
-    const client = admitted instanceof Promise ? await admitted : admitted
+    const client = await admit(doorOf(streamer), context.request, terms)
     return { client, terms }
   } catch (error) {
     // It was made for this request alone.
     const client = made && streamer.getClient(made.id)
-    if (client !== undefined) streamer.abandon(client)
+    if (client !== undefined) doorOf(streamer).abandon(client)
     throw error
   }
 }
 
 /** A Streamer of the package's other module format (ESM beside CommonJS) is one as well. */
 function isStreamer(given: unknown): given is Streamer {
-  const { newCustomClient, attach } = Object(given) as Partial<Streamer>
-  return typeof newCustomClient === 'function' && typeof attach === 'function'
+  return hasDoor(given)
 }

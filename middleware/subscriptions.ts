@@ -7,12 +7,12 @@ import {
   NotOwnerError,
   TopicNameError,
 } from '../src/index.js'
-import { publicError } from '../src/handle.js'
+import { publicError } from '../src/for-middleware.js'
 import { jsonBody, MAX_BODY_BYTES } from './body.js'
 import type { CrossSiteOptions } from './cross-site.js'
 import { checkSite } from './cross-site.js'
-import type { Answer, Authorize, Exchange, PrincipalOptions } from './exchange.js'
-import { isAuthorized, ownerOf, principalOf } from './exchange.js'
+import type { Answer, Authorize, RequestContext, PrincipalOptions } from './request-context.js'
+import { isAuthorized, ownerOf, principalOf } from './request-context.js'
 
 /** What `subscriptions` takes. */
 export interface SubscriptionsOptions<Context, Principal = unknown>
@@ -46,13 +46,13 @@ interface Refusal {
  */
 export async function answerSubscriptions<Context, Principal>(
   streamer: Streamer,
-  exchange: Exchange<Context>,
+  context: RequestContext<Context>,
   options: SubscriptionsOptions<Context, Principal>,
 ): Promise<Answer> {
-  const { request, parsedBody } = exchange
+  const { request, parsedBody } = context
   if (request.method !== 'POST') throw new MethodError(request.method ?? 'GET', ['POST'])
   checkSite(request, options)
-  const owner = ownerOf(exchange, options)
+  const owner = ownerOf(context, options)
   const limit = options.maxBodyBytes ?? MAX_BODY_BYTES
   const wanted = wantedIn(streamer, await jsonBody(request, parsedBody, limit))
   const client = await streamer.findClient(wanted.clientId)
@@ -60,9 +60,9 @@ export async function answerSubscriptions<Context, Principal>(
   if (client.owner !== undefined && client.owner !== owner) throw new NotOwnerError()
 
   // All is asked before anything is done, so that a failing `authorize` leaves nothing half-done.
-  const principal = principalOf(exchange, options)
+  const principal = principalOf(context, options)
   const allowed = await Promise.all(
-    wanted.add.map((topic) => isAuthorized(options.authorize, exchange, principal, topic)),
+    wanted.add.map((topic) => isAuthorized(options.authorize, context, principal, topic)),
   )
   const removed = await remove(streamer, client, wanted.remove)
   const added: string[] = []

@@ -1,12 +1,11 @@
-import type { Calls, FoundClient, Health, Presence } from './calls.js'
-import type { Client } from './client.js'
-import type { Arrival } from './clients.js'
-import { Clients } from './clients.js'
-import { Cluster } from './cluster.js'
-import { ClusterCalls } from './cluster-calls.js'
+import type { ClientCommands, FoundClient, Health, Presence } from './service/commands.js'
+import type { Client } from './delivery/client.js'
+import type { ClientOptions } from './service/clients.js'
+import { Clients } from './service/clients.js'
+import { Cluster } from './cluster/cluster.js'
+import { ClusterCommands } from './cluster/cluster-commands.js'
 import { Timers } from './clock.js'
-import type { Outlet } from './connection.js'
-import { Delivery } from './delivery.js'
+import { Delivery } from './delivery/delivery.js'
 import type { Driver } from './driver.js'
 import {
   ClientExistsError,
@@ -15,30 +14,23 @@ import {
   TooManyClientsError,
   UnifrostError,
 } from './errors.js'
-import { SafeEmitter, safely } from './events.js'
-import type { AnyRequest, HandleOptions } from './handle.js'
-import { admit, sendError, serve } from './handle.js'
-import { LocalCalls } from './local-calls.js'
-import { checkClientId, checkTopicName } from './names.js'
-import { Numbering } from './numbering.js'
+import { SafeEmitter, safely } from './service/events.js'
+import type { Door } from './http/door.js'
+import { DOOR } from './http/door.js'
+import { sendError } from './http/error-response.js'
+import type { AnyRequest } from './http/request.js'
+import type { HandleOptions } from './http/stream.js'
+import { admit, serve } from './http/stream.js'
+import { LocalCommands } from './service/local-commands.js'
+import { checkClientId, checkTopicName } from './service/names.js'
+import { Numbering } from './delivery/numbering.js'
 import type { Settings, StreamerOptions } from './options.js'
 import { settingsFrom } from './options.js'
-import type { AnyResponse } from './response-outlet.js'
-import type { Stats } from './stats.js'
-import { noCounts } from './stats.js'
-import type { SubscribeOptions } from './subscriptions.js'
-import { Subscriptions } from './subscriptions.js'
-
-/** What a new client may be given. */
-export interface ClientOptions {
-  /** Who it belongs to. Over HTTP, nobody else may connect to it, change or remove it. */
-  owner?: string | undefined
-  /**
-   * Whether it goes as soon as its connection ends, because its request says all that is needed
-   * to make it anew; its topics are then held open for `clientTTL`. Default: false.
-   */
-  transient?: boolean
-}
+import type { AnyResponse } from './http/response-outlet.js'
+import type { Stats } from './service/stats.js'
+import { noCounts } from './service/stats.js'
+import type { SubscribeOptions } from './service/subscriptions.js'
+import { Subscriptions } from './service/subscriptions.js'
 
 /**
  * Carries the topics of one broker to clients over Server-Sent Events.
@@ -55,9 +47,12 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   private readonly subscriptions: Subscriptions
   private readonly clients: Clients
   private readonly cluster: Cluster | undefined
-  private readonly calls: Calls
+  private readonly commands: ClientCommands
   private refusing = false
   private closing: Promise<void> | undefined
+
+  /** @internal What the middleware and `handle` ask for a request's stream. */
+  readonly [DOOR]: Door
 
   /** @throws OptionsError when an option is unknown or has a value that it does not take. */
   constructor(
@@ -84,7 +79,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       },
     )
     if (driver.log) {
-      driver.log.onRestart = () => this.subscriptions.restart(this.clients.roster.all())
+      driver.log.onRestart = () => this.subscriptions.restart(this.clients.index.all())
     }
     this.subscriptions = new Subscriptions(
       driver,
@@ -96,7 +91,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
         opened: (topic) => this.emit('topicOpened', topic),
         closed: (topic) => this.emit('topicClosed', topic),
         report: (cause, message) => this.report(cause, message),
-        warn: (details, message) => safely(() => settings.logger.warn(details, message)),
+        warn: (details, message) => this.warn(details, message),
       },
     )
     this.clients = new Clients(
@@ -108,13 +103,20 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       {
         emit: (event, ...details) => this.emit(event, ...details),
         removeClient: (id) => this.removeClient(id),
-        changed: (client, opened) => this.cluster?.changed(client, opened),
+        claimSettled: (client) => this.cluster?.claimSettled(client),
+        streamEnded: (client) => this.cluster?.streamEnded(client),
         ended: (client) => void this.cluster?.ended(client),
         others: settings.directory !== undefined,
       },
     )
+    this[DOOR] = {
+      claim: (id, check) => this.commands.claim(id, check),
+      attach: (client, outlet, arrival) => this.clients.attach(client, outlet, arrival),
+      abandon: (client) => this.clients.abandon(client),
+      checkRoom: (id, owner, address) => this.clients.checkRoom(id, owner, address),
+    }
     if (settings.directory === undefined) {
-      this.calls = new LocalCalls(this.clients, this.subscriptions)
+      this.commands = new LocalCommands(this.clients, this.subscriptions)
       return
     }
     this.cluster = new Cluster(settings.directory, {
@@ -125,8 +127,9 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       delivery: this.delivery,
       refusing: () => this.refusing,
       report: (cause, message) => this.report(cause, message),
+      warn: (details, message) => this.warn(details, message),
     })
-    this.calls = new ClusterCalls(this.cluster)
+    this.commands = new ClusterCommands(this.cluster)
     this.cluster.open().catch((error: unknown) => {
       if (!this.refusing) this.report(error, 'The directory of clients could not be opened.')
     })
@@ -150,7 +153,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   /** How many clients are live, connected or not; with a `directory`, those on this server. */
   get totalClients(): number {
-    return this.clients.roster.size
+    return this.clients.index.size
   }
 
   /** The client's time to live between connections, in milliseconds. */
@@ -160,7 +163,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   /** The client with this id, or undefined; with a `directory`, only if it is on this server. */
   getClient(id: string): Client | undefined {
-    return this.clients.roster.get(id)
+    return this.clients.index.get(id)
   }
 
   /**
@@ -169,7 +172,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws DirectoryUnavailableError
    */
   async findClient(id: string): Promise<FoundClient | undefined> {
-    return this.calls.find(id)
+    return this.commands.find(id)
   }
 
   /**
@@ -179,17 +182,17 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws DirectoryUnavailableError
    */
   async totals(): Promise<Presence> {
-    return this.calls.count({})
+    return this.commands.count({})
   }
 
   /** The same of one topic's clients. */
   async clientsOf(topic: string): Promise<Presence> {
-    return this.calls.count({ topic })
+    return this.commands.count({ topic })
   }
 
   /** The same of one owner's clients. */
   async clientsOfOwner(owner: string): Promise<Presence> {
-    return this.calls.count({ owner })
+    return this.commands.count({ owner })
   }
 
   /**
@@ -214,11 +217,11 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     if (opening !== undefined) await opening
     if (this.refusing) throw new StreamerClosedError()
     checkClientId(id)
-    const { roster } = this.clients
-    if (roster.get(id) !== undefined) throw new ClientExistsError()
-    if (roster.size >= this.settings.maxClients) throw new TooManyClientsError()
-    if (options.transient) return this.clients.make(id, options.owner, true)
-    return this.calls.create(id, options.owner)
+    const { index } = this.clients
+    if (index.get(id) !== undefined) throw new ClientExistsError()
+    if (index.size >= this.settings.maxClients) throw new TooManyClientsError()
+    if (options.transient) return this.clients.make(id, options)
+    return this.commands.create(id, options.owner)
   }
 
   /**
@@ -227,7 +230,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws NoClientError; with a `directory` DirectoryUnavailableError, ServerSilentError.
    */
   async removeClient(id: string): Promise<void> {
-    await this.calls.remove(id)
+    await this.commands.remove(id)
   }
 
   /**
@@ -238,7 +241,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @returns how many clients that were.
    */
   async revoke(ownerOrId: string): Promise<number> {
-    return this.calls.revoke(ownerOrId)
+    return this.commands.revoke(ownerOrId)
   }
 
   /**
@@ -251,7 +254,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    */
   async subscribe(id: string, topic: string, options: SubscribeOptions = {}): Promise<void> {
     if (this.refusing) throw new StreamerClosedError()
-    await this.calls.subscribe(id, topic, options)
+    await this.commands.subscribe(id, topic, options)
   }
 
   /**
@@ -261,7 +264,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws NoClientError
    */
   async unsubscribe(id: string, topic: string): Promise<void> {
-    await this.calls.unsubscribe(id, topic)
+    await this.commands.unsubscribe(id, topic)
   }
 
   /**
@@ -274,9 +277,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     options: HandleOptions = {},
   ): Promise<void> {
     try {
-      const admitted = admit(this, request, options)
-      const client = admitted instanceof Promise ? await admitted : admitted
-      serve(this, client, request, response, options)
+      const client = await admit(this[DOOR], request, options)
+      serve(this[DOOR], client, request, response, options)
     } catch (error) {
       if (!(error instanceof UnifrostError)) this.report(error, 'A request failed.')
       sendError(response, error)
@@ -288,8 +290,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     const { frames, bytes, evictions } = this.delivery.history
     return {
       ...structuredClone(this.counts),
-      clients: this.clients.roster.size,
-      connections: this.clients.keeper.connections.size,
+      clients: this.clients.index.size,
+      connections: this.clients.connections.open.size,
       topics: this.subscriptions.openTopics,
       history: { frames, bytes, evictions },
       sent: this.delivery.sent,
@@ -334,37 +336,6 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     checkTopicName(name, this.settings.maxTopicLength)
   }
 
-  /**
-   * @internal
-   * @param client Whose stream it is to be, or undefined for one that is not made yet.
-   * @throws TooManyConnectionsError when a further stream would be over a limit.
-   */
-  checkRoom(client: Client | undefined, owner: string | undefined, address?: string): void {
-    const owned = owner === undefined ? [] : this.clients.roster.of(owner)
-    this.clients.keeper.checkRoom(client, owned, address)
-  }
-
-  /** @internal Opens a client's stream. */
-  attach(client: Client, outlet: Outlet, arrival: Arrival): void {
-    this.clients.attach(client, outlet, arrival)
-  }
-
-  /**
-   * @internal Has a client of another server come to this one for its stream, which `attach` or
-   * `abandon` follows. Without a directory there is no such client.
-   *
-   * @param check Throws where who asks may not have a client of this owner.
-   */
-  claim(id: string, check: (owner: string | undefined) => void): Client | Promise<Client> {
-    return this.calls.claim(id, check)
-  }
-
-  /** @internal A client that was made or claimed for a request which got no stream. */
-  abandon(client: Client): void {
-    if (client.transient && !client.connected) this.clients.remove(client, 'left')
-    this.cluster?.changed(client, true)
-  }
-
   private async shutDown(): Promise<void> {
     this.refusing = true
     // Without a cluster everybody is told at once, in the same turn.
@@ -387,6 +358,10 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     // Others are there, to which it may come at once.
     if (this.cluster !== undefined) void this.cluster.release(client)
     else this.clients.sendAway(client, remaining, spread)
+  }
+
+  private warn(details: object, message: string): void {
+    safely(() => this.settings.logger.warn(details, message))
   }
 
   private report(cause: unknown, message: string): void {

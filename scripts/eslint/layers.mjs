@@ -5,7 +5,13 @@ import { fileURLToPath } from 'node:url'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
-const core = /^src\/(?!index\.ts$)[^/]+\.ts$/
+// The wings of the core, and what lies on the ground between them.
+const ground = /^src\/(driver|log|directory|errors|clock|options)\.ts$/
+const wire = /^src\/wire\//
+const delivery = /^src\/delivery\//
+const service = /^src\/service\//
+const cluster = /^src\/cluster\//
+const http = /^src\/http\//
 
 // A broker's driver is one file, with a folder of its own name beside it where it needs more.
 const driver = (name, lazy) => ({
@@ -38,8 +44,23 @@ const directory = (name, drivers, lazy = []) => ({
  * that nobody has to install what they do without, and `types` only as types.
  */
 export const layers = [
-  { name: 'index', files: /^src\/index\.ts$/, reaches: [core, /^src\/drivers\/memory\.ts$/] },
-  { name: 'core', files: core, reaches: [core] },
+  {
+    name: 'index',
+    files: /^src\/index\.ts$/,
+    reaches: [ground, wire, delivery, service, http, /^src\/(streamer|drivers\/memory)\.ts$/],
+  },
+  { name: 'for middleware', files: /^src\/for-middleware\.ts$/, reaches: [http] },
+  {
+    name: 'streamer',
+    files: /^src\/streamer\.ts$/,
+    reaches: [ground, wire, delivery, service, cluster, http],
+  },
+  { name: 'ground', files: ground, reaches: [ground] },
+  { name: 'wire', files: wire, reaches: [ground, wire] },
+  { name: 'delivery', files: delivery, reaches: [ground, wire, delivery] },
+  { name: 'service', files: service, reaches: [ground, wire, delivery, service] },
+  { name: 'cluster', files: cluster, reaches: [ground, wire, delivery, service, cluster] },
+  { name: 'http', files: http, reaches: [ground, wire, delivery, service, http] },
   {
     name: 'memory driver',
     files: /^src\/drivers\/memory\.ts$/,
@@ -86,19 +107,19 @@ export const layers = [
   {
     name: 'Express adapter',
     files: /^middleware\/express\.ts$/,
-    reaches: [/^src\/[^/]+\.ts$/, /^middleware\/(?!koa\.ts$)/],
+    reaches: [/^src\/(index|for-middleware)\.ts$/, /^middleware\/(?!koa\.ts$)/],
     types: ['express'],
   },
   {
     name: 'Koa adapter',
     files: /^middleware\/koa\.ts$/,
-    reaches: [/^src\/[^/]+\.ts$/, /^middleware\/(?!express\.ts$)/],
+    reaches: [/^src\/(index|for-middleware)\.ts$/, /^middleware\/(?!express\.ts$)/],
     types: ['koa', '@koa/router'],
   },
   {
     name: 'middleware',
     files: /^middleware\//,
-    reaches: [/^src\/[^/]+\.ts$/, /^middleware\/(?!(express|koa)\.ts$)/],
+    reaches: [/^src\/(index|for-middleware)\.ts$/, /^middleware\/(?!(express|koa)\.ts$)/],
     packages: ['cookie'],
     lazy: ['jose'],
   },

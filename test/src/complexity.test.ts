@@ -1,9 +1,10 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import type { Client } from '../../src/client.js'
-import type { Connection, Outlet } from '../../src/connection.js'
+import type { Client } from '../../src/delivery/client.js'
+import type { Connection, Outlet } from '../../src/delivery/connection.js'
 import { memoryDriver } from '../../src/drivers/memory.js'
-import { encodeEvent } from '../../src/encode.js'
-import { History, TopicLog } from '../../src/history.js'
+import { encodeEvent } from '../../src/wire/encode.js'
+import { doorOf } from '../../src/http/door.js'
+import { History, TopicLog } from '../../src/delivery/history.js'
 import { Streamer } from '../../src/streamer.js'
 import { ManualClock } from '../support/manual-clock.js'
 
@@ -85,7 +86,7 @@ class Crowd {
   }
 
   attach(client: Client, position?: string): void {
-    this.streamer.attach(client, new CountingOutlet(), { position, address: undefined })
+    doorOf(this.streamer).attach(client, new CountingOutlet(), { position, address: undefined })
   }
 
   publish(messages: number, topic: string): void {

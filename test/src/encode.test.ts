@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { encodeComment, encodeEvent, isSendable } from '../../src/encode.js'
+import { encodeComment, encodeEvent, isSendable } from '../../src/wire/encode.js'
 import { dechunk } from '../support/http-server.js'
 import { SseParser } from '../support/sse-parser.js'
 

@@ -1,9 +1,9 @@
 import fc from 'fast-check'
-import { encodeEvent } from '../../src/encode.js'
-import type { Frame } from '../../src/frame.js'
-import { FRAME_OVERHEAD } from '../../src/frame.js'
-import type { HistoryBounds } from '../../src/history.js'
-import { History, TopicLog } from '../../src/history.js'
+import { encodeEvent } from '../../src/wire/encode.js'
+import type { Frame } from '../../src/wire/frame.js'
+import { FRAME_OVERHEAD } from '../../src/wire/frame.js'
+import type { HistoryBounds } from '../../src/delivery/history.js'
+import { History, TopicLog } from '../../src/delivery/history.js'
 
 const roomy: HistoryBounds = { maxBytes: 1e9, maxBytesPerTopic: 1e9, maxAge: 1e9 }
 

@@ -203,7 +203,7 @@ test('gaps that find no number between two of the log are told all the same', as
   await one.streamer.subscribe(id, 'a')
   const listen = async () => {
     const response = new FakeResponse()
-    void one.streamer.handle(fakeRequest(id), response.asResponse)
+    await one.streamer.handle(fakeRequest(id), response.asResponse)
     await turns()
     return new Page(response)
   }

@@ -1,5 +1,5 @@
 import { ClientIdError, TopicNameError } from '../../src/errors.js'
-import { checkClientId, checkTopicName } from '../../src/names.js'
+import { checkClientId, checkTopicName } from '../../src/service/names.js'
 
 test.each(['a', 'prices/eur', ' spaced ', 'Message', 'ünï👩‍👩‍👧', 'a:b', 'x'.repeat(1_024), '\t', '0'])(
   '%j can be a topic',

@@ -102,7 +102,7 @@ describe('on a clock that the test moves', () => {
   async function stalled(options = {}) {
     stage = new Stage({ slowClientTimeout: 1_000, ...options })
     await stage.client('me', 'a')
-    const page = stage.connect('me', undefined, 100)
+    const page = await stage.connect('me', undefined, 100)
     page.response.stopReading()
     stage.driver.publish('a', 'x'.repeat(100))
     await turns()
@@ -153,15 +153,15 @@ describe('on a clock that the test moves', () => {
     page.response.read(Infinity)
     page.response.destroy()
     await turns()
-    const second = stage.connect('me', lastEventId)
+    const second = await stage.connect('me', lastEventId)
     expect(second.got[0]).toBe('messages-lost:a')
-    expect(stage.connect('me', second.lastEventId).got).toEqual([])
+    expect((await stage.connect('me', second.lastEventId)).got).toEqual([])
   })
 
   test('heartbeats go to those who read only, as comments or as messages', async () => {
     stage = new Stage({ heartbeat: 'message', heartbeatInterval: 100, slowClientTimeout: 10_000 })
     await stage.client('me', 'a')
-    const page = stage.connect('me', undefined, 100)
+    const page = await stage.connect('me', undefined, 100)
     await stage.wait(1_000)
     const { length } = page.got
     expect(length).toBeGreaterThanOrEqual(10)
@@ -180,13 +180,13 @@ describe('on a clock that the test moves', () => {
   test('maxConnectionAge ends a stream, and the client goes on where it was', async () => {
     stage = new Stage({ maxConnectionAge: 1_000, random: () => 0.5 })
     await stage.client('me', 'a')
-    const page = stage.connect('me')
+    const page = await stage.connect('me')
     await stage.wait(949)
     expect(page.response.closed).toBe(false)
     await stage.wait(1)
     expect(page.response.closed).toBe(true)
     stage.driver.publish('a', '1')
-    expect(stage.connect('me', page.lastEventId).got).toEqual(['a=1'])
+    expect((await stage.connect('me', page.lastEventId)).got).toEqual(['a=1'])
     expect(stage.streamer.stats().disconnects.aged).toBe(1)
   })
 })

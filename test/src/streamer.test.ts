@@ -22,7 +22,7 @@ describe('a client', () => {
     expect([client.topics, client.totalTopics]).toEqual([['a', 'b'], 2])
     expect(stage.streamer.getClient('user-42')).toBe(client)
     expect(stage.streamer.totalClients).toBe(1)
-    expect(stage.connect('user-42').refusal[0]).toBe(403)
+    expect((await stage.connect('user-42')).refusal[0]).toBe(403)
     expect(client.connected).toBe(false)
     expect((await stage.streamer.newClient()).id).toMatch(/^[0-9a-f]{8}-[0-9a-f-]{27}$/)
   })
@@ -39,7 +39,7 @@ describe('a client', () => {
   test('is refused where there are maxClients, and those that are there notice nothing', async () => {
     stage = new Stage({ maxClients: 1 })
     await stage.client('one', 'a')
-    const page = stage.connect('one')
+    const page = await stage.connect('one')
     const refused = stage.streamer.newClient()
     await expect(refused).rejects.toThrow(TooManyClientsError)
     await expect(refused).rejects.toMatchObject({ status: 503, headers: { 'Retry-After': '5' } })
@@ -54,13 +54,13 @@ describe('a client', () => {
     await expect(streamer.subscribe('x', 'a')).rejects.toThrow(NoClientError)
     await expect(streamer.unsubscribe('x', 'a')).rejects.toThrow(NoClientError)
     await expect(streamer.removeClient('x')).rejects.toThrow(NoClientError)
-    expect(stage.connect('x').refusal).toEqual([401, expect.stringContaining('NO_CLIENT')])
+    expect((await stage.connect('x')).refusal).toEqual([401, expect.stringContaining('NO_CLIENT')])
   })
 
   test('closes itself, once and again', async () => {
     stage = new Stage()
     const client = await stage.streamer.newClient()
-    const page = stage.connect(client.id)
+    const page = await stage.connect(client.id)
     await client.close()
     await client.close()
     await turns()
@@ -78,14 +78,14 @@ describe('clientTTL', () => {
     expect(stage.streamer.totalClients).toBe(1)
     await stage.wait(1)
     expect(stage.streamer.totalClients).toBe(0)
-    expect(stage.connect('one').refusal[0]).toBe(401)
+    expect((await stage.connect('one')).refusal[0]).toBe(401)
   })
 
   test('does not count while it is connected, and counts anew from each disconnection', async () => {
     stage = new Stage({ clientTTL: 1_000 })
     await stage.client('one')
     for (let i = 0; i < 3; i++) {
-      const page = stage.connect('one')
+      const page = await stage.connect('one')
       await stage.wait(5_000)
       page.response.destroy()
       await turns()
@@ -99,8 +99,8 @@ describe('clientTTL', () => {
   test('does not begin with the end of a connection that was replaced', async () => {
     stage = new Stage({ clientTTL: 1_000 })
     await stage.client('one')
-    const first = stage.connect('one')
-    const second = stage.connect('one')
+    const first = await stage.connect('one')
+    const second = await stage.connect('one')
     await stage.wait(5_000)
     expect(first.got).toEqual(['replaced:'])
     expect(first.events.at(-1)!.retry).toBeGreaterThan(24 * 60 * 60 * 1000)
@@ -124,7 +124,7 @@ describe('a transient client', () => {
     stage = new Stage({ clientTTL: 10_000, topicLinger: 0 })
     await stage.streamer.newCustomClient('one', { transient: true })
     await stage.streamer.subscribe('one', 'a')
-    const page = stage.connect('one')
+    const page = await stage.connect('one')
     page.response.destroy()
     await turns()
     expect(stage.streamer.totalClients).toBe(0)
@@ -140,7 +140,7 @@ describe('a transient client', () => {
     const { streamer, driver } = stage
     await streamer.newCustomClient('one', { transient: true })
     await streamer.subscribe('one', 'a')
-    const first = stage.connect('one')
+    const first = await stage.connect('one')
     driver.publish('a', '1')
     await turns()
     const after = first.lastEventId
@@ -151,7 +151,7 @@ describe('a transient client', () => {
     driver.publish('a', '3')
     await streamer.newCustomClient('two', { transient: true })
     await streamer.subscribe('two', 'a', { after })
-    const second = stage.connect('two', after)
+    const second = await stage.connect('two', after)
     driver.publish('a', '4')
     await turns()
     expect(second.got).toEqual(['a=2', 'a=3', 'a=4'])
@@ -171,7 +171,8 @@ describe('events', () => {
     streamer.on('topicOpened', (topic) => told.push(`opened ${topic}`))
     streamer.on('topicClosed', (topic) => told.push(`closed ${topic}`))
     await stage.client('one', 'a')
-    stage.connect('one').response.destroy()
+    const page = await stage.connect('one')
+    page.response.destroy()
     await turns()
     await stage.wait(1_000)
     expect(told).toEqual([
@@ -199,7 +200,7 @@ describe('events', () => {
       throw new Error('in the listener of error')
     })
     await stage.client('one', 'a')
-    const page = stage.connect('one')
+    const page = await stage.connect('one')
     stage.driver.publish('a', '1')
     await turns()
     expect(page.got).toEqual(['a=1'])
@@ -219,7 +220,7 @@ describe('events', () => {
     const logger: Logger = { debug: fails, info: fails, warn: fails, error: fails }
     stage = new Stage({ logger })
     await stage.client('one', 'a')
-    const page = stage.connect('one')
+    const page = await stage.connect('one')
     stage.driver.last('a').sink.gap('because')
     stage.driver.publish('a', Buffer.from([0xff]))
     stage.driver.publish('a', 'fine')
@@ -237,7 +238,7 @@ describe('events', () => {
 test('stats count by outcome', async () => {
   stage = new Stage()
   await stage.client('one', 'a', 'b')
-  const page = stage.connect('one')
+  const page = await stage.connect('one')
   stage.driver.publish('a', '1')
   stage.driver.publish('b', Buffer.from([0xff]))
   stage.driver.last('b').sink.gap('because')
@@ -245,8 +246,8 @@ test('stats count by outcome', async () => {
   const { lastEventId } = page
   page.response.destroy()
   await turns()
-  stage.connect('one', lastEventId)
-  stage.connect('one', 'nonsense')
+  await stage.connect('one', lastEventId)
+  await stage.connect('one', 'nonsense')
   await turns()
   expect(stage.streamer.stats()).toMatchObject({
     clients: 1,
@@ -268,7 +269,7 @@ describe('close', () => {
     stage = new Stage()
     const { streamer, driver } = stage
     await stage.client('one', 'a')
-    const page = stage.connect('one')
+    const page = await stage.connect('one')
     driver.publish('a', '1')
     const closing = streamer.close()
     expect(streamer.close()).toBe(closing)
@@ -284,7 +285,7 @@ describe('close', () => {
   test('cuts off after five seconds who does not read', async () => {
     stage = new Stage()
     await stage.client('one', 'a')
-    const page = stage.connect('one', undefined, 10)
+    const page = await stage.connect('one', undefined, 10)
     page.response.stopReading()
     stage.driver.publish('a', 'x'.repeat(100))
     await turns()
@@ -325,7 +326,7 @@ describe('drain', () => {
     const pages: Page[] = []
     for (const id of ['one', 'two', 'three', 'four']) {
       await stage.client(id, 'a')
-      pages.push(stage.connect(id))
+      pages.push(await stage.connect(id))
     }
     await stage.client('away')
     const drained = streamer.drain({ over: 4_000 })

@@ -18,7 +18,7 @@ describe('subscribe', () => {
       stage.streamer.subscribe('one', 'b'),
     ])
     expect(asked()).toEqual(['a', 'b'])
-    const page = stage.connect('one')
+    const page = await stage.connect('one')
     stage.driver.publish('a', '1')
     await turns()
     expect(page.got).toEqual(['a=1'])
@@ -72,7 +72,7 @@ describe('subscribe', () => {
     old.closed()
     await subscribing
     expect(asked()).toEqual(['a', 'a'])
-    const page = stage.connect('one')
+    const page = await stage.connect('one')
     stage.driver.publish('a', 'new')
     await turns()
     expect(page.got).toEqual(['a=new'])
@@ -153,7 +153,7 @@ describe('subscribe', () => {
     await stage.client('one', 'a')
     for (const payload of ['1', '2', '3', '4']) stage.driver.publish('a', payload)
     await stage.client('two')
-    const page = stage.connect('two')
+    const page = await stage.connect('two')
     await stage.streamer.subscribe('two', 'a', { rewind: 2 })
     stage.driver.publish('a', '5')
     await turns()
@@ -166,7 +166,7 @@ describe('unsubscribe', () => {
   test('takes effect at once, for what is away too', async () => {
     stage = new Stage()
     await stage.client('one', 'a', 'b')
-    const first = stage.connect('one')
+    const first = await stage.connect('one')
     const { lastEventId } = first
     first.response.destroy()
     await turns()
@@ -174,7 +174,7 @@ describe('unsubscribe', () => {
     stage.driver.publish('b', '2')
     await stage.streamer.unsubscribe('one', 'a')
     await stage.streamer.unsubscribe('one', 'never')
-    const page = stage.connect('one', lastEventId)
+    const page = await stage.connect('one', lastEventId)
     stage.driver.publish('a', '3')
     await turns()
     expect(page.got).toEqual(['b=2'])
@@ -183,14 +183,14 @@ describe('unsubscribe', () => {
   test('after a failure keeps the rest of that topic back', async () => {
     stage = new Stage()
     await stage.client('one', 'a')
-    const first = stage.connect('one')
+    const first = await stage.connect('one')
     const { lastEventId } = first
     first.response.destroy()
     await turns()
     stage.driver.publish('a', '1')
     stage.driver.last('a').sink.fail(new Error('gone'))
     await stage.streamer.unsubscribe('one', 'a')
-    expect(stage.connect('one', lastEventId).got).toEqual([])
+    expect((await stage.connect('one', lastEventId)).got).toEqual([])
   })
 })
 
@@ -231,9 +231,9 @@ describe('a topic', () => {
     const errors: unknown[] = []
     stage.streamer.on('error', ({ cause }) => errors.push(cause))
     for (const id of ['fast', 'slow', 'away', 'new']) await stage.client(id, 'a')
-    const fast = stage.connect('fast')
-    const slow = stage.connect('slow', undefined, 10)
-    const away = stage.connect('away')
+    const fast = await stage.connect('fast')
+    const slow = await stage.connect('slow', undefined, 10)
+    const away = await stage.connect('away')
     const { lastEventId } = away
     slow.response.stopReading()
     away.response.destroy()
@@ -253,8 +253,8 @@ describe('a topic', () => {
     const right = ['a=1', 'a=2', 'subscription-failure:a']
     expect(fast.got).toEqual(right)
     expect(slow.got).toEqual(right)
-    expect(stage.connect('away', lastEventId).got).toEqual(right)
-    expect(stage.connect('new').got).toEqual(right)
+    expect((await stage.connect('away', lastEventId)).got).toEqual(right)
+    expect((await stage.connect('new')).got).toEqual(right)
     expect(errors).toEqual([cause])
     expect(fast.events.some(({ data }) => data.includes('secret'))).toBe(false)
     expect(opening.closes).toBe(1)
@@ -268,7 +268,7 @@ describe('a topic', () => {
   test('that failed is told again to who lost that on the way, even when it is long gone', async () => {
     stage = new Stage({ history: { maxAge: 100 } })
     await stage.client('one', 'a')
-    const first = stage.connect('one')
+    const first = await stage.connect('one')
     const { lastEventId } = first
     stage.driver.last('a').sink.fail(new Error('gone'))
     await turns()
@@ -276,18 +276,18 @@ describe('a topic', () => {
     expect(stage.streamer.stats().history.frames).toBe(0)
     first.response.destroy()
     await turns()
-    const second = stage.connect('one', lastEventId)
+    const second = await stage.connect('one', lastEventId)
     expect(second.got).toEqual(['messages-lost:a'])
     await stage.streamer.subscribe('one', 'a')
     stage.driver.publish('a', '1')
     await turns()
-    expect(stage.connect('one', second.lastEventId).got).toEqual([])
+    expect((await stage.connect('one', second.lastEventId)).got).toEqual([])
   })
 
   test('that failed longer ago than is remembered makes an older position unknown', async () => {
     stage = new Stage()
     await stage.client('one', 'b')
-    const page = stage.connect('one')
+    const page = await stage.connect('one')
     const { lastEventId } = page
     for (let i = 0; i < 40; i++) {
       await stage.streamer.subscribe('one', 'a')
@@ -295,14 +295,14 @@ describe('a topic', () => {
       await turns()
     }
     expect(page.got).toEqual(new Array(40).fill('subscription-failure:a'))
-    expect(stage.connect('one', page.lastEventId).got).toEqual([])
-    expect(stage.connect('one', lastEventId).got).toEqual(['messages-lost:b'])
+    expect((await stage.connect('one', page.lastEventId)).got).toEqual([])
+    expect((await stage.connect('one', lastEventId)).got).toEqual(['messages-lost:b'])
   })
 
   test('that has gaps says so in its place', async () => {
     stage = new Stage()
     await stage.client('one', 'a', 'b')
-    const page = stage.connect('one')
+    const page = await stage.connect('one')
     stage.driver.publish('a', '1')
     stage.driver.last('a').sink.gap('secret reason')
     stage.driver.publish('b', '2')
@@ -316,7 +316,7 @@ describe('a topic', () => {
 test('more than the bounds in one turn goes out before it is let go', async () => {
   stage = new Stage({ history: { maxBytes: 20_000, maxBytesPerTopic: 10_000 } })
   await stage.client('one', 'a')
-  const page = stage.connect('one')
+  const page = await stage.connect('one')
   const before = page.response.inFlightBytes
   const payload = 'x'.repeat(1_000)
   for (let i = 0; i < 200; i++) stage.driver.publish('a', payload)

@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events'
-import type { AnyRequest } from '../../src/handle.js'
-import type { AnyResponse } from '../../src/response-outlet.js'
+import type { AnyRequest } from '../../src/http/request.js'
+import type { AnyResponse } from '../../src/http/response-outlet.js'
 
 /**
  * A response without a network: what is written goes into a buffer of the process's, from there

@@ -50,7 +50,7 @@ export async function openPage(
   const { id } = await streamer.newClient({ transient: true })
   for (const topic of topics) await streamer.subscribe(id, topic, { after })
   const response = new FakeResponse()
-  void streamer.handle(fakeRequest(id, after), response.asResponse)
+  await streamer.handle(fakeRequest(id, after), response.asResponse)
   return new Page(response)
 }
 
@@ -72,9 +72,9 @@ export class Stage {
   }
 
   /** Connects as a client. */
-  connect(id: string, lastEventId?: string, highWaterMark?: number): Page {
+  async connect(id: string, lastEventId?: string, highWaterMark?: number): Promise<Page> {
     const response = new FakeResponse(highWaterMark)
-    void this.streamer.handle(fakeRequest(id, lastEventId), response.asResponse)
+    await this.streamer.handle(fakeRequest(id, lastEventId), response.asResponse)
     return new Page(response)
   }
 

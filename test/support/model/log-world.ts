@@ -1,9 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { LogUnavailableError, SubscribeError } from '../../../src/errors.js'
-import type { Delivery } from '../../../src/delivery.js'
+import type { Delivery } from '../../../src/delivery/delivery.js'
 import type { StreamerOptions } from '../../../src/options.js'
 import { Streamer } from '../../../src/streamer.js'
-import type { Subscriptions } from '../../../src/subscriptions.js'
+import type { Subscriptions } from '../../../src/service/subscriptions.js'
 import { FakeResponse, fakeRequest } from '../fake-response.js'
 import { ManualClock } from '../manual-clock.js'
 import type { LogServer } from '../stub-log.js'
@@ -305,10 +305,11 @@ export class LogWorld {
     }
     const response = new FakeResponse(this.setup.highWaterMark)
     this.responses.push(response)
-    const { topics } = slot.server.streamer.getClient(slot.id!)!
-    browser.open(response, slot.id!, topics)
+    let topics: string[] = []
+    slot.server.streamer.once('connect', (client) => (topics = client.topics))
     const request = fakeRequest(slot.id, browser.lastEventId)
-    void slot.server.streamer.handle(request, response.asResponse)
+    await slot.server.streamer.handle(request, response.asResponse)
+    browser.open(response, slot.id!, topics)
     // Of a position that is not read yet, the first message waits.
     if (response.mostWaiting === 0) browser.link!.topics = undefined
   }

@@ -253,9 +253,11 @@ export class World {
     this.ensureClient(slot)
     const response = new FakeResponse(this.setup.highWaterMark)
     this.responses.push(response)
-    browser.open(response, slot.id!, this.streamer.getClient(slot.id!)!.topics)
+    let topics: string[] = []
+    this.streamer.once('connect', (client) => (topics = client.topics))
     const request = fakeRequest(slot.id, browser.lastEventId)
-    void this.streamer.handle(request, response.asResponse)
+    await this.streamer.handle(request, response.asResponse)
+    browser.open(response, slot.id!, topics)
   }
 
   /** What a page with its topics in its address does: a new client for every connection. */

@@ -1,0 +1,70 @@
+import type { Client } from '../delivery/client.js'
+import { NoClientError } from '../errors.js'
+import type { LocalCommands } from '../service/local-commands.js'
+import { MovedError } from '../service/local-commands.js'
+import type { ClientLease } from './client-lease.js'
+import type { Answer, Question } from './protocol.js'
+import { errorAnswer, readQuestion, writeAnswer } from './protocol.js'
+
+const DONE: Answer = { is: 'done' }
+const ELSEWHERE: Answer = { is: 'elsewhere' }
+
+/** What answering other servers needs of this one. */
+export interface AnswersHost {
+  /** The lease of a client that is here, or undefined. */
+  leaseOf(id: string): ClientLease | undefined
+  /**
+   * Lets a client go to the server that asks for it.
+   *
+   * @param replaced Whether it has a stream there.
+   * @returns the position where it stands.
+   */
+  letGo(client: Client, replaced: boolean): string
+}
+
+/** Answers what other servers ask of this one. */
+export class ClusterAnswers {
+  constructor(
+    private readonly here: LocalCommands,
+    private readonly host: AnswersHost,
+  ) {}
+
+  /** Answers another server. Never rejects. */
+  async to(message: string): Promise<string> {
+    let answer: Answer
+    try {
+      answer = await this.answer(readQuestion(message))
+    } catch (error) {
+      const gone = error instanceof MovedError || error instanceof NoClientError
+      answer = gone ? ELSEWHERE : errorAnswer(error)
+    }
+    return writeAnswer(answer)
+  }
+
+  private async answer(question: Question): Promise<Answer> {
+    if (question.ask === 'count') return { is: 'done', value: this.here.countHere(question) }
+    if (question.ask === 'revoke') {
+      return { is: 'done', value: await this.here.revoke(question.owner) }
+    }
+    const { id } = question
+    const lease = this.host.leaseOf(id)
+    if (lease === undefined) return ELSEWHERE
+    switch (question.ask) {
+      case 'release':
+        // A lease of a later generation was taken from the server that asks.
+        if (lease.generation >= question.generation) return ELSEWHERE
+        return { is: 'done', value: { position: this.host.letGo(lease.client, question.stream) } }
+      case 'subscribe':
+        await lease.ready
+        await this.here.subscribe(id, question.topic, question.options)
+        return DONE
+      case 'unsubscribe':
+        await lease.ready
+        await this.here.unsubscribe(id, question.topic)
+        return DONE
+      case 'remove':
+        await this.here.remove(id, question.end)
+        return DONE
+    }
+  }
+}

@@ -1,0 +1,186 @@
+import type { Client } from '../delivery/client.js'
+import type { Stored } from '../directory.js'
+import { NoClientError, ServerSilentError } from '../errors.js'
+import type {
+  ClientCommands,
+  Count,
+  CountFilter,
+  FoundClient,
+  OwnerCheck,
+  Presence,
+} from '../service/commands.js'
+import type { LocalCommands } from '../service/local-commands.js'
+import { MovedError } from '../service/local-commands.js'
+import { checkTopicName } from '../service/names.js'
+import type { SubscribeOptions } from '../service/subscriptions.js'
+import { checkOptions } from '../service/subscriptions.js'
+import type { Cluster } from './cluster.js'
+import { MOST_TRIES } from './directory-writer.js'
+import type { Question } from './protocol.js'
+import { readAnswer, revived, writeQuestion } from './protocol.js'
+import type { ClientRecord } from './record.js'
+import { movesAllTheTime } from './take-over.js'
+
+/** How long another server may take to subscribe a client, which its broker has to answer. */
+const SUBSCRIBE_TIMEOUT = 10_000
+
+/** Commands on any client: each is done by the server that has the client. */
+export class ClusterCommands implements ClientCommands {
+  private readonly here: LocalCommands
+
+  constructor(private readonly cluster: Cluster) {
+    this.here = cluster.here
+  }
+
+  create(id: string, owner: string | undefined): Promise<Client> {
+    return this.cluster.create(id, owner)
+  }
+
+  claim(id: string, check: OwnerCheck): Promise<Client> {
+    return this.cluster.takeOvers.claim(id, check)
+  }
+
+  async subscribe(id: string, topic: string, options: SubscribeOptions): Promise<void> {
+    checkTopicName(topic, this.cluster.parts.settings.maxTopicLength)
+    checkOptions(options)
+    await this.onHolder({ ask: 'subscribe', id, topic, options }, () =>
+      this.here.subscribe(id, topic, options),
+    )
+  }
+
+  async unsubscribe(id: string, topic: string): Promise<void> {
+    await this.onHolder({ ask: 'unsubscribe', id, topic }, () => this.here.unsubscribe(id, topic))
+  }
+
+  async remove(id: string, end: 'removed' | 'revoked' = 'removed'): Promise<void> {
+    await this.onHolder(
+      { ask: 'remove', id, end },
+      () => this.here.remove(id, end),
+      ({ owner }, { revision }) => this.cluster.directory.delete({ id, owner }, revision),
+    )
+  }
+
+  async revoke(owner: string): Promise<number> {
+    const { directory, server, parts, takeOvers } = this.cluster
+    let count = 0
+    if (parts.clients.index.get(owner) ?? (await takeOvers.peek(owner))) {
+      await this.remove(owner, 'revoked')
+      count++
+    }
+    count += await this.here.revoke(owner)
+    const asked = await this.ofAll({ ask: 'revoke', owner }, SUBSCRIBE_TIMEOUT)
+    for (const value of asked.values) count += value as number
+    // Those of servers that are no more, and those that were on their way meanwhile.
+    for (const id of await directory.idsOf(owner)) {
+      const found = await takeOvers.peek(id)
+      if (found?.record.owner !== owner) continue
+      const { record, stored } = found
+      if (asked.silent.includes(record.server)) continue
+      if (record.server === server || !asked.servers.includes(record.server)) {
+        if (await directory.delete({ id, owner }, stored.revision)) count++
+      } else {
+        await this.remove(id, 'revoked')
+        count++
+      }
+    }
+    if (asked.silent.length > 0) throw new ServerSilentError(asked.silent.join(', '))
+    return count
+  }
+
+  async find(id: string): Promise<FoundClient | undefined> {
+    const { directory, server: ours, takeOvers } = this.cluster
+    const client = await this.here.find(id)
+    if (client !== undefined) return { ...client, server: ours }
+    const found = await takeOvers.peek(id)
+    if (found === undefined) return undefined
+    const { owner, server, topics } = found.record
+    const connected = found.record.connected && (await directory.servers()).includes(server)
+    return { id, owner, connected, topics: [...topics.keys()], server }
+  }
+
+  async count(of: CountFilter): Promise<Presence> {
+    const { takeoverTimeout } = this.cluster.parts.settings
+    const { values, silent } = await this.ofAll({ ask: 'count', ...of }, takeoverTimeout)
+    const sum = { ...this.here.countHere(of), silent }
+    for (const value of values) {
+      const { clients, connected } = value as Count
+      sum.clients += clients
+      sum.connected += connected
+    }
+    return sum
+  }
+
+  /**
+   * Has something done by the server that has the client. Where that one is no more, the client is
+   * taken over here first, without a stream, unless `orphaned` does without.
+   */
+  private async onHolder(
+    question: Question & { id: string },
+    here: () => Promise<void>,
+    orphaned?: (record: ClientRecord, stored: Stored) => Promise<boolean>,
+  ): Promise<void> {
+    const { directory, parts, server: ours, takeOvers, writer } = this.cluster
+    const { id, ask } = question
+    let answeredElsewhere: string | undefined
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      await takeOvers.settled(id)
+      const client = parts.clients.index.get(id)
+      if (client !== undefined) {
+        await writer.leaseOf(client)?.ready
+        if (await staysHere(here())) return
+        continue
+      }
+      const { record, stored } = await takeOvers.recordOf(id)
+      if (record.server !== ours && answeredElsewhere !== stored.revision) {
+        const { takeoverTimeout } = parts.settings
+        const timeout = ask === 'subscribe' ? SUBSCRIBE_TIMEOUT : takeoverTimeout
+        const outcome = await directory.ask(record.server, writeQuestion(question), timeout)
+        if (typeof outcome === 'object') {
+          const answer = readAnswer(outcome.answer)
+          if (answer.is === 'done') return
+          if (answer.is === 'error') throw revived(record.server, answer.error)
+          // The client is moving just now; or that server has lost it, if it says so again.
+          answeredElsewhere = stored.revision
+          continue
+        }
+        if ((await directory.servers()).includes(record.server)) {
+          throw new ServerSilentError(record.server)
+        }
+      }
+      if (orphaned === undefined) await takeOvers.takeOver(id, () => undefined, 'orphan')
+      else if (await orphaned(record, stored)) return
+    }
+    throw movesAllTheTime()
+  }
+
+  private async ofAll(
+    question: Question,
+    timeout: number,
+  ): Promise<{ servers: string[]; values: unknown[]; silent: string[] }> {
+    const { directory, server: ours } = this.cluster
+    const message = writeQuestion(question)
+    const values: unknown[] = []
+    const silent: string[] = []
+    const servers = (await directory.servers()).filter((server) => server !== ours)
+    await Promise.all(
+      servers.map(async (server) => {
+        const outcome = await directory.ask(server, message, timeout)
+        const answer = typeof outcome === 'object' ? readAnswer(outcome.answer) : undefined
+        if (answer?.is === 'done') values.push(answer.value)
+        else silent.push(server)
+      }),
+    )
+    return { servers, values, silent }
+  }
+}
+
+/** Whether a command was done here. False where the client has left this server meanwhile. */
+async function staysHere(done: Promise<void>): Promise<boolean> {
+  try {
+    await done
+    return true
+  } catch (error) {
+    if (error instanceof MovedError || error instanceof NoClientError) return false
+    throw error
+  }
+}

@@ -1,0 +1,224 @@
+import { randomBytes } from 'node:crypto'
+import type { Timer } from '../clock.js'
+import type { Client } from '../delivery/client.js'
+import type { Directory, DirectoryHost } from '../directory.js'
+import { ClientExistsError, StreamerClosedError } from '../errors.js'
+import { LocalCommands, MovedError } from '../service/local-commands.js'
+import { ClusterAnswers } from './answers.js'
+import type { ClientLease } from './client-lease.js'
+import { DirectoryWriter } from './directory-writer.js'
+import type { ClusterParts } from './parts.js'
+import type { ClientRecord } from './record.js'
+import { writeRecord } from './record.js'
+import { TakeOvers } from './take-over.js'
+
+/** How long nothing is sent after the process was stopped, while the directory is silent. */
+const LONGEST_DOUBT = 5_000
+
+/**
+ * One server among several: takes clients over from others, gives its own to them, and keeps the
+ * directory up to date.
+ *
+ * A client belongs to the server that its record names. A server that changes that does it with
+ * compare-and-set on the record's revision and a higher generation. The former server is told; one
+ * that can't hear finds out when its own next write is refused.
+ */
+export class Cluster implements DirectoryHost {
+  readonly server: string
+  readonly writer: DirectoryWriter
+  readonly takeOvers: TakeOvers
+  /** Commands on the clients that are on this server. */
+  readonly here: LocalCommands
+  /** Whether the directory answers, and since when, in milliseconds since 1970. */
+  state: { directory: 'up' | 'down'; since: number } = { directory: 'down', since: Date.now() }
+  private readonly answers: ClusterAnswers
+  private readonly creating = new Set<string>()
+  private readonly ending = new Map<Client, Promise<void>>()
+  private memory: string | undefined
+  private outage: Timer | undefined
+  private doubt: Timer | undefined
+  private opened: Promise<void> | undefined
+
+  constructor(
+    readonly directory: Directory,
+    readonly parts: ClusterParts,
+  ) {
+    const { settings, timers, clients, subscriptions, delivery } = parts
+    this.server = `${settings.server}-${randomBytes(4).toString('hex')}`
+    this.writer = new DirectoryWriter(directory, timers, {
+      server: this.server,
+      clientTTL: settings.clientTTL,
+      positionOf: (client) => this.positionOf(client),
+      sinceOf: (membership) => delivery.sinceOf(membership),
+      moved: ({ client }, replaced) => clients.dismiss(client, 'moved', { replaced }),
+      superseded: (lease, server) => void this.takeOvers.askToRelease(lease, server),
+      confirmed: (lease) => this.resume(lease),
+      warn: (details, message) => parts.warn(details, message),
+    })
+    this.takeOvers = new TakeOvers(this.server, directory, this.writer, parts)
+    this.here = new LocalCommands(clients, subscriptions, {
+      save: (client) => this.save(client),
+      isSaved: (client) => this.isSaved(client),
+      ended: (client) => this.ended(client),
+    })
+    this.answers = new ClusterAnswers(this.here, {
+      leaseOf: (id) => this.leaseOf(id),
+      letGo: (client, replaced) => this.letGo(client, replaced),
+    })
+  }
+
+  /** Connects to the directory. Rejects when the first attempt fails; it is tried on all the same. */
+  open(): Promise<void> {
+    this.opened ??= this.directory.open(this)
+    return this.opened
+  }
+
+  /** Makes a client that no server has. */
+  async create(id: string, owner: string | undefined): Promise<Client> {
+    const { clients, delivery, settings, refusing } = this.parts
+    if (this.creating.has(id)) throw new ClientExistsError()
+    this.creating.add(id)
+    try {
+      const record: ClientRecord = {
+        ...{ id, owner, server: this.server, connected: false, generation: 1 },
+        ...{ topics: new Map<string, string | null>(), rest: {} },
+        position: delivery.numbering.format(delivery.delivered),
+      }
+      const text = writeRecord(record)
+      const revision = await this.directory.put({ id, owner, text }, undefined, settings.clientTTL)
+      if (revision === undefined) throw new ClientExistsError()
+      if (refusing()) {
+        await this.directory.delete({ id, owner }, revision)
+        throw new StreamerClosedError()
+      }
+      const client = clients.make(id, { owner })
+      this.takeOvers.hold(client, 1, revision)
+      return client
+    } finally {
+      this.creating.delete(id)
+    }
+  }
+
+  /** The stream that a client was claimed for is open, or won't be. */
+  claimSettled(client: Client): void {
+    const lease = this.writer.leaseOf(client)
+    if (lease === undefined) return
+    if (lease.claims > 0) lease.claims--
+    if (!lease.connected) this.writer.note(lease)
+  }
+
+  /** A client's stream has ended. */
+  streamEnded(client: Client): void {
+    const lease = this.writer.leaseOf(client)
+    if (lease !== undefined && !lease.connected) this.writer.note(lease)
+  }
+
+  /** A client is over, everywhere. Settles when the directory knows it, or can't. Never rejects. */
+  async ended(client: Client): Promise<void> {
+    const lease = this.writer.leaseOf(client)
+    if (lease !== undefined && !this.ending.has(client)) {
+      const ending = this.writer.end(lease).finally(() => this.ending.delete(client))
+      this.ending.set(client, ending)
+    }
+    await this.ending.get(client)
+  }
+
+  /** Lets go of a client that another server may take at once. Never rejects. */
+  async release(client: Client): Promise<void> {
+    const lease = this.writer.leaseOf(client)
+    this.parts.delivery.flush()
+    const released = lease && this.writer.release(lease)
+    this.parts.clients.dismiss(client, 'released', { replaced: false })
+    await released
+  }
+
+  /** Lets go of all clients, and of those that are just coming. */
+  async releaseAll(): Promise<void> {
+    await this.takeOvers.allSettled()
+    await Promise.all(this.parts.clients.index.all().map((client) => this.release(client)))
+  }
+
+  receive(message: string): Promise<string> {
+    return this.answers.to(message)
+  }
+
+  up(memory: string): void {
+    const forgotten = this.memory !== undefined && this.memory !== memory
+    this.memory = memory
+    if (this.state.directory === 'down') this.state = { directory: 'up', since: Date.now() }
+    this.parts.timers.cancel(this.outage)
+    this.writer.verifyAll({ doubt: !forgotten })
+  }
+
+  down(error: Error): void {
+    if (this.state.directory === 'down') return
+    this.state = { directory: 'down', since: Date.now() }
+    this.parts.warn({ err: error }, 'The directory of clients is away. Open streams go on.')
+    const { maxDirectoryOutage } = this.parts.settings
+    if (maxDirectoryOutage === 0) return
+    this.outage = this.parts.timers.after(maxDirectoryOutage, () => {
+      for (const lease of this.writer.all) {
+        this.writer.drop(lease)
+        this.parts.clients.dismiss(lease.client, 'released', { replaced: false })
+      }
+    })
+  }
+
+  lapsed(): void {
+    for (const lease of this.writer.all) {
+      const { client } = lease
+      lease.doubted = client.suspended = true
+      client.cursor = client.position
+      client.live = false
+    }
+    this.parts.timers.cancel(this.doubt)
+    this.doubt = this.parts.timers.after(LONGEST_DOUBT, () => {
+      for (const lease of this.writer.all) this.resume(lease)
+    })
+  }
+
+  /** Settles when everything is written that can be. */
+  async close(): Promise<void> {
+    await this.opened?.catch((error: unknown) => void error)
+    await this.writer.settled()
+    await Promise.all(this.ending.values())
+    this.writer.stop()
+    await this.directory.close()
+  }
+
+  private async save(client: Client): Promise<void> {
+    const lease = this.writer.leaseOf(client)
+    if (lease !== undefined) await this.writer.save(lease)
+    else if (client.end === 'moved') throw new MovedError()
+  }
+
+  private isSaved(client: Client): boolean {
+    const lease = this.writer.leaseOf(client)
+    return lease === undefined ? client.end !== 'moved' : this.writer.isWritten(lease)
+  }
+
+  private leaseOf(id: string): ClientLease | undefined {
+    const client = this.parts.clients.index.get(id)
+    return client && this.writer.leaseOf(client)
+  }
+
+  private letGo(client: Client, replaced: boolean): string {
+    this.parts.delivery.flush()
+    const position = this.positionOf(client)
+    this.writer.drop(this.writer.leaseOf(client)!)
+    this.parts.clients.dismiss(client, 'moved', { replaced })
+    return position
+  }
+
+  /** The position where a client stands, as the server that has it next is told. */
+  private positionOf(client: Client): string {
+    return client.handover ?? this.parts.delivery.positionOf(client)
+  }
+
+  /** Sends again to a client whose place in the directory was doubted. */
+  private resume({ client }: ClientLease): void {
+    if (!client.suspended) return
+    client.suspended = false
+    this.parts.delivery.catchUp(client)
+  }
+}

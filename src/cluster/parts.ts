@@ -1,0 +1,18 @@
+import type { Timers } from '../clock.js'
+import type { Delivery } from '../delivery/delivery.js'
+import type { Settings } from '../options.js'
+import type { Clients } from '../service/clients.js'
+import type { Subscriptions } from '../service/subscriptions.js'
+
+/** What a server's part in the cluster is made of. */
+export interface ClusterParts {
+  readonly settings: Settings
+  readonly timers: Timers
+  readonly clients: Clients
+  readonly subscriptions: Subscriptions
+  readonly delivery: Delivery
+  /** Whether the Streamer takes nothing new. */
+  refusing(): boolean
+  report(cause: unknown, message: string): void
+  warn(details: object, message: string): void
+}

@@ -1,0 +1,132 @@
+import {
+  DirectoryUnavailableError,
+  NoClientError,
+  OptionsError,
+  ServerSilentError,
+  StreamerClosedError,
+  SubscribeError,
+  TooManyTopicsError,
+  TopicNameError,
+  UnifrostError,
+} from '../errors.js'
+import type { SubscribeOptions } from '../service/subscriptions.js'
+
+/** What one server asks of another. */
+export type Question =
+  /**
+   * Let a client go. The asker has it from this generation on. `stream`: it has a new stream there,
+   * so its page must not open the old one again.
+   */
+  | { ask: 'release'; id: string; generation: number; stream: boolean }
+  | { ask: 'subscribe'; id: string; topic: string; options: SubscribeOptions }
+  | { ask: 'unsubscribe'; id: string; topic: string }
+  | { ask: 'remove'; id: string; end: 'removed' | 'revoked' }
+  /** End all clients of an owner. */
+  | { ask: 'revoke'; owner: string }
+  /** How many clients there are: all, those of a topic, those of an owner. */
+  | { ask: 'count'; topic?: string; owner?: string }
+
+/** What a server answers. */
+export type Answer =
+  | { is: 'done'; value?: unknown }
+  /** The client is not on this server, or no more. */
+  | { is: 'elsewhere' }
+  | { is: 'error'; error: WireError }
+
+interface WireError {
+  code: string
+  message: string
+  topic?: string | undefined
+  limit?: number | undefined
+}
+
+const VERSION = 1
+
+type Fields = Record<string, unknown>
+
+const isText = (value: unknown): value is string => typeof value === 'string'
+const isTextOrAbsent = (value: unknown) => value === undefined || isText(value)
+
+/** Which fields a question has, each with its check. A newer version may add fields. */
+const questions: Record<Question['ask'], (fields: Fields) => boolean> = {
+  release: ({ id, generation, stream }) =>
+    isText(id) && Number.isSafeInteger(generation) && typeof stream === 'boolean',
+  subscribe: ({ id, topic, options }) => isText(id) && isText(topic) && isObject(options),
+  unsubscribe: ({ id, topic }) => isText(id) && isText(topic),
+  remove: ({ id, end }) => isText(id) && (end === 'removed' || end === 'revoked'),
+  revoke: ({ owner }) => isText(owner),
+  count: ({ topic, owner }) => isTextOrAbsent(topic) && isTextOrAbsent(owner),
+}
+
+export function writeQuestion(question: Question): string {
+  return JSON.stringify({ v: VERSION, ...question })
+}
+
+/** @throws Error for text that is no question of this version. */
+export function readQuestion(text: string): Question {
+  const { v, ...question } = parseObject(text)
+  const { ask } = question
+  const check = isText(ask) && Object.hasOwn(questions, ask) && questions[ask as Question['ask']]
+  if (v === VERSION && check && check(question)) return question as unknown as Question
+  throw new Error('Another server asked something that this version does not know.')
+}
+
+export function writeAnswer(answer: Answer): string {
+  return JSON.stringify(answer)
+}
+
+/** @returns an error in the place of text that is no answer of this version. Never throws. */
+export function readAnswer(text: string): Answer {
+  try {
+    const answer = parseObject(text)
+    const { is, error } = answer
+    if (is === 'done' || is === 'elsewhere') return answer as Answer
+    if (is === 'error' && isObject(error) && isText(error['code']) && isText(error['message'])) {
+      return answer as Answer
+    }
+    throw new Error('Another server answered something that this version does not know.')
+  } catch (error) {
+    return errorAnswer(error)
+  }
+}
+
+function isObject(value: unknown): value is Fields {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function parseObject(text: string): Fields {
+  const value: unknown = JSON.parse(text)
+  if (!isObject(value)) throw new Error('Another server sent something that is no object.')
+  return value
+}
+
+/** An error on its way to the server that asked. */
+export function errorAnswer(error: unknown): Answer {
+  if (!(error instanceof UnifrostError)) {
+    return { is: 'error', error: { code: 'ERR_UNIFROST_INTERNAL', message: String(error) } }
+  }
+  const { code, message } = error
+  const { topic, limit } = error as { topic?: string; limit?: number }
+  const cause = error.cause instanceof Error ? error.cause.message : undefined
+  return { is: 'error', error: { code, message: cause ?? message, topic, limit } }
+}
+
+/** Makes the error of each code that another server may answer with. */
+const errors: Record<string, (error: WireError) => UnifrostError> = {
+  ERR_UNIFROST_NO_CLIENT: () => new NoClientError(),
+  ERR_UNIFROST_TOPIC_NAME: ({ message }) => new TopicNameError(message),
+  ERR_UNIFROST_OPTIONS: ({ message }) => new OptionsError(message),
+  ERR_UNIFROST_TOO_MANY_TOPICS: ({ limit = 0 }) => new TooManyTopicsError(limit),
+  ERR_UNIFROST_SUBSCRIBE: ({ topic = '', message }) =>
+    new SubscribeError(topic, new Error(message)),
+  ERR_UNIFROST_CLOSED: () => new StreamerClosedError(),
+  ERR_UNIFROST_DIRECTORY_UNAVAILABLE: ({ message }) =>
+    new DirectoryUnavailableError(new Error(message)),
+}
+
+/** Another server's error, as it would have been thrown here. */
+export function revived(server: string, error: WireError): Error {
+  const make = Object.hasOwn(errors, error.code) ? errors[error.code] : undefined
+  if (make !== undefined) return make(error)
+  return new ServerSilentError(server, new Error(error.message))
+}

@@ -1,0 +1,219 @@
+import type { Client } from '../delivery/client.js'
+import type { Directory, Revision, Stored } from '../directory.js'
+import {
+  DirectoryUnavailableError,
+  NoClientError,
+  StreamerClosedError,
+  TooManyClientsError,
+} from '../errors.js'
+import type { OwnerCheck } from '../service/commands.js'
+import { MovedError } from '../service/local-commands.js'
+import { UNKNOWN_POSITION } from '../wire/position.js'
+import { ClientLease } from './client-lease.js'
+import type { DirectoryWriter } from './directory-writer.js'
+import { MOST_TRIES } from './directory-writer.js'
+import type { ClusterParts } from './parts.js'
+import { readAnswer, writeQuestion } from './protocol.js'
+import type { ClientRecord } from './record.js'
+import { readRecord, writeRecord } from './record.js'
+
+/** Why a client is taken over. */
+export type TakeOverReason =
+  /** A request wants its stream. */
+  | 'stream'
+  /** A command names it, and the server that its record names is no more. */
+  | 'orphan'
+
+/**
+ * Brings clients of other servers to this one.
+ *
+ * ```text
+ * this server                      directory                 the former server
+ *   get record ────────────────────▶ revision 7, server a
+ *   put record, if revision is 7 ──▶ revision 8, server b
+ *   'release' ─────────────────────────────────────────────▶ ends its stream
+ *   position ◀────────────────────────────────────────────── where the client stands
+ *   opens the client's topics
+ * ```
+ *
+ * The write comes first, so of two servers that want a client one gets it. A former server that is
+ * dead, frozen or cut off is not waited for beyond `takeoverTimeout`.
+ */
+export class TakeOvers {
+  private readonly underWay = new Map<string, Promise<Client>>()
+
+  constructor(
+    private readonly server: string,
+    private readonly directory: Directory,
+    private readonly writer: DirectoryWriter,
+    private readonly parts: ClusterParts,
+  ) {}
+
+  /**
+   * The client of a request that wants its stream. From then on it is this server's.
+   *
+   * @throws NoClientError, what `check` throws, StreamerClosedError, TooManyClientsError,
+   *   DirectoryUnavailableError
+   */
+  async claim(id: string, check: OwnerCheck): Promise<Client> {
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      await this.settled(id)
+      const client = this.parts.clients.index.get(id)
+      if (client === undefined) {
+        if (this.underWay.has(id)) continue
+        return this.takeOver(id, check, 'stream')
+      }
+      const lease = this.writer.leaseOf(client)
+      await lease?.ready
+      check(client.owner)
+      if (lease === undefined) return client
+      if (await this.confirm(lease)) return client
+    }
+    throw movesAllTheTime()
+  }
+
+  /** Waits for a take-over of this client that is under way, whatever comes of it. */
+  async settled(id: string): Promise<void> {
+    await this.underWay.get(id)?.catch((error: unknown) => void error)
+  }
+
+  /** Waits for all take-overs that are under way. */
+  async allSettled(): Promise<void> {
+    await Promise.allSettled(this.underWay.values())
+  }
+
+  /**
+   * Takes a client over from the server that has it, or had it. Where another request has just
+   * begun to do so, this waits for that one's client. See {@link claim} for the errors.
+   */
+  async takeOver(id: string, check: OwnerCheck, reason: TakeOverReason): Promise<Client> {
+    const present = this.parts.clients.index.get(id) ?? this.underWay.get(id)
+    if (present !== undefined) return present
+    const takeOver = this.write(id, check, reason).finally(() => this.underWay.delete(id))
+    this.underWay.set(id, takeOver)
+    return takeOver
+  }
+
+  /** A client's record, or undefined where there is none that this version can read. */
+  async peek(id: string): Promise<{ record: ClientRecord; stored: Stored } | undefined> {
+    const stored = await this.directory.get(id)
+    if (stored === undefined) return undefined
+    const record = readRecord(id, stored.text)
+    if (typeof record !== 'string') return { record, stored }
+    this.parts.warn({ reason: record }, 'Ignored a directory record that this version cannot read.')
+    return undefined
+  }
+
+  /** A client's record. @throws NoClientError where there is none that this version can read. */
+  async recordOf(id: string): Promise<{ record: ClientRecord; stored: Stored }> {
+    const found = await this.peek(id)
+    if (found === undefined) throw new NoClientError()
+    return found
+  }
+
+  /** Holds a client whose record this server has just written. */
+  hold(client: Client, generation: number, revision: Revision, rest = {}): ClientLease {
+    const lease = new ClientLease(client, generation, rest)
+    lease.revision = revision
+    this.writer.add(lease)
+    return lease
+  }
+
+  /**
+   * Asks another server to let its copy of a client go.
+   *
+   * @returns the position where the client stood there, if that server answers.
+   */
+  async askToRelease(
+    { client, generation }: ClientLease,
+    server: string,
+    stream = client.connected,
+  ): Promise<string | undefined> {
+    if (server === this.server) return undefined
+    const question = writeQuestion({ ask: 'release', id: client.id, generation, stream })
+    const { takeoverTimeout } = this.parts.settings
+    try {
+      const outcome = await this.directory.ask(server, question, takeoverTimeout)
+      if (typeof outcome === 'string') return undefined
+      const answer = readAnswer(outcome.answer)
+      if (answer.is !== 'done') return undefined
+      return (answer.value as { position: string } | undefined)?.position
+    } catch (error) {
+      // That server finds out by itself, when its own next write is refused.
+      this.parts.warn(
+        { err: error, server },
+        'A server could not be told that its client has moved.',
+      )
+      return undefined
+    }
+  }
+
+  /** Writes that a client of this server gets a stream here. @returns false if it has moved. */
+  private async confirm(lease: ClientLease): Promise<boolean> {
+    lease.claims++
+    lease.generation++
+    try {
+      await this.writer.save(lease)
+    } catch (error) {
+      // While the directory is away, clients that are here are served here.
+      return !(error instanceof MovedError)
+    }
+    return lease.client.end === undefined
+  }
+
+  private async write(id: string, check: OwnerCheck, reason: TakeOverReason): Promise<Client> {
+    const { settings, clients, delivery } = this.parts
+    for (let tries = 0; tries < MOST_TRIES; tries++) {
+      const { record, stored } = await this.recordOf(id)
+      check(record.owner)
+      if (this.parts.refusing()) throw new StreamerClosedError()
+      if (clients.index.size >= settings.maxClients) throw new TooManyClientsError()
+      // Before anything is changed: without the log, this server could not go on with it.
+      await delivery.ready()
+      const connected = reason === 'stream'
+      const generation = record.generation + 1
+      const ours: ClientRecord = { ...record, server: this.server, connected, generation }
+      const entry = { id, owner: record.owner, text: writeRecord(ours) }
+      const life = connected ? this.writer.life : settings.clientTTL
+      const revision = await this.directory.put(entry, stored.revision, life)
+      if (revision !== undefined) return this.take(record, generation, revision, reason)
+    }
+    throw new DirectoryUnavailableError(
+      new Error(`Gave up after ${MOST_TRIES} tries: the client's record kept changing.`),
+    )
+  }
+
+  /**
+   * Builds up here what another server had. From the first moment on, a third server can take the
+   * client away again.
+   */
+  private async take(
+    record: ClientRecord,
+    generation: number,
+    revision: Revision,
+    reason: TakeOverReason,
+  ): Promise<Client> {
+    const { id, owner, server, topics, rest } = record
+    const { clients, subscriptions } = this.parts
+    const stream = reason === 'stream'
+    const client = clients.make(id, { owner })
+    client.handover = (record.connected ? undefined : record.position) ?? UNKNOWN_POSITION
+    const lease = this.hold(client, generation, revision, rest)
+    if (stream) lease.claims = 1
+    const restored = [...topics].map(([name, since]) => subscriptions.restore(client, name, since))
+    lease.ready = Promise.all([this.askToRelease(lease, server, stream), ...restored]).then(
+      ([position]) => {
+        client.handover = position ?? client.handover
+      },
+    )
+    await lease.ready
+    return client
+  }
+}
+
+/** The client was at another server each time that it was looked for. */
+export function movesAllTheTime(): DirectoryUnavailableError {
+  return new DirectoryUnavailableError(
+    new Error(`Gave up after ${MOST_TRIES} tries: the client keeps moving from server to server.`),
+  )
+}

@@ -1,0 +1,206 @@
+import type { Encoded } from '../wire/encode.js'
+import type { FrameLog } from '../wire/frame.js'
+import { Frame } from '../wire/frame.js'
+
+/** The bounds of a history. */
+export interface HistoryBounds {
+  /** Bytes over all topics, each frame with its overhead. */
+  maxBytes: number
+  /** Bytes of any one topic. */
+  maxBytesPerTopic: number
+  /** Milliseconds that a frame is kept at the most. */
+  maxAge: number
+}
+
+/** The frames that one topic still has, in order of number: a ring that grows by doubling. */
+export class TopicLog implements FrameLog {
+  /** The number of the last frame that was let go, or the history's number at the start. */
+  evictedThrough: number
+  /** What its frames cost together. */
+  bytes = 0
+  private lost = -1
+  /** Between which numbers this server may have missed some that others have not. */
+  private missed = { from: Infinity, through: 0 }
+  private ring: (Frame | undefined)[] = new Array<Frame | undefined>(8)
+  private head = 0
+  private count = 0
+
+  constructor(
+    startsAfter: number,
+    readonly name = '',
+    /** Whether what was let go can be read again, from the log of the driver. */
+    readonly refills = false,
+  ) {
+    this.evictedThrough = startsAfter
+  }
+
+  /** Through this number, what was let go is lost for good. */
+  get lostThrough(): number {
+    return this.refills ? this.lost : this.evictedThrough
+  }
+
+  /** What was let go through this number can't be read again. */
+  lose(number: number): void {
+    this.lost = Math.max(this.lost, Math.min(number, this.evictedThrough))
+  }
+
+  /** Some may be missing between these numbers. */
+  miss(from: number, through: number): void {
+    const { missed } = this
+    this.missed = { from: Math.min(missed.from, from), through: Math.max(missed.through, through) }
+  }
+
+  /** Whether some may be missing after a number, without an entry that says so. */
+  misses(number: number): boolean {
+    return number >= this.missed.from && number < this.missed.through
+  }
+
+  /** Counts from another number on, with no frames. */
+  restart(after: number): void {
+    this.evictedThrough = after
+    this.lost = -1
+    this.missed = { from: Infinity, through: 0 }
+  }
+
+  get length(): number {
+    return this.count
+  }
+
+  /** The frame at `index`, counted from the oldest. */
+  at(index: number): Frame | undefined {
+    return index < this.count ? this.ring[(this.head + index) & (this.ring.length - 1)] : undefined
+  }
+
+  push(frame: Frame): void {
+    if (this.count === this.ring.length) this.grow()
+    this.ring[(this.head + this.count) & (this.ring.length - 1)] = frame
+    this.count++
+    this.bytes += frame.cost
+  }
+
+  /** Lets the oldest frame go. */
+  shift(): Frame | undefined {
+    const frame = this.ring[this.head]
+    if (this.count === 0 || frame === undefined) return undefined
+    this.ring[this.head] = undefined
+    this.head = (this.head + 1) & (this.ring.length - 1)
+    this.count--
+    this.bytes -= frame.cost
+    this.evictedThrough = frame.number
+    // Not from a log, but an entry of our own, which stands in none.
+    if (this.refills && !Number.isInteger(frame.number)) this.lose(frame.number)
+    return frame
+  }
+
+  /** The index of the first frame whose number is above `number`. */
+  indexAfter(number: number): number {
+    let low = 0
+    let high = this.count
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.at(middle)!.number > number) high = middle
+      else low = middle + 1
+    }
+    return low
+  }
+
+  private grow(): void {
+    const larger = new Array<Frame | undefined>(this.ring.length * 2)
+    for (let i = 0; i < this.count; i++) larger[i] = this.at(i)
+    this.ring = larger
+    this.head = 0
+  }
+}
+
+/**
+ * The frames of all topics, numbered by one counter and bounded in bytes and in age.
+ *
+ * Frames stand in two orders. Each topic's own log serves reading. One list over all topics
+ * serves letting go: the oldest frame of all is its head, and is also the oldest of its topic,
+ * so every eviction takes constant time. A topic over its own bound takes its frame out of the
+ * middle of that list, and its bytes are free at once.
+ */
+export class History {
+  /** The number of the newest frame. */
+  last = 0
+  /** What all frames cost together. */
+  bytes = 0
+  /** How many frames there are. */
+  frames = 0
+  /** How often a frame was added, or a topic's frames dropped. */
+  changes = 0
+  /** Frames that were let go because of a bound. */
+  evictions = 0
+  private oldest: Frame | null = null
+  private newest: Frame | null = null
+
+  constructor(
+    private readonly bounds: HistoryBounds,
+    /**
+     * Called with a frame that is about to be let go for lack of room, so that those who keep
+     * up can be given it first: an eviction may only ever hurt clients that are behind.
+     */
+    private readonly beforeEviction: (frame: Frame) => void,
+  ) {}
+
+  /**
+   * Gives the next number, or this one, to what `encode` makes for it, and keeps it. The caller
+   * hands the frame to whoever is waiting for it and then commands {@link enforce}.
+   */
+  append(
+    log: TopicLog,
+    now: number,
+    encode: (number: number) => Encoded,
+    number = this.last + 1,
+  ): Frame {
+    const frame = new Frame(number, encode(number), now, log)
+    this.last = number
+    this.changes++
+    log.push(frame)
+    frame.previous = this.newest
+    if (this.newest !== null) this.newest.next = frame
+    else this.oldest = frame
+    this.newest = frame
+    this.bytes += frame.cost
+    this.frames++
+    return frame
+  }
+
+  /** Lets go of what is over the bounds in bytes, after `log` has grown. */
+  enforce(log: TopicLog): void {
+    while (log.bytes > this.bounds.maxBytesPerTopic) this.evict(log.at(0)!)
+    while (this.bytes > this.bounds.maxBytes) this.evict(this.oldest!)
+  }
+
+  /** Lets go of what is too old. Returns when to call again, or undefined when nothing is left. */
+  expire(now: number): number | undefined {
+    while (this.oldest !== null && this.oldest.time + this.bounds.maxAge <= now) {
+      this.evict(this.oldest)
+    }
+    return this.oldest === null ? undefined : this.oldest.time + this.bounds.maxAge
+  }
+
+  /** Lets go of a whole topic. */
+  drop(log: TopicLog): void {
+    this.changes++
+    for (let frame = log.shift(); frame !== undefined; frame = log.shift()) this.unlink(frame)
+  }
+
+  private evict(frame: Frame): void {
+    this.beforeEviction(frame)
+    frame.log.shift()
+    this.unlink(frame)
+    this.evictions++
+  }
+
+  private unlink(frame: Frame): void {
+    if (frame.previous !== null) frame.previous.next = frame.next
+    else this.oldest = frame.next
+    if (frame.next !== null) frame.next.previous = frame.previous
+    else this.newest = frame.previous
+    frame.previous = null
+    frame.next = null
+    this.bytes -= frame.cost
+    this.frames--
+  }
+}

@@ -1,0 +1,178 @@
+import { lacking } from './catch-up.js'
+import type { Client } from './client.js'
+import type { Timers } from '../clock.js'
+import type { Log } from '../driver.js'
+import type { Encoded } from '../wire/encode.js'
+import { BATCH_BYTES, Frame } from '../wire/frame.js'
+import { LogSegment } from './log-segment.js'
+
+/** What reading the log for clients takes of the delivery. */
+export interface LogReplayHost {
+  /** An entry of the log as it is sent, with a `tie` where it goes to several topics. */
+  encode(topic: string, payload: string | Uint8Array, number: number, tie: boolean): Encoded
+  flush(): void
+  /** Brings a client on, with what was read where there is something. */
+  catchUp(client: Client, window?: LogSegment): void
+  /** The log could not be read. */
+  failed(error: unknown): void
+}
+
+/** How many passes over the log there may be at once. Who comes meanwhile shares the next one. */
+const MOST_PASSES = 4
+/** How much of the log is in memory for one pass, unless one entry is larger. */
+const WINDOW_BYTES = 8 * BATCH_BYTES
+/** How often in a row reading may fail, until what is missing counts as lost. */
+const MOST_FAILURES = 5
+/** After how many milliseconds it is tried again. */
+const RETRY_AFTER = 1_000
+
+/**
+ * Reads the driver's log for clients that are behind what the history has: in windows, each of
+ * which goes to all who wait. A client that takes no more leaves, and asks again from where it is
+ * when it does. So it takes as much memory however many there are and however far they are behind.
+ */
+export class LogReplay {
+  private readonly waiting = new Set<Client>()
+  private running = 0
+  private failures = 0
+  private life = 0
+  private starting: NodeJS.Immediate | undefined
+
+  constructor(
+    private readonly log: Log,
+    private readonly timers: Timers,
+    private readonly host: LogReplayHost,
+  ) {}
+
+  /** Has a client brought on as soon as what it lacks is read. */
+  ask(client: Client): void {
+    this.waiting.add(client)
+    this.startSoon()
+  }
+
+  /** Nobody waits any more, and what is being read is of no use. */
+  reset(): void {
+    this.life++
+    this.waiting.clear()
+    this.failures = 0
+  }
+
+  private startSoon(): void {
+    // Those who came together share a pass.
+    this.starting ??= setImmediate(() => {
+      this.starting = undefined
+      if (this.running < MOST_PASSES && this.waiting.size > 0) void this.run()
+    })
+  }
+
+  private async run(): Promise<void> {
+    const { life } = this
+    const group = new Set(this.waiting)
+    this.waiting.clear()
+    this.running++
+    try {
+      await this.pass(group)
+      this.failures = 0
+    } catch (error) {
+      if (life === this.life) await this.fail(group, error)
+    }
+    this.running--
+    if (life === this.life) for (const client of group) this.host.catchUp(client)
+    if (this.waiting.size > 0) this.startSoon()
+  }
+
+  /** Reads once over what the clients lack, and brings them on by the way. */
+  private async pass(group: Set<Client>): Promise<void> {
+    const { life } = this
+    const range = rangeOf(group)
+    if (range === undefined) return
+    const { topics, after, through } = range
+    const last = Math.floor(through)
+    if (!(await this.log.reach(last))) throw new Error(`The log did not come to ${last}.`)
+    this.host.flush()
+    let part = new Part(after)
+    for await (const entry of this.log.read(topics, Math.floor(after), last)) {
+      if (life !== this.life) return
+      if ('lostThrough' in entry) {
+        part.lostThrough = Math.max(part.lostThrough, entry.lostThrough)
+        continue
+      }
+      if (part.size >= WINDOW_BYTES) {
+        this.give(group, part.window(topics, part.last))
+        if (group.size === 0) return
+        part = new Part(part.last, part.lostThrough)
+      }
+      const { number, payload, topics: names } = entry
+      for (const name of names) {
+        part.add(name, number, this.host.encode(name, payload, number, names.length > 1))
+      }
+    }
+    if (life === this.life) this.give(group, part.window(topics, through))
+  }
+
+  /** Brings those on who wait, and keeps those who need more and take it. */
+  private give(group: Set<Client>, window: LogSegment): void {
+    for (const client of group) {
+      this.host.catchUp(client, window)
+      const { connection } = client
+      if (client.live || connection === undefined || connection.full) group.delete(client)
+    }
+  }
+
+  private async fail(group: Set<Client>, error: unknown): Promise<void> {
+    this.host.failed(error)
+    if (++this.failures < MOST_FAILURES) {
+      await new Promise<void>((resolve) => this.timers.after(RETRY_AFTER, resolve))
+      return
+    }
+    for (const client of group) {
+      for (const membership of client.readable()) {
+        if (membership.lacksAfter(client.cursor) !== undefined) membership.topic.log.lose(Infinity)
+      }
+    }
+  }
+}
+
+/** What a group of clients lacks together. */
+function rangeOf(group: ReadonlySet<Client>) {
+  const topics = new Set<string>()
+  let [after, through] = [Infinity, 0]
+  for (const client of group) {
+    const range = client.connection && lacking(client)
+    if (range === undefined) continue
+    after = Math.min(after, range.after)
+    through = Math.max(through, range.through)
+    // All of its topics: an entry that goes to several of them says so in its position.
+    for (const { topic } of client.readable()) topics.add(topic.name)
+  }
+  return topics.size === 0 ? undefined : { topics: [...topics], after, through }
+}
+
+/** A window that is being read. */
+class Part {
+  /** The number of the last entry. */
+  last: number
+  size = 0
+  private readonly frames = new Map<string, Frame[]>()
+
+  constructor(
+    private readonly after: number,
+    public lostThrough = 0,
+  ) {
+    this.last = after
+  }
+
+  add(name: string, number: number, encoded: Encoded): void {
+    let frames = this.frames.get(name)
+    if (frames === undefined) this.frames.set(name, (frames = []))
+    const frame = new Frame(number, encoded, 0, { name, length: 0, shift: () => undefined })
+    frames.push(frame)
+    this.size += frame.cost
+    this.last = number
+  }
+
+  window(topics: readonly string[], through: number): LogSegment {
+    for (const name of topics) if (!this.frames.has(name)) this.frames.set(name, [])
+    return new LogSegment(this.after, through, this.lostThrough, this.frames)
+  }
+}

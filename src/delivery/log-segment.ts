@@ -1,0 +1,77 @@
+import type { Frame } from '../wire/frame.js'
+import { BATCH_BYTES } from '../wire/frame.js'
+import type { Membership } from './membership.js'
+
+/**
+ * A part of a driver's log, read for those who are behind what the history still has: the entries
+ * of some topics after one number and through another.
+ */
+export class LogSegment {
+  constructor(
+    readonly after: number,
+    readonly through: number,
+    /** Up to here, entries may be missing. */
+    readonly lostThrough: number,
+    private readonly topics: ReadonlyMap<string, readonly Frame[]>,
+  ) {}
+
+  /** Whether it has what of a topic comes next after `number`. */
+  covers(topic: string, number: number): boolean {
+    return number >= this.after && number < this.through && this.topics.has(topic)
+  }
+
+  /** Frames of a topic after one number and through another one, up to one batch. */
+  some(topic: string, after: number, through: number): Frame[] {
+    const taken = new Taking(through)
+    for (const frame of this.topics.get(topic) ?? []) {
+      if (frame.number > after && !taken.add(frame)) break
+    }
+    return taken.frames
+  }
+
+  /**
+   * What comes next for a subscription after `floor`, up to one batch: from this window what it
+   * has, and from the history what came before and after, and all that is in no log. An entry
+   * that the history got before another topic was opened here does not say in its `id:` that it
+   * is for that one too; here it does.
+   */
+  next({ topic, endedAt = Infinity }: Membership, floor: number, limit: number): Frame[] {
+    const { log, name } = topic
+    const taken = new Taking(Math.min(limit, endedAt))
+    const mine = this.topics.get(name) ?? []
+    const from = this.topics.has(name) ? Math.max(floor, this.after, this.lostThrough) : Infinity
+    let at = 0
+    for (let index = log.indexAfter(floor); ; index++) {
+      const kept = log.at(index)
+      for (; at < mine.length; at++) {
+        const frame = mine[at]!
+        if (frame.number <= from) continue
+        if (kept !== undefined && frame.number > kept.number) break
+        if (!taken.add(frame)) return taken.frames
+      }
+      if (kept === undefined) return taken.frames
+      const double = kept.number > from && kept.number <= this.through
+      if (double && Number.isInteger(kept.number)) continue
+      if (!taken.add(kept)) return taken.frames
+    }
+  }
+}
+
+/** Takes frames up to a number, until they fill a batch. */
+class Taking {
+  readonly frames: Frame[] = []
+  private size = 0
+
+  constructor(private readonly through: number) {}
+
+  /** @returns whether it takes more. What it did not take is not needed. */
+  add(frame: Frame): boolean {
+    const { frames } = this
+    if (frame.number > this.through) return false
+    // All of one number, of which no batch holds a part.
+    if (this.size >= BATCH_BYTES && frame.number !== frames.at(-1)!.number) return false
+    frames.push(frame)
+    this.size += frame.length
+    return true
+  }
+}

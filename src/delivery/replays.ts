@@ -1,0 +1,92 @@
+import type { Frame } from '../wire/frame.js'
+import { Batch, BATCH_BYTES } from '../wire/frame.js'
+import type { History, TopicLog } from './history.js'
+
+/** Where in a topic a client reads on. */
+export interface Place {
+  log: TopicLog
+  /** Which of the log's frames is next. */
+  index: number
+  /** That frame's number. */
+  number: number
+}
+
+/** How many batches are kept for those who come next. */
+const MOST_SHARED = 8
+
+/**
+ * What clients have missed, merged by number over their topics, in batches that are joined once
+ * for all who stand at the same place: where a proxy restarts, thousands come back from the same
+ * one at once.
+ */
+export class Replays {
+  private readonly shared = new Map<number, { places: readonly Place[]; batch: Batch }>()
+  private newest = 0
+
+  constructor(private readonly history: History) {}
+
+  /** The next batch of who stands at these places, or undefined where there is nothing. */
+  next(places: readonly Place[]): Batch | undefined {
+    if (places.length === 0) return undefined
+    if (this.newest !== this.history.changes) {
+      this.newest = this.history.changes
+      this.shared.clear()
+    }
+    const first = places.reduce((least, { number }) => Math.min(least, number), Infinity)
+    const known = this.shared.get(first)
+    if (known !== undefined && areSame(known.places, places)) return known.batch
+    const batch = Batch.join(merge(places))[0]
+    if (batch === undefined || batch.events === 1) return batch
+    if (this.shared.size === MOST_SHARED) this.shared.clear()
+    this.shared.set(first, { places, batch })
+    return batch
+  }
+}
+
+function areSame(some: readonly Place[], others: readonly Place[]): boolean {
+  return (
+    some.length === others.length &&
+    some.every(({ log, number }, i) => log === others[i]!.log && number === others[i]!.number)
+  )
+}
+
+/** The frames from these places on in order of number, up to one batch. */
+function merge(places: readonly Place[]): Frame[] {
+  const heap = places.map((place) => ({ ...place }))
+  for (let i = (heap.length >> 1) - 1; i >= 0; i--) sink(heap, i)
+  const frames: Frame[] = []
+  for (let size = 0, place = heap[0]; place !== undefined; place = heap[0]) {
+    const frame = place.log.at(place.index)!
+    size += frame.length
+    const last = frames.at(-1)
+    // Those of one number stay together: a cursor stands behind all of them or before.
+    if (last !== undefined && size > BATCH_BYTES && frame.number !== last.number) break
+    frames.push(frame)
+    place.index++
+    const following = place.log.at(place.index)
+    if (following !== undefined) place.number = following.number
+    else if (heap.length === 1) break
+    else heap[0] = heap.pop()!
+    sink(heap, 0)
+  }
+  return frames
+}
+
+/** Restores the heap's order where the place at `index` may be above its place. */
+function sink(heap: Place[], index: number): void {
+  const place = heap[index]!
+  for (;;) {
+    let below = 2 * index + 1
+    if (below >= heap.length) break
+    if (below + 1 < heap.length && isBefore(heap[below + 1]!, heap[below]!)) below++
+    if (!isBefore(heap[below]!, place)) break
+    heap[index] = heap[below]!
+    index = below
+  }
+  heap[index] = place
+}
+
+/** By number, and those of one entry of a log by topic. */
+function isBefore(a: Place, b: Place): boolean {
+  return a.number < b.number || (a.number === b.number && a.log.name < b.log.name)
+}

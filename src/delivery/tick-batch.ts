@@ -1,0 +1,56 @@
+import { Batch, Frame } from '../wire/frame.js'
+import type { Topic } from './topic.js'
+
+/**
+ * The frames that one set of topics has got in the current turn of the event loop, joined once
+ * for all clients with exactly that set.
+ *
+ * Turns form a tree: each further topic is a branch. Topics are walked in one order for all
+ * clients, so clients with the same topics meet in the same node without comparing sets.
+ */
+export class TickBatch {
+  private branches: Map<Topic, TickBatch> | undefined
+  private joined: Batch[] | undefined
+  /** How many frames it has. */
+  readonly size: number
+
+  constructor(
+    private readonly frames: readonly Frame[],
+    private readonly parent?: TickBatch,
+  ) {
+    this.size = frames.length + (parent?.size ?? 0)
+  }
+
+  with(topic: Topic, frames: readonly Frame[]): TickBatch {
+    this.branches ??= new Map()
+    let branch = this.branches.get(topic)
+    if (branch === undefined) this.branches.set(topic, (branch = new TickBatch(frames, this)))
+    return branch
+  }
+
+  /** Its frames in order of number, as few writes as possible. */
+  batches(): Batch[] {
+    this.joined ??= Batch.join(this.inOrder())
+    return this.joined
+  }
+
+  private inOrder(): readonly Frame[] {
+    if (this.parent === undefined) return this.frames
+    const all: Frame[] = []
+    this.collect(all)
+    return isRising(all) ? all : all.sort(Frame.compare)
+  }
+
+  /** From the root on, since topics are walked in the order of their first frames. */
+  private collect(all: Frame[]): void {
+    this.parent?.collect(all)
+    for (const frame of this.frames) all.push(frame)
+  }
+}
+
+function isRising(frames: readonly Frame[]): boolean {
+  for (let i = 1; i < frames.length; i++) {
+    if (Frame.compare(frames[i - 1]!, frames[i]!) > 0) return false
+  }
+  return true
+}

@@ -1,0 +1,6 @@
+/** What `middleware/` needs of the core beyond the public API. The package does not export it. */
+export type { Door } from './http/door.js'
+export { doorOf, hasDoor } from './http/door.js'
+export { publicError, sendError } from './http/error-response.js'
+export { checkRequest, lastEventIdOf, queryOf } from './http/request.js'
+export { admit, openStream, serve, STREAM_HEADERS } from './http/stream.js'

@@ -1,0 +1,32 @@
+import { STATUS_CODES } from 'node:http'
+import { UnifrostError } from '../errors.js'
+import type { AnyResponse } from './response-outlet.js'
+
+/** The answer to a request that failed: JSON, without anything that is not meant for its sender. */
+export function sendError(response: AnyResponse, error: unknown): void {
+  if (response.headersSent || response.destroyed) {
+    response.destroy()
+    return
+  }
+  const { status, headers, body } = publicError(error)
+  response.statusCode = status
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+  const text = JSON.stringify(body)
+  response.setHeader('Content-Type', 'application/json; charset=utf-8')
+  response.setHeader('Content-Length', Buffer.byteLength(text))
+  response.setHeader('Cache-Control', 'no-store')
+  response.end(text)
+}
+
+/** The part of an error that may be shown over HTTP. */
+export function publicError(error: unknown): {
+  status: number
+  headers: Record<string, string>
+  body: { error: { code: string; message: string } }
+} {
+  const ours = error instanceof UnifrostError ? error : undefined
+  const status = ours?.status ?? 500
+  const code = ours?.code ?? 'ERR_UNIFROST_INTERNAL'
+  const message = ours?.expose ? ours.message : (STATUS_CODES[status] ?? 'Error')
+  return { status, headers: ours?.headers ?? {}, body: { error: { code, message } } }
+}

@@ -1,0 +1,44 @@
+import type { IncomingMessage } from 'node:http'
+import type { Http2ServerRequest } from 'node:http2'
+import { MethodError, NotAcceptableError } from '../errors.js'
+
+/** A request of Node's, over HTTP/1 or through HTTP/2's compatibility API. */
+export type AnyRequest = IncomingMessage | Http2ServerRequest
+
+/** The request's query, however its framework has changed `req.query`. */
+export function queryOf(request: AnyRequest): URLSearchParams {
+  const url = request.url ?? ''
+  const mark = url.indexOf('?')
+  return new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1))
+}
+
+/**
+ * The position that a client says it got last: the header `Last-Event-ID`, which a browser keeps
+ * up to date, or the query's `last_event_id`.
+ */
+export function lastEventIdOf(request: AnyRequest): string | undefined {
+  const header = request.headers['last-event-id']
+  const named = typeof header === 'string' ? header : queryOf(request).get('last_event_id')
+  return named === null || named === '' ? undefined : named
+}
+
+/** @throws MethodError, NotAcceptableError for a request that can't get a stream. */
+export function checkRequest(request: AnyRequest): void {
+  const method = request.method ?? 'GET'
+  if (method !== 'GET' && method !== 'HEAD') throw new MethodError(method, ['GET', 'HEAD'])
+  if (!accepts(request.headers.accept, 'text', 'event-stream')) throw new NotAcceptableError()
+}
+
+/** Whether an `Accept` header admits a type (RFC 9110, section 12.5.1). */
+export function accepts(header: string | undefined, type: string, subtype: string): boolean {
+  if (header === undefined || header.trim() === '') return true
+  let best = { precision: -1, admitted: false }
+  for (const part of header.split(',')) {
+    const [range = '', ...parameters] = part.split(';').map((text) => text.trim().toLowerCase())
+    const precision = [`*/*`, `${type}/*`, `${type}/${subtype}`].indexOf(range)
+    if (precision <= best.precision) continue
+    const weight = parameters.find((parameter) => /^q\s*=/.test(parameter))?.split('=')[1]
+    best = { precision, admitted: weight === undefined || Number(weight) > 0 }
+  }
+  return best.admitted
+}

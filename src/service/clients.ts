@@ -1,0 +1,262 @@
+import type { ClientEnd, ClientHost } from '../delivery/client.js'
+import { Client } from '../delivery/client.js'
+import type { Timers } from '../clock.js'
+import type { DisconnectReason, Outlet } from '../delivery/connection.js'
+import { Connection } from '../delivery/connection.js'
+import type { Delivery } from '../delivery/delivery.js'
+import type { StreamerEvents } from './events.js'
+import { Connections } from './connections.js'
+import { closedMessage, comeBackMessage, errorMessage } from '../wire/messages.js'
+import type { Settings } from '../options.js'
+import { UNKNOWN_POSITION } from '../wire/position.js'
+import { ClientIndex } from './client-index.js'
+import type { Counters } from './stats.js'
+import type { Subscriptions } from './subscriptions.js'
+
+/** A replaced tab must not take its client back by itself: a week, in milliseconds. */
+const RETRY_AFTER_REPLACED = 7 * 24 * 60 * 60 * 1000
+
+/** What a new client may be given. */
+export interface ClientOptions {
+  /** Who it belongs to. Over HTTP, nobody else may connect to it, change or remove it. */
+  owner?: string | undefined
+  /**
+   * Whether it goes as soon as its connection ends, because its request says all that is needed
+   * to make it anew; its topics are then held open for `clientTTL`. Default: false.
+   */
+  transient?: boolean
+}
+
+/** What a new connection brings along. */
+export interface Arrival {
+  /** What its client says that it got last. */
+  position: string | undefined
+  /** The network address that it comes from. */
+  address: string | undefined
+  /** Milliseconds until what opened it expires. Default: never. */
+  lifetime?: number | undefined
+}
+
+/** What is told of clients, and asked for them. */
+export interface ClientsHost {
+  emit<Name extends keyof StreamerEvents>(event: Name, ...details: StreamerEvents[Name]): void
+  /** See `Streamer.removeClient`. */
+  removeClient(id: string): Promise<void>
+  /** The request that a client was claimed for has got its stream, or has not. */
+  claimSettled(client: Client): void
+  streamEnded(client: Client): void
+  /** A client is over, and not because another server may have it. */
+  ended(client: Client): void
+  /** Whether a client that this server lets go may go on at another. */
+  readonly others: boolean
+}
+
+/** The clients that live in this process: their making, their streams, their end. */
+export class Clients {
+  readonly index = new ClientIndex()
+  readonly connections: Connections
+  private readonly clientHost: ClientHost
+  private readonly expire = (client: Client): void => this.remove(client, 'expired')
+  private over = false
+
+  constructor(
+    private readonly settings: Settings,
+    private readonly timers: Timers,
+    private readonly delivery: Delivery,
+    private readonly subscriptions: Subscriptions,
+    private readonly counts: Counters,
+    private readonly host: ClientsHost,
+  ) {
+    this.clientHost = {
+      removeClient: (id) => host.removeClient(id),
+      get delivered() {
+        return delivery.delivered
+      },
+    }
+    this.connections = new Connections(settings, timers, {
+      ready: ({ client }) => delivery.catchUp(client),
+      gone: (connection, reason) => this.gone(connection, reason),
+      position: (client) => delivery.heartbeatFor(client),
+    })
+  }
+
+  /** Makes a client, whose TTL runs. */
+  make(id: string, { owner, transient = false }: ClientOptions): Client {
+    this.delivery.flush()
+    const client = new Client(id, owner, transient, this.clientHost)
+    this.index.add(client)
+    this.expireLater(client)
+    this.host.emit('clientCreated', client)
+    return client
+  }
+
+  /** Opens a client's stream. */
+  attach(client: Client, outlet: Outlet, { position, address, lifetime }: Arrival): void {
+    const connection = new Connection(client, address, outlet, this.connections)
+    this.connections.keep(connection, lifetime)
+    if (client.end !== undefined || this.over) {
+      this.sayGoodbye(connection, client.end ?? 'closed', this.retry())
+      return
+    }
+    this.replace(client)
+    this.timers.cancel(client.expiry)
+    client.expiry = undefined
+    this.delivery.start({
+      client,
+      connection,
+      position: this.placeOf(client, position),
+      greeting: {
+        config: {
+          client_id: client.id,
+          client_ttl_millis: this.settings.clientTTL,
+          ...(this.settings.heartbeat === 'message' &&
+            this.settings.heartbeatInterval > 0 && {
+              heartbeat_millis: this.settings.heartbeatInterval,
+            }),
+        },
+        retry: this.retry(),
+      },
+    })
+    this.host.claimSettled(client)
+    this.host.emit('connect', client)
+  }
+
+  /** Gives back a client whose request got no stream. An automatic client is removed. */
+  abandon(client: Client): void {
+    if (client.transient && !client.connected) this.remove(client, 'left')
+    this.host.claimSettled(client)
+  }
+
+  /**
+   * @param id The client whose stream it is to be, or undefined for a client not made yet.
+   * @throws TooManyConnectionsError when one stream more would be over a limit.
+   */
+  checkRoom(id: string | undefined, owner: string | undefined, address: string | undefined): void {
+    const client = id === undefined ? undefined : this.index.get(id)
+    const owned = owner === undefined ? [] : this.index.of(owner)
+    this.connections.checkRoom(client, owned, address)
+  }
+
+  /**
+   * Where a client that comes says that it stands, or is known to. One that was taken over has been
+   * elsewhere: without a log, a position of ours is from before that, and nobody knows what it
+   * missed since.
+   */
+  private placeOf(client: Client, position: string | undefined): string | undefined {
+    const { handover } = client
+    client.handover = undefined
+    const named = position ?? handover
+    const { numbering } = this.delivery
+    if (handover === undefined || named === undefined || numbering.log !== undefined) return named
+    return numbering.parse(named) === undefined ? named : UNKNOWN_POSITION
+  }
+
+  /** Ends a client and its stream. */
+  remove(client: Client, end: ClientEnd, retry = this.retry()): void {
+    if (client.end !== undefined) return
+    this.delivery.flush()
+    client.end = end
+    this.index.remove(client)
+    this.timers.cancel(client.expiry)
+    const heldUntil = end === 'left' ? this.timers.clock.now() + this.settings.clientTTL : 0
+    this.subscriptions.leaveAll(client, heldUntil)
+    if (client.connection !== undefined) this.sayGoodbye(client.connection, end, retry)
+    if (end !== 'moved' && end !== 'released') this.host.ended(client)
+    this.host.emit('clientRemoved', client, end)
+  }
+
+  /**
+   * Removes a client that another server owns, or may own.
+   *
+   * @param options.replaced Whether it has a stream there, so that its page must not open the one
+   *   here again.
+   */
+  dismiss(client: Client, end: 'moved' | 'released', { replaced }: { replaced: boolean }): void {
+    const { connection } = client
+    if (connection !== undefined && client.end === undefined && !replaced) {
+      this.delivery.flush()
+      this.connections.end(connection, 'closed', comeBackMessage(this.retry()))
+    }
+    this.remove(client, end)
+  }
+
+  /** Removes a client whose time has come to go, with the wait that its page is told. */
+  sendAway(client: Client, remaining: number, spread: number): void {
+    const wait = Math.round(remaining + this.settings.random() * spread)
+    this.remove(client, 'closed', wait + this.retry())
+  }
+
+  /** Has clients sent away in a random order, spread over a time; settles at its end, or when all have gone. */
+  async drain(over: number, sendAway: (client: Client, wait: number) => void): Promise<void> {
+    const clients = this.index.all().filter((client) => client.connected)
+    shuffle(clients, this.settings.random)
+    for (const [place, client] of clients.entries()) {
+      const wait = (over * place) / clients.length
+      this.timers.after(wait, () => sendAway(client, wait))
+    }
+    const timeIsUp = new Promise<void>((resolve) => this.timers.after(over, resolve))
+    await Promise.race([this.connections.none(), timeIsUp])
+  }
+
+  /** Removes everybody. Settles when no connection is left. */
+  async close(): Promise<void> {
+    this.over = true
+    for (const client of this.index.all()) this.remove(client, 'closed')
+    await this.connections.none()
+  }
+
+  /** Ends the connection that a client has, in favour of one that comes. */
+  private replace(client: Client): void {
+    const { connection } = client
+    if (connection === undefined) return
+    this.delivery.flush()
+    client.cursor = client.position
+    client.live = false
+    client.connection = undefined
+    this.sayGoodbye(connection, 'moved', 0)
+  }
+
+  private sayGoodbye(connection: Connection, end: ClientEnd, retry: number): void {
+    if (end === 'moved') {
+      const goodbye = errorMessage({ code: 'replaced' }, { retry: RETRY_AFTER_REPLACED })
+      this.connections.end(connection, 'replaced', goodbye)
+      return
+    }
+    const shutting = end === 'closed' || end === 'released'
+    const back = shutting && this.host.others
+    const goodbye = back ? comeBackMessage(retry) : closedMessage(retry)
+    this.connections.end(connection, shutting ? 'closed' : 'removed', goodbye)
+  }
+
+  private gone(connection: Connection, reason: DisconnectReason): void {
+    this.counts.disconnects[reason]++
+    const { client } = connection
+    if (client.connection === connection) {
+      client.cursor = client.position
+      client.live = false
+      client.connection = undefined
+      if (client.end === undefined) {
+        if (client.transient) this.remove(client, 'left')
+        else this.expireLater(client)
+      }
+      this.host.streamEnded(client)
+    }
+    this.host.emit('disconnect', client, reason)
+  }
+
+  private expireLater(client: Client): void {
+    client.expiry = this.timers.after(this.settings.clientTTL, this.expire, client)
+  }
+
+  private retry(): number {
+    const { min, max } = this.settings.retry
+    return Math.round(min + this.settings.random() * (max - min))
+  }
+}
+
+function shuffle<T>(items: T[], random: () => number): void {
+  for (let i = items.length - 1; i > 0; i--) {
+    const j = Math.floor(random() * (i + 1))
+    ;[items[i], items[j]] = [items[j]!, items[i]!]
+  }
+}

@@ -1,0 +1,63 @@
+import type { Client } from '../delivery/client.js'
+import type { SubscribeOptions } from './subscriptions.js'
+
+/** How many clients there are. */
+export interface Count {
+  clients: number
+  /** How many of them have a stream. */
+  connected: number
+}
+
+/** Which clients to count: all, those of a topic, or those of an owner. */
+export interface CountFilter {
+  topic?: string
+  owner?: string
+}
+
+/** A client, wherever it is. */
+export interface FoundClient {
+  id: string
+  owner: string | undefined
+  /** Whether it has a stream. */
+  connected: boolean
+  topics: string[]
+  /** The server that has it; undefined without a `directory`. */
+  server: string | undefined
+}
+
+/** How many clients there are over all servers, each as it was when it was asked. */
+export interface Presence extends Count {
+  /** The servers that did not answer: their clients are not counted. */
+  silent: string[]
+}
+
+/** See `Streamer.health`. */
+export interface Health {
+  /** False while the Streamer drains or is closed, or while its directory is unreachable. */
+  ok: boolean
+  /** Only with a `directory`: whether it answers. */
+  directory?: 'up' | 'down'
+  /** Only with a `directory`: since when that is so, in milliseconds since 1970. */
+  since?: number
+}
+
+/** Throws where the request may not have a client of this owner. */
+export type OwnerCheck = (owner: string | undefined) => void
+
+/**
+ * The commands that name a client by its id. A Streamer without a directory obeys them itself;
+ * with one, the server that has the client does.
+ */
+export interface ClientCommands {
+  /** Makes a client. @throws ClientExistsError */
+  create(id: string, owner: string | undefined): Promise<Client>
+  /** The client of a request for a stream. From then on it is on this server. */
+  claim(id: string, check: OwnerCheck): Promise<Client>
+  find(id: string): Promise<FoundClient | undefined>
+  count(of: CountFilter): Promise<Presence>
+  subscribe(id: string, topic: string, options: SubscribeOptions): Promise<void>
+  unsubscribe(id: string, topic: string): Promise<void>
+  remove(id: string): Promise<void>
+  /** Removes the client with this id, and all of the owner's. @returns how many those were. */
+  revoke(ownerOrId: string): Promise<number>
+}

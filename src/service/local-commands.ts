@@ -1,0 +1,122 @@
+import type { Client } from '../delivery/client.js'
+import { NoClientError } from '../errors.js'
+import type { Clients } from './clients.js'
+import type {
+  ClientCommands,
+  Count,
+  CountFilter,
+  FoundClient,
+  OwnerCheck,
+  Presence,
+} from './commands.js'
+import type { SubscribeOptions, Subscriptions } from './subscriptions.js'
+
+/** The client has gone to another server while it was being changed here. */
+export class MovedError extends Error {}
+
+/** The records of this server's clients, which other servers read; there is a `directory`. */
+export interface ClientRecords {
+  /**
+   * Writes the client's topics. It is tried again by itself until it is written.
+   *
+   * @throws MovedError where another server has the client; DirectoryUnavailableError.
+   */
+  save(client: Client): Promise<void>
+  /** Whether the record has the client as it is. */
+  isSaved(client: Client): boolean
+  /** Deletes the record of a client that is over. Settles when it is gone, or can't be. */
+  ended(client: Client): Promise<void>
+}
+
+/**
+ * Commands on the clients of this server: all there are without a directory, and with one the part
+ * that other servers ask for. Whoever names a client that is not here gets a NoClientError.
+ */
+export class LocalCommands implements ClientCommands {
+  constructor(
+    private readonly clients: Clients,
+    private readonly subscriptions: Subscriptions,
+    private readonly records?: ClientRecords,
+  ) {}
+
+  async create(id: string, owner: string | undefined): Promise<Client> {
+    return this.clients.make(id, { owner })
+  }
+
+  async claim(id: string, check: OwnerCheck): Promise<Client> {
+    const client = this.get(id)
+    check(client.owner)
+    return client
+  }
+
+  async find(id: string): Promise<FoundClient | undefined> {
+    const client = this.clients.index.get(id)
+    if (client === undefined) return undefined
+    const { owner, connected, topics } = client
+    return { id, owner, connected, topics, server: undefined }
+  }
+
+  async count(of: CountFilter): Promise<Presence> {
+    return { ...this.countHere(of), silent: [] }
+  }
+
+  countHere({ topic, owner }: CountFilter): Count {
+    const { index } = this.clients
+    if (topic !== undefined) return this.subscriptions.count(topic)
+    if (owner === undefined) return { clients: index.size, connected: index.connected }
+    const clients = index.of(owner)
+    return { clients: clients.length, connected: clients.filter((one) => one.connected).length }
+  }
+
+  /**
+   * Subscribes a client. With a directory, it resolves when the record has the topic, too; where
+   * the record can't be written, the client is as it was.
+   *
+   * @throws MovedError
+   */
+  async subscribe(id: string, topic: string, options: SubscribeOptions): Promise<void> {
+    const client = this.get(id)
+    const had = client.topics.includes(topic)
+    await this.subscriptions.subscribe(client, topic, options)
+    if (this.records === undefined || (had && this.records.isSaved(client))) return
+    try {
+      await this.records.save(client)
+    } catch (error) {
+      if (!had && !(error instanceof MovedError)) this.subscriptions.unsubscribe(client, topic)
+      throw error
+    }
+  }
+
+  /** Unsubscribes a client. While the directory is away, its record follows when it is back. */
+  async unsubscribe(id: string, topic: string): Promise<void> {
+    const client = this.get(id)
+    this.subscriptions.unsubscribe(client, topic)
+    await this.records?.save(client).catch((error: unknown) => {
+      if (error instanceof MovedError) throw error
+    })
+  }
+
+  async remove(id: string, end: 'removed' | 'revoked' = 'removed'): Promise<void> {
+    await this.end(this.get(id), end)
+  }
+
+  async revoke(ownerOrId: string): Promise<number> {
+    const { index } = this.clients
+    const clients = new Set(index.of(ownerOrId))
+    const named = index.get(ownerOrId)
+    if (named !== undefined) clients.add(named)
+    await Promise.all([...clients].map((client) => this.end(client, 'revoked')))
+    return clients.size
+  }
+
+  private async end(client: Client, end: 'removed' | 'revoked'): Promise<void> {
+    this.clients.remove(client, end)
+    await this.records?.ended(client)
+  }
+
+  private get(id: string): Client {
+    const client = this.clients.index.get(id)
+    if (client === undefined) throw new NoClientError()
+    return client
+  }
+}

@@ -1,0 +1,112 @@
+import type { Timers } from '../clock.js'
+import type { Driver, Subscription } from '../driver.js'
+import { StreamerClosedError } from '../errors.js'
+import type { TopicHost } from '../delivery/topic.js'
+import { Topic } from '../delivery/topic.js'
+
+/** What the topics of a Streamer need of it. */
+export interface TopicsHost extends TopicHost {
+  /** The number of the newest frame, or of what came last in the driver's log. */
+  newest(): number
+  opened(topic: Topic): void
+  /** Its frames can be let go. */
+  closed(topic: Topic): void
+  /** The driver could not let it go in order. */
+  closeFailed(topic: Topic, error: unknown): void
+}
+
+/**
+ * The topics that are open on the broker, each once. A topic that nobody is subscribed to is let
+ * go after a while; one that is asked for again while it is being let go is opened anew, after.
+ */
+export class Topics {
+  private readonly current = new Map<string, Topic>()
+  private readonly closing = new Map<string, Promise<void>>()
+
+  constructor(
+    private readonly driver: Driver,
+    private readonly linger: number,
+    private readonly timers: Timers,
+    private readonly host: TopicsHost,
+  ) {}
+
+  /** How many are open or being opened. */
+  get size(): number {
+    return this.current.size
+  }
+
+  /** All that are open or being opened. */
+  all(): Topic[] {
+    return [...this.current.values()]
+  }
+
+  get(name: string): Topic | undefined {
+    return this.current.get(name)
+  }
+
+  /** The topic of this name, opened if need be; `topic.opened` tells when it is. */
+  acquire(name: string): Topic {
+    const current = this.current.get(name)
+    if (current !== undefined) {
+      this.timers.cancel(current.lingering)
+      return current
+    }
+    const topic = new Topic(name, this.host, this.host.newest(), this.driver.log !== undefined)
+    this.current.set(name, topic)
+    // Never at once: a driver may call the sink inside `subscribe`, and finds those who asked
+    // for the topic among its members then.
+    const before = this.closing.get(name) ?? Promise.resolve()
+    topic
+      .open(() => before.then(() => this.openOnBroker(topic)))
+      .then(
+        () => {
+          if (topic.isOver) return
+          this.host.opened(topic)
+          this.release(topic)
+        },
+        () => this.forget(topic),
+      )
+    return topic
+  }
+
+  /** Lets a topic go, after a while, if nobody is subscribed to it any more. */
+  release(topic: Topic): void {
+    if (topic.members.length > 0 || topic.isOver || !topic.isOpen) return
+    this.timers.cancel(topic.lingering)
+    const wait = Math.max(this.linger, topic.heldUntil - this.timers.clock.now())
+    if (wait <= 0) void this.close(topic)
+    else topic.lingering = this.timers.after(wait, () => void this.close(topic))
+  }
+
+  /** Lets a topic go now. Never rejects. */
+  close(topic: Topic): Promise<void> {
+    this.timers.cancel(topic.lingering)
+    this.forget(topic)
+    const before = this.closing.get(topic.name)
+    const closed = topic
+      .close((error) => this.host.closeFailed(topic, error))
+      .then(() => before)
+      .then(() => {
+        if (this.closing.get(topic.name) === closed) this.closing.delete(topic.name)
+      })
+    this.closing.set(topic.name, closed)
+    this.host.closed(topic)
+    return closed
+  }
+
+  /** Lets every topic go. Those whose opening still hangs are not waited for. */
+  async closeAll(): Promise<void> {
+    const topics = this.all()
+    for (const topic of topics) if (!topic.isOpen) void this.close(topic)
+    await Promise.all(topics.filter((topic) => topic.isOpen).map((topic) => this.close(topic)))
+  }
+
+  private openOnBroker(topic: Topic): Promise<Subscription> {
+    if (topic.isOver) throw new StreamerClosedError()
+    return this.driver.subscribe(topic.name, topic)
+  }
+
+  private forget(topic: Topic): void {
+    if (this.current.get(topic.name) === topic) this.current.delete(topic.name)
+  }
+}
