@@ -1,6 +1,7 @@
 /**
  * The seam to a message broker. Everything a driver may rely on, and everything it must
  * keep, is written here; `unifrost/testing` turns it into a suite that runs against a broker.
+ * What a broker with a log adds is in `log.ts`.
  */
 
 /**
@@ -17,23 +18,16 @@ export interface Sink {
    *
    * The bytes are copied before the call returns: a driver may reuse its buffer. What the
    * broker delivers again must not be handed over again.
-   *
-   * @param number Its number in the driver's {@link Log}; from a driver with one, always. Numbers
-   *   rise from call to call, over all topics.
-   * @param shared Whether the same entry of the log goes to other topics here too. They get it
-   *   one right after the other, in the order of their names (by code units, as `<` compares).
    */
-  message(payload: string | Uint8Array, number?: number, shared?: boolean): void
+  message(payload: string | Uint8Array): void
 
   /**
    * The broker, or the link to it, may have lost messages of this topic since the last
    * call, and delivery goes on from here. Clients get `messages-lost` in this place.
    *
    * @param reason One sentence for the server's log. It is never sent to a client.
-   * @param through Of a driver with a {@link Log}: the last number that may be missing, where that
-   *   is above the position.
    */
-  gap(reason: string, through?: number): void
+  gap(reason: string): void
 
   /**
    * This subscription is over and will not come back by itself. Clients get
@@ -47,63 +41,11 @@ export interface Sink {
 
 /** One topic, open on the broker. */
 export interface Subscription {
-  /** Of a driver with a {@link Log}: the topic gets the log's entries after this number. */
-  readonly position?: number
-
   /**
    * Lets go of everything this subscription holds, here and on the broker. It settles in
    * bounded time even if the broker does not answer. It is called at most once.
    */
   close(): Promise<void>
-}
-
-/** What a {@link Log} is read as. */
-export type LogEntry =
-  /** An entry, for those of the topics asked for that it goes to, in the order of their names. */
-  | { readonly number: number; readonly payload: string | Uint8Array; readonly topics: string[] }
-  /** Of what was asked for, entries up to this number are missing. Those after it are not. */
-  | { readonly lostThrough: number }
-
-/**
- * Of a broker that keeps all topics in one log with one order: the numbers are the log's own and
- * the same for every server that reads it, so that a client goes on exactly on any of them.
- */
-export interface Log {
-  /**
-   * Names the numbering, in letters and digits: the same on every server, another one when the
-   * log was made anew. Undefined until `open` has resolved.
-   */
-  readonly epoch: string | undefined
-
-  /**
-   * Everything through this number has been handed to the sinks. It moves on with entries that
-   * nobody here is subscribed to, and stays before an entry until all its topics have got it.
-   * A whole number from 0, below 2^52.
-   */
-  readonly position: number
-
-  /** Finds out the epoch and the position. Rejects as `subscribe` does, and may be tried again. */
-  open(): Promise<void>
-
-  /**
-   * Settles once everything through `number` has been handed over, or, with false, if there is no
-   * such number yet or it takes too long.
-   */
-  reach(number: number): Promise<boolean>
-
-  /**
-   * The entries of these topics after one number and through another one, which has been reached,
-   * in order. What is said to be lost is said before any entry that follows it. It throws when
-   * the log can't be read at the moment.
-   */
-  read(topics: readonly string[], after: number, through: number): AsyncIterable<LogEntry>
-
-  /**
-   * Set by the Streamer, and called when the log was made anew, between two entries: `epoch` and
-   * `position` are the new ones by then. All topics are told that messages are missing; the
-   * driver calls no `gap` for it.
-   */
-  onRestart: (() => void) | undefined
 }
 
 /**
@@ -128,9 +70,6 @@ export interface Driver {
    * receiver could not tell the two apart.
    */
   readonly encoding?: 'utf8' | 'base64'
-
-  /** The broker's log, where all topics are kept in one. */
-  readonly log?: Log
 
   /**
    * Opens a topic. It may be called for many topics at once. When it rejects, it has left

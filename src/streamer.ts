@@ -26,6 +26,7 @@ import { checkClientId, checkTopicName } from './service/names.js'
 import { Numbering } from './delivery/numbering.js'
 import type { Settings, StreamerOptions } from './options.js'
 import { settingsFrom } from './options.js'
+import { logOf } from './log.js'
 import type { AnyResponse } from './http/response-outlet.js'
 import type { Stats } from './service/stats.js'
 import { noCounts } from './service/stats.js'
@@ -66,9 +67,10 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       throw new OptionsError('A Streamer takes a driver first, such as memoryDriver().')
     }
     this.settings = settings
+    const log = logOf(driver)
     this.timers = new Timers(settings.clock)
     this.delivery = new Delivery(
-      new Numbering(driver.log),
+      new Numbering(log),
       settings.history,
       this.timers,
       driver.encoding ?? 'utf8',
@@ -78,8 +80,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
         refillFailed: (error) => this.report(error, "The driver's log could not be read."),
       },
     )
-    if (driver.log) {
-      driver.log.onRestart = () => this.subscriptions.restart(this.clients.index.all())
+    if (log !== undefined) {
+      log.onRestart = () => this.subscriptions.restart(this.clients.index.all())
     }
     this.subscriptions = new Subscriptions(
       driver,

@@ -18,7 +18,7 @@ const driver = (name, lazy) => ({
   name: `${name} driver`,
   files: new RegExp(`^src/drivers/${name}(\\.ts$|/)`),
   reaches: [
-    /^src\/(driver|errors)\.ts$/,
+    /^src\/(driver|log|errors)\.ts$/,
     /^src\/drivers\/toolbox\//,
     new RegExp(`^src/drivers/${name}(\\.ts$|/)`),
   ],
@@ -64,19 +64,19 @@ export const layers = [
   {
     name: 'memory driver',
     files: /^src\/drivers\/memory\.ts$/,
-    reaches: [/^src\/(driver|errors)\.ts$/],
+    reaches: [/^src\/(driver|log|errors)\.ts$/],
   },
   {
     name: 'drivers toolbox',
     files: /^src\/drivers\/toolbox\//,
-    reaches: [/^src\/(driver|errors)\.ts$/, /^src\/drivers\/toolbox\//],
+    reaches: [/^src\/(driver|log|errors)\.ts$/, /^src\/drivers\/toolbox\//],
   },
   driver('nats', ['nats', '@nats-io/transport-node']),
   {
     // It connects as the other driver on NATS does.
     name: 'jetstream driver',
     files: /^src\/drivers\/jetstream(\.ts$|\/)/,
-    reaches: [/^src\/(driver|errors)\.ts$/, /^src\/drivers\/(toolbox|nats|jetstream)\//],
+    reaches: [/^src\/(driver|log|errors)\.ts$/, /^src\/drivers\/(toolbox|nats|jetstream)\//],
     lazy: ['@nats-io/jetstream'],
   },
   driver('rabbitmq', ['amqplib']),
@@ -89,7 +89,7 @@ export const layers = [
     // What it has in common with the other driver on Redis is in that one's folder.
     name: 'redis-streams driver',
     files: /^src\/drivers\/redis-streams(\.ts$|\/)/,
-    reaches: [/^src\/(driver|errors)\.ts$/, /^src\/drivers\/(toolbox|redis|redis-streams)\//],
+    reaches: [/^src\/(driver|log|errors)\.ts$/, /^src\/drivers\/(toolbox|redis|redis-streams)\//],
   },
   {
     name: 'directories toolbox',
@@ -102,7 +102,7 @@ export const layers = [
   {
     name: 'testing',
     files: /^src\/testing\//,
-    reaches: [/^src\/(driver|errors)\.ts$/, /^src\/testing\//],
+    reaches: [/^src\/(driver|log|errors)\.ts$/, /^src\/testing\//],
   },
   {
     name: 'Express adapter',

@@ -1,7 +1,7 @@
 import { lacking } from './catch-up.js'
 import type { Client } from './client.js'
 import type { Timers } from '../clock.js'
-import type { Log } from '../driver.js'
+import type { Log } from '../log.js'
 import type { Encoded } from '../wire/encode.js'
 import { BATCH_BYTES, Frame } from '../wire/frame.js'
 import { LogSegment } from './log-segment.js'

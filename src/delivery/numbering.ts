@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Log } from '../driver.js'
+import type { Log } from '../log.js'
 import { LogUnavailableError } from '../errors.js'
 import type { Position } from '../wire/position.js'
 import { formatPosition, parsePosition } from '../wire/position.js'

@@ -1,5 +1,5 @@
 import type { Client } from './client.js'
-import type { Sink, Subscription } from '../driver.js'
+import type { LogSink, LogSubscription } from '../log.js'
 import type { Frame } from '../wire/frame.js'
 import { TopicLog } from './history.js'
 import type { Membership } from './membership.js'
@@ -18,10 +18,10 @@ export interface TopicHost {
 /**
  * One broker subscription, shared by all its clients, and its frames.
  *
- * It is also the {@link Sink} that the driver calls. Calls that come before the driver's
+ * It is also the {@link LogSink} that the driver calls. Calls that come before the driver's
  * `subscribe` has been entered or after the topic is over do not count.
  */
-export class Topic implements Sink {
+export class Topic implements LogSink {
   readonly log: TopicLog
   /** All its subscribed clients, connected or not; dense, in no order. */
   readonly members: Membership[] = []
@@ -42,7 +42,7 @@ export class Topic implements Sink {
   /** Whether it has been said that messages were refused: one line per cause. */
   hasRefused = false
   private over = false
-  private subscription: Subscription | undefined
+  private subscription: LogSubscription | undefined
 
   constructor(
     readonly name: string,
@@ -60,7 +60,7 @@ export class Topic implements Sink {
   }
 
   /** Opens the topic on the broker. Called once. */
-  open(subscribe: (sink: Sink) => Promise<Subscription>): Promise<void> {
+  open(subscribe: (sink: LogSink) => Promise<LogSubscription>): Promise<void> {
     this.opened = this.openWith(subscribe)
     return this.opened
   }
@@ -107,7 +107,7 @@ export class Topic implements Sink {
     this.host.failed(this, error)
   }
 
-  private async openWith(subscribe: (sink: Sink) => Promise<Subscription>): Promise<void> {
+  private async openWith(subscribe: (sink: LogSink) => Promise<LogSubscription>): Promise<void> {
     this.subscription = await subscribe(this)
     this.isOpen = true
     const { position } = this.subscription

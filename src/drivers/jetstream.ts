@@ -1,4 +1,4 @@
-import type { Driver, Log, Sink, Subscription } from '../driver.js'
+import type { Log, LogDriver, LogSink, LogSubscription } from '../log.js'
 import { TopicNameError } from '../errors.js'
 import { reasonOf } from './jetstream/api.js'
 import type { JetStreamConnection, NatsHeaders, NatsMessage, StreamInfo } from './jetstream/api.js'
@@ -65,7 +65,7 @@ export interface JetStreamDriverOptions {
 }
 
 /** A driver on NATS JetStream. */
-export interface JetStreamDriver extends Driver {
+export interface JetStreamDriver extends LogDriver {
   readonly log: Log
   /**
    * Connects now instead of with the first topic, to find out early that it can't. It rejects
@@ -253,7 +253,7 @@ export function jetstreamDriver(
       await link.get()
     },
 
-    async subscribe(name: string, sink: Sink): Promise<Subscription> {
+    async subscribe(name: string, sink: LogSink): Promise<LogSubscription> {
       if (closed) throw closedError()
       const topic: SpreadTopic = { name, subject: toSubject(name, address), sink, after: 0 }
       const linked = await link.get()

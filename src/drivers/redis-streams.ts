@@ -1,4 +1,5 @@
-import type { Driver, Subscription } from '../driver.js'
+import type { Subscription } from '../driver.js'
+import type { LogDriver } from '../log.js'
 import { TopicNameError } from '../errors.js'
 import { StreamLog } from './redis-streams/log.js'
 import { StreamsReader } from './redis-streams/reader.js'
@@ -41,7 +42,7 @@ export interface RedisStreamsDriverOptions
 }
 
 /** A driver on Redis Streams. */
-export interface RedisStreamsDriver extends Driver {
+export interface RedisStreamsDriver extends LogDriver {
   /**
    * Connects now instead of with the first topic, to find out early that it can't. It rejects
    * with one error that says what to do, and may be called again.

@@ -1,5 +1,6 @@
 import type { Timers } from '../clock.js'
 import type { Driver, Subscription } from '../driver.js'
+import { logOf } from '../log.js'
 import { StreamerClosedError } from '../errors.js'
 import type { TopicHost } from '../delivery/topic.js'
 import { Topic } from '../delivery/topic.js'
@@ -51,7 +52,7 @@ export class Topics {
       this.timers.cancel(current.lingering)
       return current
     }
-    const topic = new Topic(name, this.host, this.host.newest(), this.driver.log !== undefined)
+    const topic = new Topic(name, this.host, this.host.newest(), logOf(this.driver) !== undefined)
     this.current.set(name, topic)
     // Never at once: a driver may call the sink inside `subscribe`, and finds those who asked
     // for the topic among its members then.

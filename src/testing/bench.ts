@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { Driver, Subscription } from '../driver.js'
+import type { Driver } from '../driver.js'
+import type { LogSubscription } from '../log.js'
 import type { Capability, DriverHarness } from './harness.js'
 import { recordingSink } from './sink.js'
 import type { RecordingSink } from './sink.js'
@@ -18,7 +19,7 @@ export interface Definition {
 export interface OpenTopic {
   name: string
   sink: RecordingSink
-  subscription: Subscription
+  subscription: LogSubscription
 }
 
 /** What a case works with: it remembers what was made, and sees to it that it goes again. */

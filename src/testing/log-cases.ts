@@ -1,4 +1,5 @@
-import type { Log, LogEntry } from '../driver.js'
+import type { Log, LogEntry } from '../log.js'
+import { logOf } from '../log.js'
 import type { Bench, Definition, OpenTopic } from './bench.js'
 import { recordingSink } from './sink.js'
 import { check, inTime, until } from './until.js'
@@ -128,7 +129,7 @@ export const logCases: readonly Pick<Definition, 'name' | 'run'>[] = [
 /** A driver with its log open, and what all of its topics got, in order. */
 async function server(bench: Bench) {
   const driver = await bench.driver()
-  const { log } = driver
+  const log = logOf(driver)
   check(log !== undefined, 'The driver has no log.')
   await inTime('opening the log', log.open(), bench.bound)
   const got: Numbered[] = []

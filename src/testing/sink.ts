@@ -1,4 +1,4 @@
-import type { Sink } from '../driver.js'
+import type { LogSink } from '../log.js'
 import { BOUND } from './until.js'
 
 /** One call of a sink. */
@@ -8,7 +8,7 @@ export type SinkEntry =
   | { readonly type: 'fail'; readonly error: Error }
 
 /** A sink that writes down what it is told, in order. */
-export interface RecordingSink extends Sink {
+export interface RecordingSink extends LogSink {
   readonly entries: readonly SinkEntry[]
   /** The payloads of all messages, as UTF-8. */
   texts(): string[]

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises'
-import type { Driver, Log, LogEntry, Sink, Subscription } from '../../src/driver.js'
+import type { Log, LogDriver, LogEntry, LogSink, LogSubscription } from '../../src/log.js'
 
 /** One entry of the log, and the topics that it is for. */
 export interface StubEntry {
@@ -58,13 +58,13 @@ export class StubLog {
 
 interface Reading {
   topic: string
-  sink: Sink
+  sink: LogSink
   after: number
   closed: boolean
 }
 
 /** One server's driver. */
-export class LogServer implements Driver, Log {
+export class LogServer implements LogDriver, Log {
   epoch: string | undefined = undefined
   position = 0
   onRestart: (() => void) | undefined = undefined
@@ -90,7 +90,7 @@ export class LogServer implements Driver, Log {
     return [...this.readings].filter(({ closed }) => !closed).length
   }
 
-  sinkOf(topic: string): Sink | undefined {
+  sinkOf(topic: string): LogSink | undefined {
     return [...this.readings].findLast((one) => one.topic === topic && !one.closed)?.sink
   }
 
@@ -99,7 +99,7 @@ export class LogServer implements Driver, Log {
     this.pump()
   }
 
-  async subscribe(topic: string, sink: Sink): Promise<Subscription> {
+  async subscribe(topic: string, sink: LogSink): Promise<LogSubscription> {
     this.refuse()
     if (this.sinkOf(topic) !== undefined) throw new Error(`${topic} was opened twice.`)
     if (this.epoch !== this.broker.epoch) this.pump()

@@ -1,5 +1,5 @@
 import { createHash, randomUUID } from 'node:crypto'
-import type { Log, LogEntry } from '../../driver.js'
+import type { Log, LogEntry } from '../../log.js'
 import { Watchers } from '../toolbox/watchers.js'
 import type { StreamInfo } from './api.js'
 import { endOf, place } from './position.js'

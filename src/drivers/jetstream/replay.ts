@@ -1,4 +1,4 @@
-import type { LogEntry } from '../../driver.js'
+import type { LogEntry } from '../../log.js'
 import type { ConsumerSettings } from './consumer.js'
 import type { Linked } from './link.js'
 import { Pass } from './pass.js'

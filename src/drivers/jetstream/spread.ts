@@ -1,4 +1,4 @@
-import type { Sink } from '../../driver.js'
+import type { LogSink } from '../../log.js'
 import type { NatsHeaders, NatsMessage, StreamInfo } from './api.js'
 import type { StreamLog } from './log.js'
 import type { Position } from './position.js'
@@ -20,7 +20,7 @@ export interface JetStreamMessage {
 export interface SpreadTopic {
   readonly name: string
   readonly subject: string
-  readonly sink: Sink
+  readonly sink: LogSink
   after: number
 }
 

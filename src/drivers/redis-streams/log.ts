@@ -1,4 +1,4 @@
-import type { Log, LogEntry, Sink, Subscription } from '../../driver.js'
+import type { Log, LogEntry, LogSink, LogSubscription } from '../../log.js'
 import { Watchers } from '../toolbox/watchers.js'
 import { epochKey, settleEpoch } from './epoch.js'
 import type { Call } from './epoch.js'
@@ -12,7 +12,7 @@ import type { LogEvents, RedisStreamMessage, StreamEvents } from './stream.js'
 /** A topic, and after which number of the log it is read. */
 interface Reading {
   readonly topic: string
-  readonly sink: Sink
+  readonly sink: LogSink
   after: number
 }
 
@@ -56,7 +56,7 @@ export class StreamLog implements Log, StreamEvents {
     await this.#opening
   }
 
-  async subscribe(topic: string, sink: Sink): Promise<Subscription> {
+  async subscribe(topic: string, sink: LogSink): Promise<LogSubscription> {
     await this.open()
     const info = await this.#look()
     if (!this.#isOpen) throw new Error(`The stream ${JSON.stringify(this.stream)} was given up.`)

@@ -1,4 +1,4 @@
-import type { LogEntry } from '../../driver.js'
+import type { LogEntry } from '../../log.js'
 import type { Call } from './epoch.js'
 import { highestId, lowestIdAfter, nextId, numberOf } from './number.js'
 import type { StreamInfo } from './position.js'

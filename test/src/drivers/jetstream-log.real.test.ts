@@ -1,5 +1,5 @@
 /** @needs a NATS server with JetStream that may be stopped and started */
-import type { LogEntry } from '../../../src/driver.js'
+import type { LogEntry } from '../../../src/log.js'
 import { jetstreamDriver } from '../../../src/drivers/jetstream.js'
 import type { JetStreamDriver, JetStreamDriverOptions } from '../../../src/drivers/jetstream.js'
 import type { StreamerOptions } from '../../../src/options.js'
