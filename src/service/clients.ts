@@ -8,7 +8,6 @@ import type { StreamerEvents } from './events.js'
 import { Connections } from './connections.js'
 import { closedMessage, comeBackMessage, errorMessage } from '../wire/messages.js'
 import type { Settings } from '../options.js'
-import { UNKNOWN_POSITION } from '../wire/position.js'
 import { ClientIndex } from './client-index.js'
 import type { Counters } from './stats.js'
 import type { Subscriptions } from './subscriptions.js'
@@ -99,8 +98,7 @@ export class Clients {
       return
     }
     this.replace(client)
-    this.timers.cancel(client.expiry)
-    client.expiry = undefined
+    this.timers.cancel(client.stopTTL())
     this.delivery.start({
       client,
       connection,
@@ -137,27 +135,19 @@ export class Clients {
     this.connections.checkRoom(client, owned, address)
   }
 
-  /**
-   * Where a client that comes says that it stands, or is known to. One that was taken over has been
-   * elsewhere: without a log, a position of ours is from before that, and nobody knows what it
-   * missed since.
-   */
+  /** Where a client says that it stands, or where the server that it was taken from says so. */
   private placeOf(client: Client, position: string | undefined): string | undefined {
-    const { handover } = client
-    client.handover = undefined
-    const named = position ?? handover
-    const { numbering } = this.delivery
-    if (handover === undefined || named === undefined || numbering.log !== undefined) return named
-    return numbering.parse(named) === undefined ? named : UNKNOWN_POSITION
+    const handover = client.takeHandover()
+    return handover === undefined ? position : this.delivery.placeAfterMove(position ?? handover)
   }
 
   /** Ends a client and its stream. */
   remove(client: Client, end: ClientEnd, retry = this.retry()): void {
     if (client.end !== undefined) return
     this.delivery.flush()
-    client.end = end
+    client.finish(end)
     this.index.remove(client)
-    this.timers.cancel(client.expiry)
+    this.timers.cancel(client.stopTTL())
     const heldUntil = end === 'left' ? this.timers.clock.now() + this.settings.clientTTL : 0
     this.subscriptions.leaveAll(client, heldUntil)
     if (client.connection !== undefined) this.sayGoodbye(client.connection, end, retry)
@@ -210,9 +200,7 @@ export class Clients {
     const { connection } = client
     if (connection === undefined) return
     this.delivery.flush()
-    client.cursor = client.position
-    client.live = false
-    client.connection = undefined
+    client.detach()
     this.sayGoodbye(connection, 'moved', 0)
   }
 
@@ -232,9 +220,7 @@ export class Clients {
     this.counts.disconnects[reason]++
     const { client } = connection
     if (client.connection === connection) {
-      client.cursor = client.position
-      client.live = false
-      client.connection = undefined
+      client.detach()
       if (client.end === undefined) {
         if (client.transient) this.remove(client, 'left')
         else this.expireLater(client)
@@ -245,7 +231,7 @@ export class Clients {
   }
 
   private expireLater(client: Client): void {
-    client.expiry = this.timers.after(this.settings.clientTTL, this.expire, client)
+    client.startTTL(this.timers.after(this.settings.clientTTL, this.expire, client))
   }
 
   private retry(): number {

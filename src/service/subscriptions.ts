@@ -9,12 +9,11 @@ import {
   TooManyTopicsError,
   UnifrostError,
 } from '../errors.js'
-import { Membership } from '../delivery/membership.js'
+import type { Membership } from '../delivery/membership.js'
 import { checkTopicName } from './names.js'
 import type { Settings } from '../options.js'
-import { topicCursorAt } from '../wire/position.js'
 import type { Counters } from './stats.js'
-import type { Topic } from '../delivery/topic.js'
+import type { LogPlace, Topic } from '../delivery/topic.js'
 import { Topics } from './topics.js'
 
 /** From where on a new subscription counts, where that is not now. */
@@ -59,9 +58,8 @@ export class Subscriptions {
     private readonly counts: Counters,
     private readonly host: SubscriptionsHost,
   ) {
-    this.topics = new Topics(driver, settings.topicLinger, timers, {
-      newest: () => delivery.history.last,
-      received: (topic, payload, number, shared) => this.received(topic, payload, number, shared),
+    this.topics = new Topics(driver, settings.topicLinger, timers, delivery, {
+      received: (topic, payload, place) => this.received(topic, payload, place),
       gapped: (topic, reason, through) => this.gapped(topic, reason, through),
       failed: (topic, error) => this.failed(topic, error),
       opened: (topic) => host.opened(topic.name),
@@ -84,7 +82,7 @@ export class Subscriptions {
       await reaching
       if (client.end !== undefined) throw new NoClientError()
     }
-    const membership = client.memberships.get(name) ?? this.join(client, name, options)
+    const membership = client.membership(name) ?? this.join(client, name, options)
     const waits = membership.awaits
     try {
       await membership.topic.opened
@@ -112,8 +110,8 @@ export class Subscriptions {
       await membership.topic.opened
       if (client.connected) this.delivery.catchUp(client)
     } catch (error) {
-      if (client.memberships.get(name) !== membership) return
-      client.lose(membership, this.delivery.tell(membership.topic, 'subscription-failure'))
+      if (client.membership(name) !== membership) return
+      client.fail(membership, this.delivery.tell(membership.topic, 'subscription-failure'))
       this.delivery.catchUp(client)
       const where = quote(membership.topic)
       this.host.report(error, `The broker did not open ${where} for a client that has moved here.`)
@@ -129,40 +127,23 @@ export class Subscriptions {
 
   /** See `Streamer.unsubscribe`. */
   unsubscribe(client: Client, name: string): void {
-    const membership = client.memberships.get(name)
+    const membership = client.membership(name)
     if (membership !== undefined) this.leave(membership)
-    for (const ended of client.ended) if (ended.topic.name === name) client.forget(ended)
+    for (const failed of client.failed) if (failed.topic.name === name) client.forget(failed)
   }
 
   /** Ends all subscriptions of a client, and holds their topics until then. */
   leaveAll(client: Client, heldUntil: number): void {
-    for (const membership of client.memberships.values()) {
+    for (const membership of client.memberships) {
       membership.topic.heldUntil = Math.max(membership.topic.heldUntil, heldUntil)
       this.leave(membership)
     }
-    for (const membership of client.ended) client.forget(membership)
+    for (const membership of client.failed) client.forget(membership)
   }
 
-  /** The driver's log was made anew: everybody is put at its position, and told. */
-  restart(clients: readonly Client[]): void {
-    const topics = this.topics.all()
-    const ended = clients.flatMap((client) => client.ended)
-    const all = new Set([...topics, ...ended.map(({ topic }) => topic)])
-    for (const client of clients) {
-      client.outdated = { position: this.delivery.positionOf(client), until: Infinity }
-    }
-    const position = this.delivery.restart()
-    for (const topic of all) this.delivery.restartTopic(topic, position)
-    for (const client of clients) restartClient(client, position)
-    for (const topic of topics) this.gapped(topic, "The driver's log was made anew.")
-    for (const topic of new Set(ended.map((membership) => membership.topic))) {
-      const endedAt = this.delivery.tell(topic, 'subscription-failure')
-      for (const membership of ended) if (membership.topic === topic) membership.endedAt = endedAt
-    }
-    for (const client of clients) {
-      client.outdated!.until = this.delivery.history.last
-      this.delivery.catchUp(client)
-    }
+  /** The topics that are open on the broker, or being opened. */
+  get open(): Topic[] {
+    return this.topics.all()
   }
 
   /** Lets every topic go on the broker. */
@@ -184,43 +165,32 @@ export class Subscriptions {
   private place(membership: Membership, { rewind, after, since }: JoinOptions): boolean {
     const { topic } = membership
     if (rewind !== undefined && rewind > 0) {
-      const first = topic.log.at(Math.max(0, topic.log.length - rewind))
-      if (first !== undefined) membership.rewind = { from: first.number - 1, exact: false }
+      const first = topic.history.at(Math.max(0, topic.history.length - rewind))
+      if (first !== undefined) membership.rewindTo(first.number - 1, { exact: false })
     } else if (after !== undefined) {
       const position = this.delivery.locate(after)
-      if (position === undefined) return this.misplace(membership)
-      membership.rewind = { from: topicCursorAt(position, topic.name), exact: true }
+      if (position === undefined) return membership.misplace()
+      membership.rewindTo(position.cursorOf(topic.name), { exact: true })
       return true
     } else if (since !== undefined) {
-      const position = this.delivery.numbering.parse(since)
-      if (position === undefined || !topic.log.refills) return this.misplace(membership)
-      membership.since = position.number
-      return true
+      return membership.continueAfter(this.delivery.parse(since))
     }
-    return false
-  }
-
-  /** By the time it connects, the log may have been made anew, and the position say something. */
-  private misplace(membership: Membership): false {
-    membership.misses = membership.topic.log.refills
     return false
   }
 
   private member(client: Client, name: string): Membership {
     this.delivery.flush()
     const topic = this.topics.acquire(name)
-    // Where a driver has a log, the topic may be read from a place in it that comes later.
-    const now = Math.max(this.delivery.history.last, topic.log.evictedThrough)
-    const membership = new Membership(client, topic, now)
+    const membership = this.delivery.newMembership(client, topic)
     topic.join(membership)
-    client.memberships.set(name, membership)
+    client.join(membership)
     return membership
   }
 
   /** Has a client wait for a topic that is being opened, where older messages of it come first. */
   private await(membership: Membership, older: boolean): void {
-    const { client, topic } = membership
-    membership.awaits = older && topic.log.refills && !topic.isOpen
+    const { client } = membership
+    if (older) membership.awaitOpening()
     if ((membership.rewind !== undefined || membership.awaits) && client.live) {
       this.delivery.goBack(client)
     }
@@ -228,21 +198,16 @@ export class Subscriptions {
 
   private leave(membership: Membership): void {
     const { client, topic } = membership
-    if (client.memberships.get(topic.name) !== membership) return
+    if (client.membership(topic.name) !== membership) return
     this.delivery.flush()
-    client.memberships.delete(topic.name)
+    client.leave(membership)
     topic.leave(membership)
     this.topics.release(topic)
   }
 
-  private received(
-    topic: Topic,
-    payload: string | Uint8Array,
-    number?: number,
-    shared?: boolean,
-  ): void {
+  private received(topic: Topic, payload: string | Uint8Array, place?: LogPlace): void {
     this.counts.received++
-    if (this.delivery.receive(topic, payload, number, shared)) return
+    if (this.delivery.receive(topic, payload, place)) return
     this.counts.refused++
     if (topic.hasRefused) return
     topic.hasRefused = true
@@ -250,10 +215,10 @@ export class Subscriptions {
     this.host.warn({ topic: topic.name, hint }, 'Messages of a topic are refused.')
   }
 
-  private gapped(topic: Topic, reason: string, through?: number): void {
+  /** Messages of a topic may be missing: its clients are told so in this place. */
+  gapped(topic: Topic, reason: string, through?: number): void {
     this.counts.gaps++
-    const place = this.delivery.tell(topic, 'messages-lost')
-    if (through !== undefined) topic.log.miss(place, through)
+    this.delivery.tellGap(topic, through)
     this.host.warn({ topic: topic.name, reason }, 'Messages of a topic may be missing.')
   }
 
@@ -261,7 +226,7 @@ export class Subscriptions {
   private failed(topic: Topic, error: Error): void {
     this.counts.failures++
     const endedAt = this.delivery.tell(topic, 'subscription-failure')
-    for (const membership of topic.members) membership.client.lose(membership, endedAt)
+    for (const membership of topic.members) membership.client.fail(membership, endedAt)
     void this.topics.close(topic)
     this.host.report(error, `The subscription to ${quote(topic)} has failed.`)
   }
@@ -270,19 +235,6 @@ export class Subscriptions {
     // A topic that has failed keeps its frames for those who have not yet got them.
     if (topic.members.length === 0) this.delivery.drop(topic)
     this.host.closed(topic.name)
-  }
-}
-
-/** Puts a client at a position of a log that was made anew. */
-function restartClient(client: Client, position: number): void {
-  client.cursor = position
-  client.forgottenThrough = 0
-  for (const membership of client.readable()) {
-    membership.since = position
-    membership.told = undefined
-    membership.missesToldAt = -1
-    membership.rewind = undefined
-    membership.awaits = false
   }
 }
 

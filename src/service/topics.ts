@@ -1,14 +1,11 @@
 import type { Timers } from '../clock.js'
 import type { Driver, Subscription } from '../driver.js'
-import { logOf } from '../log.js'
 import { StreamerClosedError } from '../errors.js'
-import type { TopicHost } from '../delivery/topic.js'
-import { Topic } from '../delivery/topic.js'
+import type { Delivery } from '../delivery/delivery.js'
+import type { Topic, TopicHost } from '../delivery/topic.js'
 
 /** What the topics of a Streamer need of it. */
 export interface TopicsHost extends TopicHost {
-  /** The number of the newest frame, or of what came last in the driver's log. */
-  newest(): number
   opened(topic: Topic): void
   /** Its frames can be let go. */
   closed(topic: Topic): void
@@ -28,6 +25,7 @@ export class Topics {
     private readonly driver: Driver,
     private readonly linger: number,
     private readonly timers: Timers,
+    private readonly delivery: Pick<Delivery, 'newTopic'>,
     private readonly host: TopicsHost,
   ) {}
 
@@ -52,7 +50,7 @@ export class Topics {
       this.timers.cancel(current.lingering)
       return current
     }
-    const topic = new Topic(name, this.host, this.host.newest(), logOf(this.driver) !== undefined)
+    const topic = this.delivery.newTopic(name, this.host)
     this.current.set(name, topic)
     // Never at once: a driver may call the sink inside `subscribe`, and finds those who asked
     // for the topic among its members then.

@@ -7,7 +7,7 @@ import { allocateChunk, Encoded } from './encode.js'
 export const FRAME_OVERHEAD = 640
 
 /** What a frame knows of the list it stands in. */
-export interface FrameLog {
+export interface FrameList {
   /** The topic. */
   readonly name: string
   readonly length: number
@@ -26,7 +26,7 @@ export class Frame extends Encoded {
     /** When it arrived, by the Streamer's clock, in milliseconds. */
     readonly time: number,
     /** The frames of its topic. */
-    readonly log: FrameLog,
+    readonly list: FrameList,
   ) {
     super(chunked, start, idLength)
   }
@@ -34,7 +34,7 @@ export class Frame extends Encoded {
   /** Orders frames by number, and those of one entry of a log by topic. */
   static compare(this: void, a: Frame, b: Frame): number {
     if (a.number !== b.number) return a.number - b.number
-    return a.log.name < b.log.name ? -1 : a.log.name > b.log.name ? 1 : 0
+    return a.list.name < b.list.name ? -1 : a.list.name > b.list.name ? 1 : 0
   }
 
   /** What it counts against the history's byte budget. */

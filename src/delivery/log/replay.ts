@@ -1,33 +1,33 @@
-import { lacking } from './catch-up.js'
-import type { Client } from './client.js'
-import type { Timers } from '../clock.js'
-import type { Log } from '../log.js'
-import type { Encoded } from '../wire/encode.js'
-import { BATCH_BYTES, Frame } from '../wire/frame.js'
-import { LogSegment } from './log-segment.js'
+import { lacking, logSources } from './catch-up.js'
+import type { Client } from '../client.js'
+import type { Timers } from '../../clock.js'
+import type { Log } from '../../log.js'
+import type { Encoded } from '../../wire/encode.js'
+import { BATCH_BYTES, Frame } from '../../wire/frame.js'
+import { LogSegment } from './segment.js'
 
 /** What reading the log for clients takes of the delivery. */
 export interface LogReplayHost {
   /** An entry of the log as it is sent, with a `tie` where it goes to several topics. */
-  encode(topic: string, payload: string | Uint8Array, number: number, tie: boolean): Encoded
+  encodeEntry(topic: string, payload: string | Uint8Array, number: number, tie: boolean): Encoded
   flush(): void
   /** Brings a client on, with what was read where there is something. */
-  catchUp(client: Client, window?: LogSegment): void
+  catchUp(client: Client, segment?: LogSegment): void
   /** The log could not be read. */
-  failed(error: unknown): void
+  replayFailed(error: unknown): void
 }
 
 /** How many passes over the log there may be at once. Who comes meanwhile shares the next one. */
 const MOST_PASSES = 4
 /** How much of the log is in memory for one pass, unless one entry is larger. */
-const WINDOW_BYTES = 8 * BATCH_BYTES
+const SEGMENT_BYTES = 8 * BATCH_BYTES
 /** How often in a row reading may fail, until what is missing counts as lost. */
 const MOST_FAILURES = 5
 /** After how many milliseconds it is tried again. */
 const RETRY_AFTER = 1_000
 
 /**
- * Reads the driver's log for clients that are behind what the history has: in windows, each of
+ * Reads the driver's log for clients that are behind what the history has: in segments, each of
  * which goes to all who wait. A client that takes no more leaves, and asks again from where it is
  * when it does. So it takes as much memory however many there are and however far they are behind.
  */
@@ -97,37 +97,38 @@ export class LogReplay {
         part.lostThrough = Math.max(part.lostThrough, entry.lostThrough)
         continue
       }
-      if (part.size >= WINDOW_BYTES) {
-        this.give(group, part.window(topics, part.last))
+      if (part.size >= SEGMENT_BYTES) {
+        this.give(group, part.segment(topics, part.last))
         if (group.size === 0) return
         part = new Part(part.last, part.lostThrough)
       }
       const { number, payload, topics: names } = entry
       for (const name of names) {
-        part.add(name, number, this.host.encode(name, payload, number, names.length > 1))
+        part.add(name, number, this.host.encodeEntry(name, payload, number, names.length > 1))
       }
     }
-    if (life === this.life) this.give(group, part.window(topics, through))
+    if (life === this.life) this.give(group, part.segment(topics, through))
   }
 
   /** Brings those on who wait, and keeps those who need more and take it. */
-  private give(group: Set<Client>, window: LogSegment): void {
+  private give(group: Set<Client>, segment: LogSegment): void {
     for (const client of group) {
-      this.host.catchUp(client, window)
+      this.host.catchUp(client, segment)
       const { connection } = client
       if (client.live || connection === undefined || connection.full) group.delete(client)
     }
   }
 
   private async fail(group: Set<Client>, error: unknown): Promise<void> {
-    this.host.failed(error)
+    this.host.replayFailed(error)
     if (++this.failures < MOST_FAILURES) {
       await new Promise<void>((resolve) => this.timers.after(RETRY_AFTER, resolve))
       return
     }
     for (const client of group) {
-      for (const membership of client.readable()) {
-        if (membership.lacksAfter(client.cursor) !== undefined) membership.topic.log.lose(Infinity)
+      for (const membership of logSources(client)) {
+        if (membership.lacksAfter(client.cursor) !== undefined)
+          membership.topic.history.lose(Infinity)
       }
     }
   }
@@ -143,12 +144,12 @@ function rangeOf(group: ReadonlySet<Client>) {
     after = Math.min(after, range.after)
     through = Math.max(through, range.through)
     // All of its topics: an entry that goes to several of them says so in its position.
-    for (const { topic } of client.readable()) topics.add(topic.name)
+    for (const { topic } of client.sources()) topics.add(topic.name)
   }
   return topics.size === 0 ? undefined : { topics: [...topics], after, through }
 }
 
-/** A window that is being read. */
+/** A segment that is being read. */
 class Part {
   /** The number of the last entry. */
   last: number
@@ -171,7 +172,7 @@ class Part {
     this.last = number
   }
 
-  window(topics: readonly string[], through: number): LogSegment {
+  segment(topics: readonly string[], through: number): LogSegment {
     for (const name of topics) if (!this.frames.has(name)) this.frames.set(name, [])
     return new LogSegment(this.after, through, this.lostThrough, this.frames)
   }

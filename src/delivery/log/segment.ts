@@ -1,6 +1,6 @@
-import type { Frame } from '../wire/frame.js'
-import { BATCH_BYTES } from '../wire/frame.js'
-import type { Membership } from './membership.js'
+import type { Frame } from '../../wire/frame.js'
+import { BATCH_BYTES } from '../../wire/frame.js'
+import type { LogMembership } from './membership.js'
 
 /**
  * A part of a driver's log, read for those who are behind what the history still has: the entries
@@ -30,19 +30,19 @@ export class LogSegment {
   }
 
   /**
-   * What comes next for a subscription after `floor`, up to one batch: from this window what it
+   * What comes next for a subscription after `floor`, up to one batch: from this segment what it
    * has, and from the history what came before and after, and all that is in no log. An entry
    * that the history got before another topic was opened here does not say in its `id:` that it
    * is for that one too; here it does.
    */
-  next({ topic, endedAt = Infinity }: Membership, floor: number, limit: number): Frame[] {
-    const { log, name } = topic
+  next({ topic, endedAt = Infinity }: LogMembership, floor: number, limit: number): Frame[] {
+    const { history, name } = topic
     const taken = new Taking(Math.min(limit, endedAt))
     const mine = this.topics.get(name) ?? []
     const from = this.topics.has(name) ? Math.max(floor, this.after, this.lostThrough) : Infinity
     let at = 0
-    for (let index = log.indexAfter(floor); ; index++) {
-      const kept = log.at(index)
+    for (let index = history.indexAfter(floor); ; index++) {
+      const kept = history.at(index)
       for (; at < mine.length; at++) {
         const frame = mine[at]!
         if (frame.number <= from) continue
