@@ -1,3 +1,4 @@
+import { isUint8Array } from 'node:util/types'
 import type { Client } from '../delivery/client.js'
 import type { Timers } from '../clock.js'
 import type { Delivery } from '../delivery/delivery.js'
@@ -205,8 +206,21 @@ export class Subscriptions {
     this.topics.release(topic)
   }
 
+  /** The one guard of the sink, which never throws: what can't be taken is a told loss. */
   private received(topic: Topic, payload: string | Uint8Array, place?: LogPlace): void {
     this.counts.received++
+    try {
+      this.take(topic, payload, place)
+    } catch (error) {
+      this.host.report(error, `A message of ${quote(topic)} could not be taken.`)
+      this.gapped(topic, 'A message could not be taken.')
+    }
+  }
+
+  private take(topic: Topic, payload: string | Uint8Array, place?: LogPlace): void {
+    if (typeof payload !== 'string' && !isUint8Array(payload)) {
+      throw new TypeError(`A driver hands over text or bytes; this is ${typeof payload}.`)
+    }
     if (this.delivery.receive(topic, payload, place)) return
     this.counts.refused++
     if (topic.hasRefused) return
