@@ -82,7 +82,7 @@ export class Cluster implements DirectoryHost {
       const record: ClientRecord = {
         ...{ id, owner, server: this.server, connected: false, generation: 1 },
         ...{ topics: new Map<string, string | null>(), rest: {} },
-        position: delivery.format(delivery.delivered),
+        position: delivery.position,
       }
       const text = writeRecord(record)
       const revision = await this.directory.put({ id, owner, text }, undefined, settings.clientTTL)

@@ -88,12 +88,20 @@ export class Batch extends Encoded {
     return frames.length === 0 ? undefined : Batch.from(frames, 0)
   }
 
-  /** Frames that are older than the cursor: sent without `id:`, so that no position moves back. */
-  static withoutIds(frames: readonly Frame[]): Batch {
-    const size = frames.reduce((sum, frame) => sum + frame.length - frame.idLength, 0)
+  /** Frames that are older than the cursor: each is sent with an id of its own kind, or without. */
+  static withIds(frames: readonly Frame[], idOf: (frame: Frame) => string | undefined): Batch {
+    const ids = frames.map((frame) => {
+      const id = idOf(frame)
+      return id === undefined ? '' : `id: ${id}\n`
+    })
+    const size = frames.reduce(
+      (sum, frame, i) => sum + frame.length - frame.idLength + ids[i]!.length,
+      0,
+    )
     const { chunked, start } = allocateChunk(size, true)
     let at = start
-    for (const { chunked: source, start: from, length, idLength } of frames) {
+    for (const [i, { chunked: source, start: from, length, idLength }] of frames.entries()) {
+      at += chunked.write(ids[i]!, at, 'latin1')
       at += source.copy(chunked, at, from + idLength, from + length)
     }
     return new Batch(chunked, start, frames.length, 0)

@@ -148,7 +148,7 @@ describe('subscribe', () => {
     },
   )
 
-  test('with rewind sends the last ones first, without ids where they are older', async () => {
+  test('with rewind sends the last ones first, each with an id that says how far it is', async () => {
     stage = new Stage()
     await stage.client('one', 'a')
     for (const payload of ['1', '2', '3', '4']) stage.driver.publish('a', payload)
@@ -158,7 +158,8 @@ describe('subscribe', () => {
     stage.driver.publish('a', '5')
     await turns()
     expect(page.got).toEqual(['a=3', 'a=4', 'a=5'])
-    expect(page.events.slice(1).map(({ hasId }) => hasId)).toEqual([false, false, true])
+    const [first, ...ids] = page.events.map(({ lastEventId }) => lastEventId)
+    expect(ids).toEqual([`${first}@1.3.a`, `${first}@1.4.a`, first!.replace('-4', '-5')])
   })
 })
 
