@@ -1,32 +1,33 @@
-/** A place in a numbering. */
+/** A client's place in a numbering: it has all entries up to `number`. */
 export interface Position {
   readonly number: number
   /**
-   * Of an entry that goes to several topics: the last of them, in the order of their names, that
-   * the client has. It has everything before the number, and of the number the topics up to here.
+   * Only where entry `number` goes to several topics and the client has some of them: the last one
+   * that it has, in the order of their names. An example: entry 9 goes to `a`, `b` and `c`. A
+   * client at number 9 with tie `b` has all up to 8, and 9 of `a` and `b`; 9 of `c` is still to
+   * come.
    */
   readonly tie?: string | undefined
 }
 
 /**
- * A position as it travels in `id:` and `Last-Event-ID`: `<epoch>-<number>`, or, where an entry
- * of a driver's log went to several topics, `<epoch>-<number>.<topic>`. The epoch names the
- * numbering: after a restart numbers begin anew, and number 7 of yesterday must not be taken for
- * number 7 of today.
+ * A position as `id:` and `Last-Event-ID` carry it: `<epoch>-<number>`, or with a tie
+ * `<epoch>-<number>.<topic>`. The epoch names the numbering. Numbers begin anew after a restart,
+ * and number 7 from before the restart is another message than number 7 from after it.
  */
 const POSITION = /^([^-]+)-(0|[1-9]\d{0,15})(?:\.(.+))?$/
 
-/** A position that no server knows: what a client got is not known. */
+/** A position of no numbering: it is not known what the client has got. */
 export const UNKNOWN_POSITION = 'unknown-0'
 
-/** A number of ours, between two of a log, is named as the one before it. */
+/** The text of a position. A number between two of a log, such as 9.5, is written as 9. */
 export function formatPosition(epoch: string, number: number, tie?: string): string {
   const place = `${epoch}-${Math.floor(number)}`
-  // Not every string can be encoded: half of a surrogate pair can't.
+  // By way of a Buffer, since `encodeURIComponent` throws for half of a surrogate pair.
   return tie === undefined ? place : `${place}.${encodeURIComponent(Buffer.from(tie).toString())}`
 }
 
-/** What `text` names in this epoch, or undefined where it is malformed or foreign. */
+/** The position of a text, or undefined if it is malformed or of another epoch. */
 export function parsePosition(epoch: string, text: string): Position | undefined {
   const match = POSITION.exec(text)
   if (match === null || match[1] !== epoch) return undefined
@@ -41,8 +42,9 @@ export function parsePosition(epoch: string, text: string): Position | undefined
 }
 
 /**
- * A number right after `last` for an entry of our own, of which the log knows nothing: above all
- * that there are, and below the log's next one. There is room for some, and then it is `last`.
+ * A number for an entry of the Streamer's own (a gap, a failure), which is not in the log: above
+ * `last` and below the log's next number. An example: after 9 it is 9.5, after 9.5 a little more,
+ * and always below 10. When there is no double left below 10, it is `last` again.
  */
 export function numberBetween(last: number): number {
   const place = Math.floor(last)
@@ -52,17 +54,17 @@ export function numberBetween(last: number): number {
   return next < place + 1 ? next : last
 }
 
-/** The greatest number below. */
+/** The greatest double below `number`. */
 export function numberBefore(number: number): number {
   return number * (1 - Number.EPSILON / 2)
 }
 
-/** Everything through this number has arrived; of a tie, a part of the entry is still to come. */
+/** The number up to which a client has all topics: with a tie, just below the position's. */
 export function cursorAt({ number, tie }: Position): number {
   return tie === undefined ? number : numberBefore(number)
 }
 
-/** Through which number a topic has arrived. */
+/** The number up to which a client has this topic. */
 export function topicCursorAt({ number, tie }: Position, topic: string): number {
   return tie === undefined || topic <= tie ? number : numberBefore(number)
 }
