@@ -5,7 +5,7 @@
  */
 import { encodeEvent } from '../src/wire/encode.js'
 import { FRAME_OVERHEAD } from '../src/wire/frame.js'
-import { History, TopicLog } from '../src/delivery/history.js'
+import { History, TopicHistory } from '../src/delivery/history.js'
 
 const collect = (globalThis as { gc?: () => void }).gc
 if (collect === undefined) throw new Error('Run it with --expose-gc.')
@@ -20,7 +20,7 @@ function residentBytes(): number {
 
 const data = 'x'.repeat(Number(process.argv[2] ?? 200))
 const history = new History(unbounded, () => undefined)
-const log = new TopicLog(0)
+const log = new TopicHistory(0)
 const before = residentBytes()
 let bytes = 0
 for (let i = 0; i < FRAMES; i++) {

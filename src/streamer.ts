@@ -5,7 +5,9 @@ import { Clients } from './service/clients.js'
 import { Cluster } from './cluster/cluster.js'
 import { ClusterCommands } from './cluster/cluster-commands.js'
 import { Timers } from './clock.js'
+import type { DeliveryParts } from './delivery/delivery.js'
 import { Delivery } from './delivery/delivery.js'
+import { LogDelivery } from './delivery/log/delivery.js'
 import type { Driver } from './driver.js'
 import {
   ClientExistsError,
@@ -23,9 +25,9 @@ import type { HandleOptions } from './http/stream.js'
 import { admit, serve } from './http/stream.js'
 import { LocalCommands } from './service/local-commands.js'
 import { checkClientId, checkTopicName } from './service/names.js'
-import { Numbering } from './delivery/numbering.js'
 import type { Settings, StreamerOptions } from './options.js'
 import { settingsFrom } from './options.js'
+import type { Log } from './log.js'
 import { logOf } from './log.js'
 import type { AnyResponse } from './http/response-outlet.js'
 import type { Stats } from './service/stats.js'
@@ -69,20 +71,17 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     this.settings = settings
     const log = logOf(driver)
     this.timers = new Timers(settings.clock)
-    this.delivery = new Delivery(
-      new Numbering(log),
-      settings.history,
-      this.timers,
-      driver.encoding ?? 'utf8',
-      {
+    const parts: DeliveryParts = {
+      bounds: settings.history,
+      timers: this.timers,
+      encoding: driver.encoding ?? 'utf8',
+      host: {
         lost: (client, topic) => this.lost(client, topic),
         resumed: (resume) => void this.counts.resumes[resume]++,
-        refillFailed: (error) => this.report(error, "The driver's log could not be read."),
+        replayFailed: (error) => this.report(error, "The driver's log could not be read."),
       },
-    )
-    if (log !== undefined) {
-      log.onRestart = () => this.subscriptions.restart(this.clients.index.all())
     }
+    this.delivery = log === undefined ? new Delivery(parts) : this.logDelivery(log, parts)
     this.subscriptions = new Subscriptions(
       driver,
       settings,
@@ -339,6 +338,16 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   /** @throws TopicNameError if `name` can't be a topic's. */
   checkTopicName(name: unknown): asserts name is string {
     checkTopicName(name, this.settings.maxTopicLength)
+  }
+
+  /** The delivery for a driver with a log. */
+  private logDelivery(log: Log, parts: DeliveryParts): LogDelivery {
+    const delivery = new LogDelivery(log, parts)
+    log.onRestart = () =>
+      delivery.restart(this.clients.index.all(), this.subscriptions.open, (topic) =>
+        this.subscriptions.gapped(topic, "The driver's log was made anew."),
+      )
+    return delivery
   }
 
   private async shutDown(): Promise<void> {

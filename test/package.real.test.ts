@@ -69,6 +69,7 @@ const entries = [
   ...['unifrost', 'unifrost/express', 'unifrost/koa'],
   ...drivers.map((name) => `unifrost/drivers/${name}`),
   ...['nats', 'redis'].map((name) => `unifrost/directories/${name}`),
+  'unifrost/driver-kit',
 ]
 
 test('an ES module and a CommonJS module see the same types', async () => {
@@ -77,6 +78,7 @@ import { Streamer, memoryDriver, type Driver } from 'unifrost'
 import { unifrostExpress, jwt } from 'unifrost/express'
 import { unifrostKoa } from 'unifrost/koa'
 import { natsDriver } from 'unifrost/drivers/nats'
+import { Link, type LinkOptions } from 'unifrost/driver-kit'
 import * as testing from 'unifrost/testing'
 import express from 'express'
 import Koa from 'koa'
@@ -85,6 +87,7 @@ const streamer: Streamer = new Streamer(driver, { clientTTL: 1 })
 express().use('/events', unifrostExpress(streamer))
 new Koa().use(unifrostKoa(streamer))
 const nats: Driver = natsDriver('nats://localhost')
+export const link = (options: LinkOptions<object>) => new Link(options)
 export const made = [nats, testing, jwt({ secret: 'x'.repeat(32) })]
 // @ts-expect-error an option that does not exist
 new Streamer(driver, { clientTtl: 1 })

@@ -13,25 +13,38 @@ const service = /^src\/service\//
 const cluster = /^src\/cluster\//
 const http = /^src\/http\//
 
-// A broker's driver is one file, with a folder of its own name beside it where it needs more.
-const driver = (name, lazy) => ({
+const kit = /^src\/driver-kit\//
+
+// A broker's driver is one file, with a folder of its own name beside it where it needs more. What
+// several drivers or directories of one broker share is in `src/brokers/`.
+const driver = (name, lazy, brokers = []) => ({
   name: `${name} driver`,
   files: new RegExp(`^src/drivers/${name}(\\.ts$|/)`),
   reaches: [
     /^src\/(driver|log|errors)\.ts$/,
-    /^src\/drivers\/toolbox\//,
+    kit,
+    ...brokers.map((broker) => new RegExp(`^src/brokers/${broker}/`)),
     new RegExp(`^src/drivers/${name}(\\.ts$|/)`),
   ],
   lazy,
 })
 
-const directory = (name, drivers, lazy = []) => ({
+const broker = (name, lazy) => ({
+  name: `what users of ${name} share`,
+  files: new RegExp(`^src/brokers/${name}/`),
+  reaches: [/^src\/(driver|log|errors)\.ts$/, kit, new RegExp(`^src/brokers/${name}/`)],
+  lazy,
+})
+
+const directory = (name, { drivers = [], lazy = [] } = {}) => ({
   name: `${name} directory`,
   files: new RegExp(`^src/directories/${name}(\\.ts$|/)`),
   reaches: [
     /^src\/(directory|errors)\.ts$/,
-    /^src\/(drivers|directories)\/toolbox\//,
-    new RegExp(`^src/drivers/(${drivers.join('|')})/`),
+    kit,
+    /^src\/directories\/toolbox\//,
+    new RegExp(`^src/brokers/${name}/`),
+    ...drivers.map((driver) => new RegExp(`^src/drivers/${driver}/`)),
     new RegExp(`^src/directories/${name}(\\.ts$|/)`),
   ],
   lazy,
@@ -67,18 +80,13 @@ export const layers = [
     reaches: [/^src\/(driver|log|errors)\.ts$/],
   },
   {
-    name: 'drivers toolbox',
-    files: /^src\/drivers\/toolbox\//,
-    reaches: [/^src\/(driver|log|errors)\.ts$/, /^src\/drivers\/toolbox\//],
+    name: 'driver kit',
+    files: kit,
+    reaches: [/^src\/(driver|log|errors)\.ts$/, kit],
   },
-  driver('nats', ['nats', '@nats-io/transport-node']),
-  {
-    // It connects as the other driver on NATS does.
-    name: 'jetstream driver',
-    files: /^src\/drivers\/jetstream(\.ts$|\/)/,
-    reaches: [/^src\/(driver|log|errors)\.ts$/, /^src\/drivers\/(toolbox|nats|jetstream)\//],
-    lazy: ['@nats-io/jetstream'],
-  },
+  broker('nats', ['nats', '@nats-io/transport-node', '@nats-io/jetstream']),
+  driver('nats', [], ['nats']),
+  driver('jetstream', [], ['nats']),
   driver('rabbitmq', ['amqplib']),
   driver('kafka', ['kafkajs', '@platformatic/kafka']),
   driver('google-pubsub', ['@google-cloud/pubsub']),
@@ -89,16 +97,15 @@ export const layers = [
     // What it has in common with the other driver on Redis is in that one's folder.
     name: 'redis-streams driver',
     files: /^src\/drivers\/redis-streams(\.ts$|\/)/,
-    reaches: [/^src\/(driver|log|errors)\.ts$/, /^src\/drivers\/(toolbox|redis|redis-streams)\//],
+    reaches: [/^src\/(driver|log|errors)\.ts$/, kit, /^src\/drivers\/(redis|redis-streams)\//],
   },
   {
     name: 'directories toolbox',
     files: /^src\/directories\/toolbox\//,
-    reaches: [/^src\/(directory|errors)\.ts$/, /^src\/(drivers|directories)\/toolbox\//],
+    reaches: [/^src\/(directory|errors)\.ts$/, kit, /^src\/directories\/toolbox\//],
   },
-  // A directory connects as the driver on the same engine does.
-  directory('redis', ['redis']),
-  directory('nats', ['nats', 'jetstream'], ['@nats-io/jetstream']),
+  directory('redis', { drivers: ['redis'] }),
+  directory('nats', { drivers: ['jetstream'], lazy: ['@nats-io/jetstream'] }),
   {
     name: 'testing',
     files: /^src\/testing\//,

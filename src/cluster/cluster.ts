@@ -88,7 +88,7 @@ export class Cluster implements DirectoryHost {
       const record: ClientRecord = {
         ...{ id, owner, server: this.server, connected: false, generation: 1 },
         ...{ topics: new Map<string, string | null>(), rest: {} },
-        position: delivery.numbering.format(delivery.delivered),
+        position: delivery.format(delivery.delivered),
       }
       const text = writeRecord(record)
       const revision = await this.directory.put({ id, owner, text }, undefined, settings.clientTTL)
@@ -175,10 +175,8 @@ export class Cluster implements DirectoryHost {
 
   lapsed(): void {
     for (const lease of this.writer.all) {
-      const { client } = lease
-      lease.doubted = client.suspended = true
-      client.cursor = client.position
-      client.live = false
+      lease.doubted = true
+      lease.client.suspend()
     }
     this.parts.timers.cancel(this.doubt)
     this.doubt = this.parts.timers.after(LONGEST_DOUBT, () => {
@@ -226,8 +224,6 @@ export class Cluster implements DirectoryHost {
 
   /** Sends to a client again that was suspended while another server might have taken it. */
   private resume({ client }: ClientLease): void {
-    if (!client.suspended) return
-    client.suspended = false
-    this.parts.delivery.catchUp(client)
+    if (client.unsuspend()) this.parts.delivery.catchUp(client)
   }
 }

@@ -80,16 +80,16 @@ export class DirectoryWriter {
   lifeOf({ client, connected, last }: ClientLease): number {
     if (last !== undefined) return this.host.clientTTL
     if (connected) return this.life
-    const { expiry } = client
-    const left = expiry === undefined ? this.host.clientTTL : expiry.due - this.timers.clock.now()
+    const { expiresAt } = client
+    const left = expiresAt === undefined ? this.host.clientTTL : expiresAt - this.timers.clock.now()
     return Math.max(1, Math.ceil(Math.min(left, this.host.clientTTL)))
   }
 
   recordOf(lease: ClientLease): ClientRecord {
     const { client, generation, rest, connected } = lease
     const topics = new Map<string, string | null>()
-    for (const [name, membership] of client.memberships) {
-      topics.set(name, this.host.sinceOf(membership))
+    for (const membership of client.memberships) {
+      topics.set(membership.topic.name, this.host.sinceOf(membership))
     }
     return {
       id: client.id,

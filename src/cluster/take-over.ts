@@ -194,13 +194,13 @@ export class TakeOvers {
     const { clients, subscriptions } = this.parts
     const stream = reason === 'stream'
     const client = clients.make(id, { owner })
-    client.handover = (record.connected ? undefined : record.position) ?? UNKNOWN_POSITION
+    client.comeFrom((record.connected ? undefined : record.position) ?? UNKNOWN_POSITION)
     const lease = this.hold(client, generation, revision, rest)
     if (stream) lease.claims = 1
     const restored = [...topics].map(([name, since]) => subscriptions.restore(client, name, since))
     lease.ready = Promise.all([this.askToRelease(lease, server, stream), ...restored]).then(
       ([position]) => {
-        client.handover = position ?? client.handover
+        if (position !== undefined) client.comeFrom(position)
       },
     )
     await lease.ready

@@ -1,6 +1,6 @@
 import type { Timer } from '../clock.js'
-import type { Connection } from './connection.js'
 import type { Batch } from '../wire/frame.js'
+import type { Connection } from './connection.js'
 import type { Membership } from './membership.js'
 import type { TickBatch } from './tick-batch.js'
 
@@ -21,15 +21,15 @@ export type ClientEnd =
   /** The Streamer was closed, or cut off for long; another server may have it. There is a `directory`. */
   | 'released'
 
-/** How many ended subscriptions are remembered of which a client has not shown that it knows. */
-const MOST_ENDED = 32
+/** How many failed subscriptions a client is remembered to have, until it shows that it knows. */
+const MOST_FAILED = 32
 /** Shared by all clients that have none. */
 const NONE: readonly Membership[] = []
 
 /** What a client needs of its Streamer. */
 export interface ClientHost {
   removeClient(id: string): Promise<void>
-  /** Everybody who keeps up has been given everything through this number. */
+  /** Every live client has been given everything through this number. */
   readonly delivered: number
 }
 
@@ -37,36 +37,41 @@ export interface ClientHost {
  * One consumer of events, known by its id. It lives on between connections for `clientTTL`.
  *
  * Clients are made by a Streamer, and live until they are removed, expire, or it closes.
+ *
+ * A client has no queue. It has a cursor, the number of the last frame that was written to it, and
+ * is in one of four states:
+ *
+ * ```text
+ *             attach            greet             arrive
+ *   away ──────────────▶ opening ─────▶ behind ◀──────────▶ live
+ *     ▲                     │             │   fallBehind     │
+ *     └──────── detach ─────┴─────────────┴──────────────────┘
+ * ```
+ *
+ * - *away*: no connection. The cursor stands still.
+ * - *opening*: it has a connection, whose first message is not written yet.
+ * - *behind*: frames after the cursor are written to it as fast as it takes them (`advance`).
+ * - *live*: it gets frames as they arrive. It has no cursor of its own then: it stands where the
+ *   Streamer has delivered to everybody.
+ *
+ * Beside that it may be suspended: nothing is written until the directory has confirmed that the
+ * client is still this server's.
  */
 export class Client {
-  /** @internal Its subscriptions in force, by topic. */
-  readonly memberships = new Map<string, Membership>()
-  /** @internal Subscriptions that the broker ended, until the client is known to know it. */
-  ended: readonly Membership[] = NONE
-  /** @internal A position up to here may come from before an ended subscription it never got. */
-  forgottenThrough = 0
-  /** @internal What it would name of a log that was made anew, until it has got this number. */
-  outdated: { position: string; until: number } | undefined = undefined
-  /** @internal The open response, if there is one. */
-  connection: Connection | undefined = undefined
-  /** @internal Whether it has been given all that is delivered and takes more. */
-  live = false
-  /** @internal Whether nothing is sent to it until it is known whether it is still this server's. */
-  suspended = false
-  /** @internal Whether its connection has been given its first message. */
-  greeted = false
-  /** @internal Whether it is not known yet how its connection goes on from the position it named. */
-  resuming = false
-  /** @internal The number last written to it, while it is not live. */
-  cursor: number
-  /** @internal Waits for the end of its TTL. */
-  expiry: Timer | undefined = undefined
-  /** @internal The part of the current tick that is its own. */
+  /** @internal The part of the current tick that is its own. {@link Broadcast} sets it. */
   tick: TickBatch | undefined = undefined
-  /** @internal Where it stood on the server that it came from, until it has a stream here. */
-  handover: string | undefined = undefined
-  /** @internal Why it is no more, or undefined while it lives. */
-  end: ClientEnd | undefined = undefined
+  private readonly joined = new Map<string, Membership>()
+  private failures: readonly Membership[] = NONE
+  private forgotten = 0
+  private current: Connection | undefined = undefined
+  private isLive = false
+  private isGreeted = false
+  private isSuspended = false
+  private reports = false
+  private own: number
+  private ttl: Timer | undefined = undefined
+  private from: string | undefined = undefined
+  private over: ClientEnd | undefined = undefined
 
   /** @internal */
   constructor(
@@ -78,73 +83,258 @@ export class Client {
     readonly transient: boolean,
     private readonly host: ClientHost,
   ) {
-    this.cursor = host.delivered
+    this.own = host.delivered
   }
 
   /** Whether it has an open connection. */
   get connected(): boolean {
-    return this.connection !== undefined
+    return this.current !== undefined
   }
 
   /** The topics it is subscribed to. */
   get topics(): string[] {
-    return [...this.memberships.keys()]
+    return [...this.joined.keys()]
   }
 
   /** How many topics it is subscribed to. */
   get totalTopics(): number {
-    return this.memberships.size
+    return this.joined.size
   }
 
   /** Removes it: it is told `Client closed`, its stream ends, its topics are let go. */
   async close(): Promise<void> {
-    if (this.end === undefined) await this.host.removeClient(this.id)
+    if (this.over === undefined) await this.host.removeClient(this.id)
   }
 
-  /** @internal The number last written to it. */
+  /** @internal The open response, if there is one. */
+  get connection(): Connection | undefined {
+    return this.current
+  }
+
+  /** @internal Whether it has been given all that is delivered, and takes more. */
+  get live(): boolean {
+    return this.isLive
+  }
+
+  /** @internal Whether frames may be written to it: it is greeted and not suspended. */
+  get readable(): boolean {
+    return this.isGreeted && !this.isSuspended
+  }
+
+  /** @internal Whether its connection has been given its first message. */
+  get greeted(): boolean {
+    return this.isGreeted
+  }
+
+  /** @internal The number of the last frame written to it, while it is not live. */
+  get cursor(): number {
+    return this.own
+  }
+
+  /** @internal The number of the last frame written to it. */
   get position(): number {
-    return this.live ? this.host.delivered : this.cursor
+    return this.isLive ? this.host.delivered : this.own
   }
 
-  /** @internal Writes what everybody who keeps up gets; they had everything through `had`. */
+  /** @internal Why it is no more, or undefined while it lives. */
+  get end(): ClientEnd | undefined {
+    return this.over
+  }
+
+  /** @internal It has a new connection, to which nothing is written yet. */
+  attach(connection: Connection): void {
+    this.fallBehind()
+    this.isGreeted = false
+    this.current = connection
+  }
+
+  /**
+   * @internal Its first message is about to be written.
+   *
+   * @param cursor Where it stands, where it has named a position.
+   */
+  greet(cursor = this.own): void {
+    this.isGreeted = true
+    this.reports = false
+    this.own = cursor
+  }
+
+  /** @internal Frames through this number have been written to it. */
+  advance(number: number): void {
+    if (number > this.own) this.own = number
+  }
+
+  /** @internal It has everything, and gets frames as they arrive. */
+  arrive(): void {
+    this.isLive = true
+  }
+
+  /** @internal It gets no frames as they arrive any more: it reads from its cursor on. */
+  fallBehind(): void {
+    this.own = this.position
+    this.isLive = false
+  }
+
+  /** @internal Its connection is over, or another one takes its place. */
+  detach(): void {
+    this.fallBehind()
+    this.current = undefined
+  }
+
+  /** @internal A frame before this number is still to be written, if it is not live. */
+  moveBack(number: number): void {
+    if (!this.isLive && number < this.own) this.own = number
+  }
+
+  /** @internal Nothing is written to it until {@link unsuspend}. */
+  suspend(): void {
+    this.isSuspended = true
+    this.fallBehind()
+  }
+
+  /** @internal @returns whether it was suspended. */
+  unsuspend(): boolean {
+    const was = this.isSuspended
+    this.isSuspended = false
+    return was
+  }
+
+  /** @internal It is no more. */
+  finish(end: ClientEnd): void {
+    this.over = end
+  }
+
+  /** @internal Its TTL runs, on this timer. */
+  startTTL(timer: Timer): void {
+    this.ttl = timer
+  }
+
+  /** @internal Its TTL does not run any more. @returns the timer to cancel. */
+  stopTTL(): Timer | undefined {
+    const { ttl } = this
+    this.ttl = undefined
+    return ttl
+  }
+
+  /** @internal When its TTL ends, by the clock; undefined while it does not run. */
+  get expiresAt(): number | undefined {
+    return this.ttl?.due
+  }
+
+  /** @internal Where it stood on the server that it was taken from, until it has a stream here. */
+  get handover(): string | undefined {
+    return this.from
+  }
+
+  /** @internal It was taken from another server, where it stood at this position. */
+  comeFrom(position: string): void {
+    this.from = position
+  }
+
+  /** @internal @returns its {@link handover}, which is forgotten by that. */
+  takeHandover(): string | undefined {
+    const { from } = this
+    this.from = undefined
+    return from
+  }
+
+  /** @internal It is reported once how its connection goes on, when that is known. */
+  awaitReport(): void {
+    this.reports = true
+  }
+
+  /** @internal @returns whether it was still to be reported how its connection goes on. */
+  takeReport(): boolean {
+    const was = this.reports
+    this.reports = false
+    return was
+  }
+
+  /** @internal Writes what all live clients get; they had everything through `had`. */
   deliver(batches: readonly Batch[], had: number): void {
     for (const batch of batches) {
-      const result = this.connection?.write(batch) ?? 'closed'
+      const result = this.current?.write(batch) ?? 'closed'
       // Not taken: the cursor stays before this batch, so that it is sent to the next connection.
       if (result !== 'closed') had = batch.last
       if (result === 'ok') continue
-      this.live = false
-      this.cursor = had
+      this.isLive = false
+      this.own = had
       return
     }
   }
 
+  /** @internal Its subscription to a topic, if that is in force. */
+  membership(topic: string): Membership | undefined {
+    return this.joined.get(topic)
+  }
+
+  /** @internal Its subscriptions in force. */
+  get memberships(): IterableIterator<Membership> {
+    return this.joined.values()
+  }
+
+  /** @internal Subscriptions that the broker ended, until the client is known to know it. */
+  get failed(): readonly Membership[] {
+    return this.failures
+  }
+
   /** @internal Every subscription that may still have frames for it. */
-  readable(): Membership[] {
-    const memberships = [...this.memberships.values()]
-    return this.ended.length === 0 ? memberships : memberships.concat(this.ended)
+  sources(): Membership[] {
+    const memberships = [...this.joined.values()]
+    return this.failures.length === 0 ? memberships : memberships.concat(this.failures)
+  }
+
+  /** @internal It is subscribed. */
+  join(membership: Membership): void {
+    this.joined.set(membership.topic.name, membership)
+  }
+
+  /** @internal It is not subscribed any more. */
+  leave(membership: Membership): void {
+    this.joined.delete(membership.topic.name)
   }
 
   /**
    * @internal The broker has ended a subscription, which stands in the history as `number`.
    *
    * It is remembered beyond the moment in which the client was told, since what is written may
-   * be lost on its way. Of those that were told, so many are remembered one by one.
+   * be lost on its way. Beyond {@link MOST_FAILED} the oldest is forgotten, if the client was told.
    */
-  lose(membership: Membership, number: number): void {
-    membership.endedAt = number
-    membership.awaits = false
-    this.memberships.delete(membership.topic.name)
-    this.ended = [...this.ended, membership]
-    const oldest = this.ended[0]!
-    if (this.ended.length <= MOST_ENDED || oldest.endedAt! > this.position) return
-    this.forgottenThrough = oldest.endedAt!
+  fail(membership: Membership, number: number): void {
+    membership.endAt(number)
+    this.leave(membership)
+    this.failures = [...this.failures, membership]
+    const oldest = this.failures[0]!
+    if (this.failures.length <= MOST_FAILED || oldest.endedAt! > this.position) return
+    this.forgotten = oldest.endedAt!
     this.forget(oldest)
   }
 
   /** @internal Drops a subscription that the broker ended. */
   forget(membership: Membership): void {
-    this.ended = this.ended.filter((other) => other !== membership)
+    this.failures = this.failures.filter((other) => other !== membership)
     membership.topic.leave(membership)
+  }
+
+  /** @internal It knows of the failures through this number. */
+  knows(through: number): void {
+    for (const membership of this.failures) {
+      if (membership.endedAt! <= through) this.forget(membership)
+    }
+  }
+
+  /**
+   * @internal Whether a failed subscription may have been forgotten that a client at this cursor
+   * was not told of.
+   */
+  hasForgotten(cursor: number): boolean {
+    return cursor < this.forgotten
+  }
+
+  /** @internal All numbers begin anew: it stands at this one. */
+  restart(number: number): void {
+    this.own = number
+    this.forgotten = 0
+    for (const membership of this.sources()) membership.restart(number)
   }
 }

@@ -1,88 +1,74 @@
-import { nextStep } from './catch-up.js'
-import type { Client } from './client.js'
 import type { Timers } from '../clock.js'
 import type { Encoded } from '../wire/encode.js'
-import type { HistoryBounds, TopicLog } from './history.js'
-import { History } from './history.js'
-import type { Membership } from './membership.js'
-import type { WireErrorCode } from '../wire/messages.js'
-import { errorMessage } from '../wire/messages.js'
-import { Replays } from './replays.js'
-import type { Numbering } from './numbering.js'
-import { Broadcast } from './broadcast.js'
-import type { Encoding } from '../wire/messages.js'
-import { isAccepted, refusedMessage, topicMessage } from '../wire/messages.js'
+import type { Frame } from '../wire/frame.js'
+import type { Encoding, WireErrorCode } from '../wire/messages.js'
+import { errorMessage, isAccepted, refusedMessage, topicMessage } from '../wire/messages.js'
 import type { Position } from '../wire/position.js'
-import { numberBefore, numberBetween } from '../wire/position.js'
-import { LogReplay } from './log-replay.js'
+import { UNKNOWN_POSITION } from '../wire/position.js'
+import { Broadcast } from './broadcast.js'
+import type { Step } from './catch-up.js'
+import { hasLoss, nextStep } from './catch-up.js'
+import type { Client } from './client.js'
+import type { HistoryBounds } from './history.js'
+import { History, TopicHistory } from './history.js'
+import { Membership } from './membership.js'
+import { Numbering } from './numbering.js'
+import { Replays } from './replays.js'
 import type { Opening, Resume, ResumeHost } from './resume.js'
-import { locate, resume } from './resume.js'
-import type { Topic } from './topic.js'
-import type { LogSegment } from './log-segment.js'
+import { resume } from './resume.js'
+import type { LogPlace, TopicHost } from './topic.js'
+import { Topic } from './topic.js'
 
-/** What is told of the delivery. */
+/** What a delivery is made of. */
+export interface DeliveryParts {
+  readonly bounds: HistoryBounds
+  readonly timers: Timers
+  readonly encoding: Encoding
+  readonly host: DeliveryHost
+}
+
+/** What a delivery tells its Streamer. */
 export interface DeliveryHost {
   /** A client was told that something of a topic is missing. */
   lost(client: Client, topic: string): void
   /** A connection that named a position goes on from it so. */
   resumed(resume: Resume): void
-  /** The driver's log could not be read for those who are behind. */
-  refillFailed(error: unknown): void
+  /** The driver's log could not be read for clients that are behind. */
+  replayFailed(error: unknown): void
 }
 
 /**
- * From the broker's message to the connections: numbers it, keeps it, and sees to it that each
- * client gets what is its own, in order, from wherever it stands.
+ * From the broker's message to the connections: numbers it, keeps it, and gives each client its
+ * own, in order, from wherever it stands.
+ *
+ * This one numbers the frames itself. For a driver with a log, {@link LogDelivery} takes the log's
+ * numbers.
  */
-export class Delivery {
+export class Delivery implements ResumeHost {
   readonly history: History
-  private readonly broadcast = new Broadcast()
-  private readonly replays: Replays
-  private readonly refills: LogReplay | undefined
-  private readonly resuming: ResumeHost
-  /** Topics that wait for the others which an entry goes to: nobody is given a part of it. */
-  private readonly unbounded: TopicLog[] = []
+  protected readonly broadcast = new Broadcast()
+  protected readonly replays: Replays
+  protected readonly timers: Timers
+  protected readonly encoding: Encoding
+  protected readonly host: DeliveryHost
+  private readonly step = (client: Client): Step | undefined => this.nextStep(client)
   private caughtUp = 0
   private expiring = false
 
   constructor(
-    readonly numbering: Numbering,
-    bounds: HistoryBounds,
-    private readonly timers: Timers,
-    private readonly encoding: Encoding,
-    private readonly host: DeliveryHost,
+    { bounds, timers, encoding, host }: DeliveryParts,
+    protected readonly numbering = new Numbering(),
   ) {
+    this.timers = timers
+    this.encoding = encoding
+    this.host = host
     this.history = new History(bounds, (frame) => {
       if (frame.number > this.broadcast.delivered) this.broadcast.flush()
     })
     this.replays = new Replays(this.history)
-    const { log } = numbering
-    this.refills =
-      log &&
-      new LogReplay(log, timers, {
-        encode: (topic, payload, number, tie) => {
-          const id = numbering.format(number, tie ? topic : undefined)
-          if (!isAccepted(encoding, payload)) return refusedMessage(topic, id)
-          return topicMessage(encoding, topic, payload, id)
-        },
-        flush: () => this.flush(),
-        catchUp: (client, window) => this.catchUp(client, window),
-        failed: (error) => host.refillFailed(error),
-      })
-    const { broadcast } = this
-    this.resuming = {
-      ...host,
-      numbering,
-      get delivered() {
-        return broadcast.delivered
-      },
-      flush: () => this.flush(),
-      catchUp: (client) => this.catchUp(client),
-      positionOf: (client) => this.positionOf(client),
-    }
   }
 
-  /** Everybody who keeps up has been given everything through this number. */
+  /** Every live client has been given everything through this number. */
   get delivered(): number {
     return this.broadcast.delivered
   }
@@ -94,184 +80,184 @@ export class Delivery {
 
   /** What to wait for before there can be clients, or undefined. @throws LogUnavailableError */
   ready(): Promise<void> | undefined {
-    return this.numbering.ready(() => this.flush())
+    return undefined
   }
 
-  /**
-   * Takes a message of a topic; from a log, with its number there, and whether other topics get
-   * it too. @returns whether it could be sent as it is.
-   */
-  receive(topic: Topic, payload: string | Uint8Array, number?: number, shared?: boolean): boolean {
-    const { encoding } = this
-    const accepted = isAccepted(encoding, payload)
-    const encode = accepted
-      ? (id: string) => topicMessage(encoding, topic.name, payload, id)
-      : (id: string) => refusedMessage(topic.name, id)
-    this.append(topic, encode, number, shared)
+  newTopic(name: string, host: TopicHost): Topic {
+    return new Topic(name, host, new TopicHistory(this.history.last, name))
+  }
+
+  /** A subscription that counts from now. */
+  newMembership(client: Client, topic: Topic): Membership {
+    return new Membership(client, topic, this.history.last)
+  }
+
+  /** Takes a message of a topic. @returns whether it could be sent as it is. */
+  receive(topic: Topic, payload: string | Uint8Array, _place?: LogPlace): boolean {
+    const accepted = isAccepted(this.encoding, payload)
+    this.append(topic, (number) =>
+      this.encode(topic.name, payload, accepted, this.numbering.format(number)),
+    )
     return accepted
   }
 
-  /** Puts an error into a topic's history, so that everybody gets it in its place. */
+  /** Puts an error into a topic's history, so that every client gets it in its place. */
   tell(topic: Topic, code: WireErrorCode): number {
     const error = { code, topic: topic.name }
-    if (this.numbering.log === undefined)
-      return this.append(topic, (id) => errorMessage(error, { id }))
-    // No other server knows of it, so there is no position behind it.
-    return this.append(topic, () => errorMessage(error), this.numberOfOurs(topic))
+    return this.append(topic, (number) =>
+      errorMessage(error, { id: this.numbering.format(number) }),
+    ).number
   }
 
-  /** Gives everybody who keeps up what has arrived. Call it before a client's topics change. */
+  /** Tells the clients of a topic that messages may be missing here. */
+  tellGap(topic: Topic, _through?: number): void {
+    this.tell(topic, 'messages-lost')
+  }
+
+  /** Gives every live client what has arrived. Call it before a client's topics change. */
   flush(): void {
     this.broadcast.flush()
-    const { log } = this.numbering
-    if (log === undefined || log.position <= this.history.last) return
-    this.history.last = log.position
-    this.broadcast.advance(log.position)
   }
 
   /** Forgets a topic's frames. */
   drop(topic: Topic): void {
     this.flush()
-    this.history.drop(topic.log)
+    this.history.drop(topic.history)
   }
 
-  /** What a position names in this numbering, or undefined if it names nothing in it. */
+  format(number: number, _tie?: string): string {
+    return this.numbering.format(number)
+  }
+
+  /** What a text names in this numbering, whether it has been read here or not. */
+  parse(position: string): Position | undefined {
+    return this.numbering.parse(position)
+  }
+
+  /** What a position names that has been read here, or undefined where it names nothing. */
   locate(position: string): Position | undefined {
-    return locate(this.resuming, position)
+    const named = this.parse(position)
+    return named !== undefined && named.number <= this.delivered ? named : undefined
   }
 
-  /** Waits for a position of the log that has not been read here; undefined where it has been. */
-  reach(position: string): Promise<unknown> | undefined {
-    this.flush()
-    const { log } = this.numbering
-    const number = this.numbering.parse(position)?.number ?? 0
-    return number > this.delivered ? log?.reach(number) : undefined
+  /** Waits for a position that has not been read here; undefined where there is nothing to wait for. */
+  reach(_position: string): Promise<unknown> | undefined {
+    return undefined
   }
 
   /** Opens a client's stream on a new connection, after a position where it names one. */
   start(opening: Opening): void {
-    resume(this.resuming, opening)
+    this.flush()
+    opening.client.attach(opening.connection)
+    resume(this, opening)
   }
 
-  /** Has a client that keeps up look again: something older is to be sent to it first. */
+  /** Something older is to be sent to a live client first. */
   goBack(client: Client): void {
-    client.cursor = client.position
-    client.live = false
+    client.fallBehind()
     this.catchUp(client)
   }
 
+  /** Brings a client that is behind to the present, as far as its connection takes it. */
+  catchUp(client: Client): void {
+    this.bring(client, this.step)
+  }
+
+  /** The position to name to a client that has nothing else to hear; undefined where there is none. */
+  heartbeatFor(_client: Client): string | undefined {
+    return undefined
+  }
+
+  /** What a client would name that has got all that was written to it. */
+  positionOf(client: Client): string {
+    return this.format(client.position)
+  }
+
+  /** From where a subscription counts, for another server; null where it can't use that. */
+  sinceOf(_membership: Membership): string | null {
+    return null
+  }
+
   /**
-   * Brings a client that is behind to the present, as far as its connection takes it.
-   *
-   * @param window What was read from the log, for those who lack it.
+   * Where a client goes on that was on another server, and names this position. A position of ours
+   * is from before that: nobody knows what the client missed since.
    */
-  catchUp(client: Client, window?: LogSegment): void {
+  placeAfterMove(named: string): string {
+    return this.parse(named) === undefined ? named : UNKNOWN_POSITION
+  }
+
+  lost(client: Client, topic: string): void {
+    this.host.lost(client, topic)
+  }
+
+  resumedAt(client: Client): void {
+    this.host.resumed(hasLoss(client) ? 'lost' : 'exact')
+  }
+
+  resumedAnew(): void {
+    this.host.resumed('unknown-position')
+  }
+
+  /** Nothing is sent to anybody any more. */
+  stop(): void {
+    // What is read for clients stops with them.
+  }
+
+  protected nextStep(client: Client): Step | undefined {
+    return nextStep(client, this.replays)
+  }
+
+  /** Writes steps to a client, as long as there are some and it takes them. */
+  protected bring(client: Client, next: (client: Client) => Step | undefined): void {
     this.flush()
     const { connection } = client
-    if (!client.greeted || client.suspended) return
+    if (!client.readable) return
     while (connection !== undefined && !connection.full && !client.live) {
-      const step = nextStep(client, this.replays, window)
+      const step = next(client)
       if (step === undefined) {
-        client.live = true
-        this.resumed(client, 'exact')
+        client.arrive()
+        this.report(client, 'exact')
       } else if (step.kind === 'lost') {
         connection.write(errorMessage({ code: 'messages-lost', topic: step.topic }))
-        this.host.lost(client, step.topic)
-        this.resumed(client, 'lost')
+        this.lost(client, step.topic)
+        this.report(client, 'lost')
       } else if (step.kind === 'batch') {
         if (connection.write(step.batch) === 'closed') return
-        client.cursor = Math.max(client.cursor, step.batch.last)
+        client.advance(step.batch.last)
         this.caughtUp += step.batch.events
       } else {
-        if (step.kind === 'unopened') return
-        client.cursor = Math.max(client.cursor, step.through)
-        if (window === undefined) this.refills?.ask(client)
         return
       }
     }
   }
 
-  /** The position to name to a client that has nothing else to hear; undefined without a log. */
-  heartbeatFor(client: Client): string | undefined {
-    if (this.numbering.log === undefined || !client.live) return undefined
-    this.flush()
-    return client.live ? this.positionOf(client) : undefined
+  /** A topic's message with its id, or what stands for one that is refused. */
+  protected encode(
+    topic: string,
+    payload: string | Uint8Array,
+    accepted: boolean,
+    id: string,
+  ): Encoded {
+    return accepted ? topicMessage(this.encoding, topic, payload, id) : refusedMessage(topic, id)
   }
 
-  /** What a client would name that has got all that was written to it. */
-  positionOf({ position, outdated }: Client): string {
-    const known = outdated === undefined || position >= outdated.until
-    return known ? this.numbering.format(position) : outdated.position
+  protected append(topic: Topic, encode: (number: number) => Encoded, number?: number): Frame {
+    const frame = this.add(topic, encode, number)
+    this.history.enforce(topic.history)
+    return frame
   }
 
-  /** From where a subscription counts, for another server that reads the same log. */
-  sinceOf({ since }: Membership): string | null {
-    return this.numbering.log === undefined ? null : this.numbering.format(since)
-  }
-
-  /**
-   * The driver's log was made anew: what there is belongs to the old one. The caller puts everybody
-   * at the new one's position, and tells them.
-   */
-  restart(): number {
-    this.broadcast.flush()
-    this.refills?.reset()
-    this.numbering.restart()
-    const { position } = this.numbering.log!
-    this.history.last = position
-    this.broadcast.advance(position)
-    return position
-  }
-
-  /** Empties a topic, which counts from this number on. */
-  restartTopic({ log }: Topic, position: number): void {
-    this.history.drop(log)
-    log.restart(position)
-  }
-
-  /** Nothing is read for anybody any more. */
-  stop(): void {
-    this.refills?.reset()
-  }
-
-  private resumed(client: Client, how: Resume): void {
-    if (!client.resuming) return
-    client.resuming = false
-    this.host.resumed(how)
-  }
-
-  /** A number for an entry that is not of the log, behind all that has come of it. */
-  private numberOfOurs(topic: Topic): number {
-    const last = Math.max(this.history.last, this.numbering.log!.position)
-    // Those of one turn may share one: nobody has been given a part of them.
-    const isNew = !Number.isInteger(last) && last > this.broadcast.delivered
-    const number = isNew ? last : numberBetween(last)
-    const above = number > topic.log.evictedThrough && (isNew || number > last)
-    if (!above) reopen(topic, number)
-    return number
-  }
-
-  private append(
-    topic: Topic,
-    encode: (id: string) => Encoded,
-    number?: number,
-    shared = false,
-  ): number {
-    if (this.unbounded.length > 0 && number !== this.history.last) this.bound()
+  /** Keeps a frame and has it sent. The caller holds the topic to its bounds. */
+  protected add(topic: Topic, encode: (number: number) => Encoded, number?: number): Frame {
     const now = this.timers.clock.now()
-    const name = (number: number) =>
-      encode(this.numbering.format(number, shared ? topic.name : undefined))
-    const frame = this.history.append(topic.log, now, name, number)
+    const frame = this.history.append(topic.history, now, encode, number)
     this.broadcast.add(topic, frame)
-    if (!shared) this.history.enforce(topic.log)
-    else if (this.unbounded.push(topic.log) === 1) queueMicrotask(() => this.bound())
     if (!this.expiring) this.expireLater(now)
-    return frame.number
+    return frame
   }
 
-  /** Holds those to their bounds that have got an entry which went to several. */
-  private bound(): void {
-    for (const log of this.unbounded.splice(0)) this.history.enforce(log)
+  private report(client: Client, how: Resume): void {
+    if (client.takeReport()) this.host.resumed(how)
   }
 
   private expireLater(now: number): void {
@@ -279,22 +265,5 @@ export class Delivery {
     this.expiring = due !== undefined
     if (due === undefined) return
     this.timers.after(due - now, () => this.expireLater(this.timers.clock.now()))
-  }
-}
-
-/**
- * Has an entry of ours come to everybody, whose number is not above where they are: where there was
- * no more room behind the last number, or the topic begins at one that has not been read yet.
- */
-function reopen(topic: Topic, number: number): void {
-  const before = numberBefore(number)
-  topic.log.evictedThrough = Math.min(topic.log.evictedThrough, before)
-  for (const membership of topic.members) {
-    const { client } = membership
-    if (!client.live) client.cursor = Math.min(client.cursor, before)
-    membership.since = Math.min(membership.since, before)
-    if (membership.told !== undefined && membership.told.through >= number) {
-      membership.told = undefined
-    }
   }
 }

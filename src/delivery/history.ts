@@ -1,5 +1,5 @@
 import type { Encoded } from '../wire/encode.js'
-import type { FrameLog } from '../wire/frame.js'
+import type { FrameList } from '../wire/frame.js'
 import { Frame } from '../wire/frame.js'
 
 /** The bounds of a history. */
@@ -13,14 +13,10 @@ export interface HistoryBounds {
 }
 
 /** The frames that one topic still has, in order of number: a ring that grows by doubling. */
-export class TopicLog implements FrameLog {
-  /** The number of the last frame that was let go, or the history's number at the start. */
-  evictedThrough: number
+export class TopicHistory implements FrameList {
   /** What its frames cost together. */
   bytes = 0
-  private lost = -1
-  /** Between which numbers this server may have missed some that others have not. */
-  private missed = { from: Infinity, through: 0 }
+  protected evicted: number
   private ring: (Frame | undefined)[] = new Array<Frame | undefined>(8)
   private head = 0
   private count = 0
@@ -28,38 +24,18 @@ export class TopicLog implements FrameLog {
   constructor(
     startsAfter: number,
     readonly name = '',
-    /** Whether what was let go can be read again, from the log of the driver. */
-    readonly refills = false,
   ) {
-    this.evictedThrough = startsAfter
+    this.evicted = startsAfter
+  }
+
+  /** The number of the last frame that was let go, or the history's number at the start. */
+  get evictedThrough(): number {
+    return this.evicted
   }
 
   /** Through this number, what was let go is lost for good. */
   get lostThrough(): number {
-    return this.refills ? this.lost : this.evictedThrough
-  }
-
-  /** What was let go through this number can't be read again. */
-  lose(number: number): void {
-    this.lost = Math.max(this.lost, Math.min(number, this.evictedThrough))
-  }
-
-  /** Some may be missing between these numbers. */
-  miss(from: number, through: number): void {
-    const { missed } = this
-    this.missed = { from: Math.min(missed.from, from), through: Math.max(missed.through, through) }
-  }
-
-  /** Whether some may be missing after a number, without an entry that says so. */
-  misses(number: number): boolean {
-    return number >= this.missed.from && number < this.missed.through
-  }
-
-  /** Counts from another number on, with no frames. */
-  restart(after: number): void {
-    this.evictedThrough = after
-    this.lost = -1
-    this.missed = { from: Infinity, through: 0 }
+    return this.evicted
   }
 
   get length(): number {
@@ -86,9 +62,7 @@ export class TopicLog implements FrameLog {
     this.head = (this.head + 1) & (this.ring.length - 1)
     this.count--
     this.bytes -= frame.cost
-    this.evictedThrough = frame.number
-    // Not from a log, but an entry of our own, which stands in none.
-    if (this.refills && !Number.isInteger(frame.number)) this.lose(frame.number)
+    this.evicted = frame.number
     return frame
   }
 
@@ -115,7 +89,7 @@ export class TopicLog implements FrameLog {
 /**
  * The frames of all topics, numbered by one counter and bounded in bytes and in age.
  *
- * Frames stand in two orders. Each topic's own log serves reading. One list over all topics
+ * Frames stand in two orders. Each topic's own ring serves reading. One list over all topics
  * serves letting go: the oldest frame of all is its head, and is also the oldest of its topic,
  * so every eviction takes constant time. A topic over its own bound takes its frame out of the
  * middle of that list, and its bytes are free at once.
@@ -145,18 +119,18 @@ export class History {
 
   /**
    * Gives the next number, or this one, to what `encode` makes for it, and keeps it. The caller
-   * hands the frame to whoever is waiting for it and then commands {@link enforce}.
+   * hands the frame to the clients that wait for it, and then calls {@link enforce}.
    */
   append(
-    log: TopicLog,
+    topic: TopicHistory,
     now: number,
     encode: (number: number) => Encoded,
     number = this.last + 1,
   ): Frame {
-    const frame = new Frame(number, encode(number), now, log)
+    const frame = new Frame(number, encode(number), now, topic)
     this.last = number
     this.changes++
-    log.push(frame)
+    topic.push(frame)
     frame.previous = this.newest
     if (this.newest !== null) this.newest.next = frame
     else this.oldest = frame
@@ -166,9 +140,9 @@ export class History {
     return frame
   }
 
-  /** Lets go of what is over the bounds in bytes, after `log` has grown. */
-  enforce(log: TopicLog): void {
-    while (log.bytes > this.bounds.maxBytesPerTopic) this.evict(log.at(0)!)
+  /** Lets go of what is over the bounds in bytes, after a topic has grown. */
+  enforce(topic: TopicHistory): void {
+    while (topic.bytes > this.bounds.maxBytesPerTopic) this.evict(topic.at(0)!)
     while (this.bytes > this.bounds.maxBytes) this.evict(this.oldest!)
   }
 
@@ -181,14 +155,14 @@ export class History {
   }
 
   /** Lets go of a whole topic. */
-  drop(log: TopicLog): void {
+  drop(topic: TopicHistory): void {
     this.changes++
-    for (let frame = log.shift(); frame !== undefined; frame = log.shift()) this.unlink(frame)
+    for (let frame = topic.shift(); frame !== undefined; frame = topic.shift()) this.unlink(frame)
   }
 
   private evict(frame: Frame): void {
     this.beforeEviction(frame)
-    frame.log.shift()
+    frame.list.shift()
     this.unlink(frame)
     this.evictions++
   }

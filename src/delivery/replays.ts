@@ -1,23 +1,23 @@
 import type { Frame } from '../wire/frame.js'
 import { Batch, BATCH_BYTES } from '../wire/frame.js'
-import type { History, TopicLog } from './history.js'
+import type { History, TopicHistory } from './history.js'
 
 /** Where in a topic a client reads on. */
 export interface Place {
-  log: TopicLog
-  /** Which of the log's frames is next. */
+  topic: TopicHistory
+  /** Which of the topic's frames is next. */
   index: number
   /** That frame's number. */
   number: number
 }
 
-/** How many batches are kept for those who come next. */
+/** How many batches are kept for the clients that come next. */
 const MOST_SHARED = 8
 
 /**
- * What clients have missed, merged by number over their topics, in batches that are joined once
- * for all who stand at the same place: where a proxy restarts, thousands come back from the same
- * one at once.
+ * What clients have missed, merged by number over their topics. Each batch is joined once for all
+ * clients that read on at the same places: when a proxy restarts, thousands come back from there
+ * at once.
  */
 export class Replays {
   private readonly shared = new Map<number, { places: readonly Place[]; batch: Batch }>()
@@ -25,7 +25,7 @@ export class Replays {
 
   constructor(private readonly history: History) {}
 
-  /** The next batch of who stands at these places, or undefined where there is nothing. */
+  /** The next batch for a client that reads on at these places, or undefined where there is none. */
   next(places: readonly Place[]): Batch | undefined {
     if (places.length === 0) return undefined
     if (this.newest !== this.history.changes) {
@@ -46,7 +46,7 @@ export class Replays {
 function areSame(some: readonly Place[], others: readonly Place[]): boolean {
   return (
     some.length === others.length &&
-    some.every(({ log, number }, i) => log === others[i]!.log && number === others[i]!.number)
+    some.every(({ topic, number }, i) => topic === others[i]!.topic && number === others[i]!.number)
   )
 }
 
@@ -56,14 +56,14 @@ function merge(places: readonly Place[]): Frame[] {
   for (let i = (heap.length >> 1) - 1; i >= 0; i--) sink(heap, i)
   const frames: Frame[] = []
   for (let size = 0, place = heap[0]; place !== undefined; place = heap[0]) {
-    const frame = place.log.at(place.index)!
+    const frame = place.topic.at(place.index)!
     size += frame.length
     const last = frames.at(-1)
     // Those of one number stay together: a cursor stands behind all of them or before.
     if (last !== undefined && size > BATCH_BYTES && frame.number !== last.number) break
     frames.push(frame)
     place.index++
-    const following = place.log.at(place.index)
+    const following = place.topic.at(place.index)
     if (following !== undefined) place.number = following.number
     else if (heap.length === 1) break
     else heap[0] = heap.pop()!
@@ -88,5 +88,5 @@ function sink(heap: Place[], index: number): void {
 
 /** By number, and those of one entry of a log by topic. */
 function isBefore(a: Place, b: Place): boolean {
-  return a.number < b.number || (a.number === b.number && a.log.name < b.log.name)
+  return a.number < b.number || (a.number === b.number && a.topic.name < b.topic.name)
 }

@@ -1,15 +1,22 @@
-import type { Client } from './client.js'
-import type { LogSink, LogSubscription } from '../log.js'
-import type { Frame } from '../wire/frame.js'
-import { TopicLog } from './history.js'
-import type { Membership } from './membership.js'
 import type { Timer } from '../clock.js'
+import type { Sink, Subscription } from '../driver.js'
+import type { Frame } from '../wire/frame.js'
+import type { Client } from './client.js'
+import type { TopicHistory } from './history.js'
+import type { Membership } from './membership.js'
 
-/** What a topic needs of its Streamer. */
+/** Where a message stands in a driver's log. */
+export interface LogPlace {
+  readonly number: number
+  /** Whether the entry goes to other topics here, too. */
+  readonly shared: boolean
+}
+
+/** What a topic tells its Streamer. */
 export interface TopicHost {
-  /** A message, in the driver's words. */
-  received(topic: Topic, payload: string | Uint8Array, number?: number, shared?: boolean): void
-  /** Messages may be missing. */
+  /** A message, as the driver handed it over; from a driver with a log, with its place there. */
+  received(topic: Topic, payload: string | Uint8Array, place?: LogPlace): void
+  /** Messages may be missing; with a log, through this number. */
   gapped(topic: Topic, reason: string, through?: number): void
   /** The broker's subscription is over. */
   failed(topic: Topic, error: Error): void
@@ -18,16 +25,14 @@ export interface TopicHost {
 /**
  * One broker subscription, shared by all its clients, and its frames.
  *
- * It is also the {@link LogSink} that the driver calls. Calls that come before the driver's
- * `subscribe` has been entered or after the topic is over do not count.
+ * It is also the {@link Sink} that the driver calls. It ignores calls that come after it is over.
  */
-export class Topic implements LogSink {
-  readonly log: TopicLog
+export class Topic implements Sink {
   /** All its subscribed clients, connected or not; dense, in no order. */
   readonly members: Membership[] = []
-  /** Their clients, in the same order: what is walked for each message. */
+  /** The members' clients, in the members' order. Each message walks them. */
   readonly audience: Client[] = []
-  /** Its frames that have not yet been given to those who keep up. */
+  /** Its frames that are not written to the live clients yet. */
   fresh: Frame[] = []
   /** Settles when the broker has opened the topic, or has refused it. */
   opened: Promise<void> = Promise.resolve()
@@ -35,24 +40,20 @@ export class Topic implements LogSink {
   isOpen = false
   /** Settles when the topic is closed; undefined before that has begun. Never rejects. */
   closed: Promise<void> | undefined = undefined
-  /** Waits for the moment to let the topic go. */
+  /** Ends when the topic is let go, while it has no clients. */
   lingering: Timer | undefined = undefined
-  /** Not let go before this time, by the clock: a client that left may come back. */
+  /** The topic is not let go before this time, by the clock: a client that left may come back. */
   heldUntil = 0
-  /** Whether it has been said that messages were refused: one line per cause. */
+  /** Whether the log has a line that messages of this topic were refused: one line per cause. */
   hasRefused = false
   private over = false
-  private subscription: LogSubscription | undefined
+  private subscription: Subscription | undefined
 
   constructor(
     readonly name: string,
-    private readonly host: TopicHost,
-    startsAfter: number,
-    /** Whether the driver has a log. */
-    logged = false,
-  ) {
-    this.log = new TopicLog(startsAfter, name, logged)
-  }
+    protected readonly host: TopicHost,
+    readonly history: TopicHistory,
+  ) {}
 
   /** Whether the broker has ended the subscription, or the topic was closed. */
   get isOver(): boolean {
@@ -60,7 +61,7 @@ export class Topic implements LogSink {
   }
 
   /** Opens the topic on the broker. Called once. */
-  open(subscribe: (sink: LogSink) => Promise<LogSubscription>): Promise<void> {
+  open(subscribe: (sink: Sink) => Promise<Subscription>): Promise<void> {
     this.opened = this.openWith(subscribe)
     return this.opened
   }
@@ -70,7 +71,7 @@ export class Topic implements LogSink {
     this.over = true
     this.closed ??= this.opened
       .then(() => this.subscription?.close())
-      // A topic that never opened has nothing to let go; its opener has been told why.
+      // A topic that never opened has nothing to let go; the caller of `subscribe` was told why.
       .catch((error: unknown) => {
         if (this.isOpen) report(error)
       })
@@ -93,12 +94,12 @@ export class Topic implements LogSink {
     membership.index = -1
   }
 
-  message(payload: string | Uint8Array, number?: number, shared?: boolean): void {
-    if (!this.over) this.host.received(this, payload, number, shared)
+  message(payload: string | Uint8Array): void {
+    if (!this.over) this.host.received(this, payload)
   }
 
-  gap(reason: string, through?: number): void {
-    if (!this.over) this.host.gapped(this, reason, through)
+  gap(reason: string): void {
+    if (!this.over) this.host.gapped(this, reason)
   }
 
   fail(error: Error): void {
@@ -107,21 +108,14 @@ export class Topic implements LogSink {
     this.host.failed(this, error)
   }
 
-  private async openWith(subscribe: (sink: LogSink) => Promise<LogSubscription>): Promise<void> {
-    this.subscription = await subscribe(this)
-    this.isOpen = true
-    const { position } = this.subscription
-    if (position !== undefined) this.beginAt(position)
+  /** The broker has opened the topic. */
+  protected begin(_subscription: Subscription): void {
+    // Without a log, it begins with the next message.
   }
 
-  /** The driver says from where in its log on the topic is read here. */
-  private beginAt(position: number): void {
-    const { log } = this
-    log.evictedThrough = Math.max(log.evictedThrough, position)
-    for (const membership of this.members) {
-      const older = membership.awaits && membership.rewind === undefined
-      if (!older) membership.since = Math.max(membership.since, log.evictedThrough)
-      membership.awaits = false
-    }
+  private async openWith(subscribe: (sink: Sink) => Promise<Subscription>): Promise<void> {
+    this.subscription = await subscribe(this)
+    this.isOpen = true
+    this.begin(this.subscription)
   }
 }

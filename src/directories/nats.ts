@@ -1,11 +1,9 @@
 import type { Directory } from '../directory.js'
 import { OptionsError } from '../errors.js'
-import type { JetStreamConnection } from '../drivers/jetstream/api.js'
-import { isConnection } from '../drivers/jetstream/link.js'
-import { connectOptions } from '../drivers/nats/connection.js'
-import type { NatsConnect, NatsConnectOptions } from '../drivers/nats/connection.js'
-import type { OptionCheck } from '../drivers/toolbox/options.js'
-import { callback, checkDriverOptions, duration, text } from '../drivers/toolbox/options.js'
+import type { JetStreamConnection } from '../brokers/nats/jetstream.js'
+import type { NatsConnect, NatsConnectOptions } from '../brokers/nats/connection.js'
+import type { OptionCheck } from '../driver-kit/options.js'
+import { callback, checkDriverOptions, duration, text } from '../driver-kit/options.js'
 import { NatsEngine } from './nats/engine.js'
 
 export type { JetStreamConnection, NatsConnect, NatsConnectOptions }
@@ -68,7 +66,7 @@ export function natsDirectory(
     )
   }
   return new NatsEngine({
-    target: isConnection(target) ? target : connectOptions(target, 'natsDirectory'),
+    target,
     bucket: options.bucket ?? 'unifrost',
     replicas: options.replicas ?? 1,
     maxAge,

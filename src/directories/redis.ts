@@ -7,8 +7,8 @@ import type {
   RedisTarget,
 } from '../drivers/redis/libraries.js'
 import { redisChecks } from '../drivers/redis/options.js'
-import type { OptionCheck } from '../drivers/toolbox/options.js'
-import { checkDriverOptions, duration, text } from '../drivers/toolbox/options.js'
+import type { OptionCheck } from '../driver-kit/options.js'
+import { checkDriverOptions, duration, text } from '../driver-kit/options.js'
 import { RedisEngine } from './redis/engine.js'
 
 export type { IoRedisClient, NodeRedisClient, RedisLibrary, RedisTarget }

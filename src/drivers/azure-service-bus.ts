@@ -12,13 +12,13 @@ import {
 import type { Clients, ServiceBusClients, ServiceBusConfig } from './azure-service-bus/clients.js'
 import { CLOSE_EACH, CLOSE_TIMEOUT, ServiceBusTopic } from './azure-service-bus/topic.js'
 import type { Shared } from './azure-service-bus/topic.js'
-import { AtOnce } from './toolbox/at-once.js'
-import type { OptionCheck } from './toolbox/options.js'
-import { checkDriverOptions, duration, encoding as encodingCheck } from './toolbox/options.js'
-import { routingChecks, Sources } from './toolbox/sources.js'
-import type { RoutingOptions } from './toolbox/sources.js'
-import { patiently } from './toolbox/patiently.js'
-import { within } from './toolbox/within.js'
+import { AtOnce } from '../driver-kit/at-once.js'
+import type { OptionCheck } from '../driver-kit/options.js'
+import { checkDriverOptions, duration, encoding as encodingCheck } from '../driver-kit/options.js'
+import { routingChecks, Sources } from '../driver-kit/sources.js'
+import type { RoutingOptions } from '../driver-kit/sources.js'
+import { patiently } from '../driver-kit/patiently.js'
+import { within } from '../driver-kit/within.js'
 
 export type { ServiceBusClients, ServiceBusConfig }
 

@@ -5,11 +5,16 @@ import { OptionsError } from '../errors.js'
 import { PubSubLink } from './google-pubsub/link.js'
 import { brokenRule, toSource } from './google-pubsub/names.js'
 import { closedError, PubSubReader, unlessClosed } from './google-pubsub/reader.js'
-import type { OptionCheck } from './toolbox/options.js'
-import { checkDriverOptions, duration, encoding as encodingCheck, flag } from './toolbox/options.js'
-import { loadPeer } from './toolbox/peer.js'
-import type { RoutingOptions, SourceEvents } from './toolbox/sources.js'
-import { routingChecks, Sources } from './toolbox/sources.js'
+import type { OptionCheck } from '../driver-kit/options.js'
+import {
+  checkDriverOptions,
+  duration,
+  encoding as encodingCheck,
+  flag,
+} from '../driver-kit/options.js'
+import { loadPeer } from '../driver-kit/peer.js'
+import type { RoutingOptions, SourceEvents } from '../driver-kit/sources.js'
+import { routingChecks, Sources } from '../driver-kit/sources.js'
 
 const DAY = 86_400_000
 

@@ -1,8 +1,13 @@
 import type { Log, LogDriver, LogSink, LogSubscription } from '../log.js'
 import { TopicNameError } from '../errors.js'
-import { reasonOf } from './jetstream/api.js'
-import type { JetStreamConnection, NatsHeaders, NatsMessage, StreamInfo } from './jetstream/api.js'
-import { closedError, isConnection, JetStreamLink } from './jetstream/link.js'
+import { reasonOf } from '../brokers/nats/jetstream.js'
+import type {
+  JetStreamConnection,
+  NatsHeaders,
+  NatsMessage,
+  StreamInfo,
+} from '../brokers/nats/jetstream.js'
+import { closedError, JetStreamLink } from './jetstream/link.js'
 import type { Linked } from './jetstream/link.js'
 import { StreamLog } from './jetstream/log.js'
 import { StreamReader } from './jetstream/reader.js'
@@ -11,17 +16,16 @@ import { Spread } from './jetstream/spread.js'
 import type { JetStreamMessage, SpreadTopic } from './jetstream/spread.js'
 import { asked, found, said } from './jetstream/stream.js'
 import { overlaps } from './jetstream/subjects.js'
-import { connectOptions } from './nats/connection.js'
-import type { NatsConnect, NatsConnectOptions } from './nats/connection.js'
-import { toSubject } from './nats/subject.js'
-import type { OptionCheck } from './toolbox/options.js'
+import type { NatsConnect, NatsConnectOptions } from '../brokers/nats/connection.js'
+import { toSubject } from '../brokers/nats/subject.js'
+import type { OptionCheck } from '../driver-kit/options.js'
 import {
   callback,
   checkDriverOptions,
   duration,
   encoding as encodingCheck,
   text,
-} from './toolbox/options.js'
+} from '../driver-kit/options.js'
 
 export type { JetStreamConnection, JetStreamMessage, NatsConnect, NatsConnectOptions }
 export type { NatsHeaders, NatsMessage }
@@ -118,7 +122,7 @@ export function jetstreamDriver(
 
   const link = new JetStreamLink(
     {
-      target: isConnection(target) ? target : connectOptions(target, 'jetstreamDriver'),
+      target,
       domain: options.domain,
       connect: options.connect,
       connectTimeout,

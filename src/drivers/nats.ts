@@ -1,22 +1,15 @@
-import type { Driver, Sink, Subscription } from '../driver.js'
-import { Backoff, connectNats, connectOptions, loadConnect } from './nats/connection.js'
 import type {
   NatsConnect,
   NatsConnection,
   NatsConnectOptions,
   NatsStatus,
   NatsSubscription,
-} from './nats/connection.js'
-import { toSubject } from './nats/subject.js'
-import { CLOSE_TIMEOUT, NatsTopic } from './nats/topic.js'
-import type { OptionCheck } from './toolbox/options.js'
-import {
-  callback,
-  checkDriverOptions,
-  duration,
-  encoding as encodingCheck,
-} from './toolbox/options.js'
-import { within } from './toolbox/within.js'
+} from '../brokers/nats/connection.js'
+import { natsLink } from '../brokers/nats/link.js'
+import { toSubject } from '../brokers/nats/subject.js'
+import { checkDriverOptions, checks, Closings, driverShell } from '../driver-kit/index.js'
+import type { BrokerDriver, OptionCheck } from '../driver-kit/index.js'
+import { NatsTopic } from './nats/topic.js'
 
 export type { NatsConnect, NatsConnection, NatsConnectOptions, NatsStatus, NatsSubscription }
 
@@ -38,13 +31,7 @@ export interface NatsDriverOptions {
 }
 
 /** A driver on NATS. */
-export interface NatsDriver extends Driver {
-  /**
-   * Connects now instead of with the first topic, to find out early that it can't. It rejects
-   * with one error that says what to do, and may be called again.
-   */
-  connect(): Promise<void>
-}
+export type NatsDriver = BrokerDriver
 
 /**
  * Carries the subjects of core NATS.
@@ -58,69 +45,31 @@ export function natsDriver(
   target: NatsConnection | string | NatsConnectOptions,
   options: NatsDriverOptions = {},
 ): NatsDriver {
-  const { address = (topic) => topic, encoding = 'utf8' } = options
-  const { subscribeTimeout = 5_000, connectTimeout = 5_000 } = options
+  const { address = (topic) => topic, subscribeTimeout = 5_000, connectTimeout = 5_000 } = options
   checkDriverOptions('natsDriver', options, {
-    address: callback('a function from a topic to a subject'),
-    encoding: encodingCheck,
-    subscribeTimeout: duration,
-    connectTimeout: duration,
-    connect: callback("the library's connect function"),
+    address: checks.callback('a function from a topic to a subject'),
+    encoding: checks.encoding,
+    subscribeTimeout: checks.duration,
+    connectTimeout: checks.duration,
+    connect: checks.callback("the library's connect function"),
   } satisfies Record<keyof NatsDriverOptions, OptionCheck>)
-  const brought = isConnection(target) ? target : undefined
-  const server = isConnection(target) ? undefined : connectOptions(target)
 
+  const closings = new Closings('NATS')
   const topics = new Set<NatsTopic>()
-  const backoff = new Backoff()
-  let link: Promise<NatsConnection> | undefined
-  let current: NatsConnection | undefined
-  let stopFollowing: (() => void) | undefined
-  let closed: Promise<void> | undefined
+  const settings = { user: 'natsDriver', connect: options.connect, connectTimeout }
+  const link = natsLink(target, settings, {
+    status({ type, error, data }, connection) {
+      if (type === 'reconnect') void reconnected(connection)
+      else if (type === 'error' && isRefusal(error, data)) refused(error, data)
+    },
+    ended(error) {
+      for (const topic of [...topics]) topic.ended(error)
+    },
+  })
 
-  function linked(): Promise<NatsConnection> {
-    if (!link) {
-      const made = open()
-      link = made
-      made.catch(() => {
-        if (link === made) link = undefined
-      })
-    }
-    return link
-  }
-
-  async function open(): Promise<NatsConnection> {
-    const connection = server
-      ? await connectNats(server, connectTimeout, backoff, options.connect ?? (await loadConnect()))
-      : (brought as NatsConnection)
-    if (closed) {
-      if (server) await within(connection.close(), CLOSE_TIMEOUT)
-      throw closedError()
-    }
-    if (connection.isClosed()) throw closedConnectionError()
-    current = connection
-    const statuses = connection.status()
-    stopFollowing = () => (statuses as { stop?: () => void }).stop?.()
-    follow(connection, statuses).catch((error: unknown) => end(connection, error))
-    void connection.closed().then((reason) => end(connection, reason))
-    return connection
-  }
-
-  async function follow(connection: NatsConnection, statuses: AsyncIterable<NatsStatus>) {
-    for await (const { type, error, data } of statuses) {
-      backoff.follow(type)
-      if (type === 'reconnect') {
-        const reason = `The link to NATS was lost and is back, at ${connection.getServer()}.`
-        for (const topic of topics) topic.reconnected(reason)
-        void restore(connection)
-      } else if (type === 'error' && isRefusal(error, data)) {
-        const reason = error?.message ?? String(data)
-        const refusal = new Error(`NATS refused a subscription (${reason}).`, { cause: error })
-        for (const topic of topics) topic.refused(refusal)
-      }
-    }
-  }
-
-  async function restore(connection: NatsConnection) {
+  async function reconnected(connection: NatsConnection): Promise<void> {
+    const reason = `The link to NATS was lost and is back, at ${connection.getServer()}.`
+    for (const topic of topics) topic.reconnected(reason)
     try {
       await connection.flush()
     } catch {
@@ -130,75 +79,37 @@ export function natsDriver(
     for (const topic of topics) topic.restored()
   }
 
-  /** The connection is closed for good: by its owner, or since its credentials are refused. */
-  function end(connection: NatsConnection, reason: unknown) {
-    if (current !== connection) return
-    current = link = undefined
-    const error = new Error('The connection to NATS has been closed.', { cause: reason })
-    for (const topic of [...topics]) topic.ended(error)
+  function refused(error: Error | undefined, data: unknown): void {
+    const reason = error?.message ?? String(data)
+    const refusal = new Error(`NATS refused a subscription (${reason}).`, { cause: error })
+    for (const topic of topics) topic.refused(refusal)
   }
 
-  return {
-    encoding,
-
-    async connect() {
-      if (closed) throw closedError()
-      await linked()
-    },
-
-    async subscribe(name: string, sink: Sink): Promise<Subscription> {
-      if (closed) throw closedError()
+  return driverShell({
+    closings,
+    encoding: options.encoding,
+    connect: () => link.get(),
+    async subscribe(name, sink) {
       const subject = toSubject(name, address)
-      const connection = await linked()
-      if (closed) throw closedError()
+      const connection = await link.get()
+      closings.check()
       const topic = new NatsTopic(connection, subject, sink, topics)
-      try {
-        await topic.opened(subscribeTimeout)
-      } catch (error) {
-        topic.release()
-        throw error
-      }
-      return topic
+      return topic.opened(subscribeTimeout, closings.signal)
     },
-
-    close() {
-      closed ??= shut()
-      return closed
+    async close() {
+      for (const topic of [...topics]) topic.release()
+      await link.close()
     },
-  }
-
-  async function shut(): Promise<void> {
-    for (const topic of [...topics]) topic.abandon(closedError())
-    await link?.catch(() => undefined)
-    stopFollowing?.()
-    const connection = current
-    current = undefined
-    if (!connection || connection.isClosed()) return
-    await within(server ? connection.close() : connection.flush(), CLOSE_TIMEOUT)
-  }
+  })
 }
 
 /**
- * The server names no subject in these. v2 tells the code only, which covers more errors; a
- * subscribe that is refused for one of them may be tried again at once.
+ * Whether the server has refused a subscription. It does not say which. Version 2 of the library
+ * gives only a code, which covers more errors; a subscribe that is refused for one of those may be
+ * tried again at once.
  */
 function isRefusal(error: Error | undefined, data: unknown): boolean {
   return error
     ? /subscriptions exceeded|invalid subject/i.test(error.message)
     : data === 'NATS_PROTOCOL_ERR'
-}
-
-function isConnection(target: unknown): target is NatsConnection {
-  return typeof (target as NatsConnection | undefined)?.subscribe === 'function'
-}
-
-function closedError(): Error {
-  return new Error('This NATS driver has been closed. Make a new one.')
-}
-
-function closedConnectionError(): Error {
-  return new Error(
-    'The NATS connection given to natsDriver has been closed. Make a new connection and a new ' +
-      'driver, or give the address and let the driver connect.',
-  )
 }

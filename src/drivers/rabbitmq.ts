@@ -11,15 +11,15 @@ import type {
 import { closedError, Link } from './rabbitmq/link.js'
 import { brokenRule, keyOf, placeOf } from './rabbitmq/names.js'
 import type { Place } from './rabbitmq/names.js'
-import type { OptionCheck } from './toolbox/options.js'
+import type { OptionCheck } from '../driver-kit/options.js'
 import {
   callback,
   checkDriverOptions,
   duration,
   encoding as encodingCheck,
   text,
-} from './toolbox/options.js'
-import { routingChecks, Sources } from './toolbox/sources.js'
+} from '../driver-kit/options.js'
+import { routingChecks, Sources } from '../driver-kit/sources.js'
 
 export type { RabbitChannel, RabbitConnect, RabbitConnection, RabbitConnectOptions, RabbitMessage }
 

@@ -16,10 +16,10 @@ import type {
 import { closedError } from './redis/link.js'
 import { redisChecks, redisTiming } from './redis/options.js'
 import type { RedisOptions } from './redis/options.js'
-import type { OptionCheck } from './toolbox/options.js'
-import { checkDriverOptions, duration, flag, text } from './toolbox/options.js'
-import { routingChecks, Sources } from './toolbox/sources.js'
-import type { RoutingOptions, SourceEvents } from './toolbox/sources.js'
+import type { OptionCheck } from '../driver-kit/options.js'
+import { checkDriverOptions, duration, flag, text } from '../driver-kit/options.js'
+import { routingChecks, Sources } from '../driver-kit/sources.js'
+import type { RoutingOptions, SourceEvents } from '../driver-kit/sources.js'
 
 export type { IoRedisClient, NodeRedisClient, RedisLibrary, RedisStreamMessage, RedisTarget }
 

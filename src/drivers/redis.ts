@@ -12,10 +12,10 @@ import type {
 import { closedError, RedisLink } from './redis/link.js'
 import { redisChecks, redisTiming } from './redis/options.js'
 import type { RedisOptions } from './redis/options.js'
-import type { OptionCheck } from './toolbox/options.js'
-import { checkDriverOptions } from './toolbox/options.js'
-import { routingChecks, Sources } from './toolbox/sources.js'
-import type { SourceEvents } from './toolbox/sources.js'
+import type { OptionCheck } from '../driver-kit/options.js'
+import { checkDriverOptions } from '../driver-kit/options.js'
+import { routingChecks, Sources } from '../driver-kit/sources.js'
+import type { SourceEvents } from '../driver-kit/sources.js'
 
 export type { IoRedisClient, NodeRedisClient, RedisLibrary, RedisTarget }
 

@@ -8,10 +8,15 @@ import { isQueue } from './sqs/message.js'
 import type { SqsMessage } from './sqs/message.js'
 import { ServerQueue } from './sqs/server-queue.js'
 import { openSharedQueue } from './sqs/shared-queue.js'
-import type { OptionCheck } from './toolbox/options.js'
-import { checkDriverOptions, duration, encoding as encodingCheck, flag } from './toolbox/options.js'
-import { routingChecks, Sources } from './toolbox/sources.js'
-import type { RoutingOptions } from './toolbox/sources.js'
+import type { OptionCheck } from '../driver-kit/options.js'
+import {
+  checkDriverOptions,
+  duration,
+  encoding as encodingCheck,
+  flag,
+} from '../driver-kit/options.js'
+import { routingChecks, Sources } from '../driver-kit/sources.js'
+import type { RoutingOptions } from '../driver-kit/sources.js'
 
 export type { AwsClients, AwsConfig, SqsMessage }
 

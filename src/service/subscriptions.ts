@@ -1,3 +1,4 @@
+import { isUint8Array } from 'node:util/types'
 import type { Client } from '../delivery/client.js'
 import type { Timers } from '../clock.js'
 import type { Delivery } from '../delivery/delivery.js'
@@ -9,45 +10,43 @@ import {
   TooManyTopicsError,
   UnifrostError,
 } from '../errors.js'
-import { Membership } from '../delivery/membership.js'
+import type { Membership } from '../delivery/membership.js'
 import { checkTopicName } from './names.js'
 import type { Settings } from '../options.js'
-import { topicCursorAt } from '../wire/position.js'
 import type { Counters } from './stats.js'
-import type { Topic } from '../delivery/topic.js'
+import type { LogPlace, Topic } from '../delivery/topic.js'
 import { Topics } from './topics.js'
 
-/** From where on a new subscription counts, where that is not now. */
+/** Where a new subscription begins. Default: with the next message. */
 export interface SubscribeOptions {
-  /** Send the last so many messages first, as far as the history has them. */
+  /** Send this many of the last messages first, as far as the history has them. */
   rewind?: number
   /**
-   * Send everything that came after this position (a `Last-Event-ID` of this Streamer's) first;
-   * what the history no longer has is told by `messages-lost`. A position of another Streamer's
-   * life counts as now.
+   * Send everything after this position first: a `Last-Event-ID` of this Streamer. What the history
+   * no longer has is told by `messages-lost`. A position from before a restart counts as now.
    */
   after?: string | undefined
 }
 
-/** What only servers tell one another. */
+/** What a client that moves here from another server brings along. */
 export interface JoinOptions extends SubscribeOptions {
   /**
-   * The position from which the subscription counts, which another server has given it, in the
-   * same log. One that is not of this log counts as now.
+   * The position after which the subscription counts, in a log that both servers read. A position
+   * of another log counts as now.
    */
   since?: string | undefined
 }
 
-/** What is told of topics. */
+/** What the subscriptions tell their Streamer. */
 export interface SubscriptionsHost {
   opened(topic: string): void
   closed(topic: string): void
-  /** Something that nobody waits for went wrong. */
+  /** Something went wrong, and no caller waits for it. */
   report(cause: unknown, message: string): void
   warn(details: object, message: string): void
 }
 
-/** Who is subscribed to what, and what the broker says of it. */
+/** Which client is subscribed to which topic, and what the broker says of the topics. */
 export class Subscriptions {
   private readonly topics: Topics
 
@@ -59,9 +58,8 @@ export class Subscriptions {
     private readonly counts: Counters,
     private readonly host: SubscriptionsHost,
   ) {
-    this.topics = new Topics(driver, settings.topicLinger, timers, {
-      newest: () => delivery.history.last,
-      received: (topic, payload, number, shared) => this.received(topic, payload, number, shared),
+    this.topics = new Topics(driver, settings.topicLinger, timers, delivery, {
+      received: (topic, payload, place) => this.received(topic, payload, place),
       gapped: (topic, reason, through) => this.gapped(topic, reason, through),
       failed: (topic, error) => this.failed(topic, error),
       opened: (topic) => host.opened(topic.name),
@@ -75,7 +73,7 @@ export class Subscriptions {
     return this.topics.size
   }
 
-  /** See `Streamer.subscribe`. */
+  /** Subscribes a client. See `Streamer.subscribe`. */
   async subscribe(client: Client, name: string, options: JoinOptions): Promise<void> {
     checkTopicName(name, this.settings.maxTopicLength)
     checkOptions(options)
@@ -84,7 +82,7 @@ export class Subscriptions {
       await reaching
       if (client.end !== undefined) throw new NoClientError()
     }
-    const membership = client.memberships.get(name) ?? this.join(client, name, options)
+    const membership = client.membership(name) ?? this.join(client, name, options)
     const waits = membership.awaits
     try {
       await membership.topic.opened
@@ -107,13 +105,13 @@ export class Subscriptions {
    */
   async restore(client: Client, name: string, since: string | null): Promise<void> {
     const membership = this.member(client, name)
-    this.await(membership, this.place(membership, since === null ? {} : { since }))
+    this.holdBack(membership, this.place(membership, since === null ? {} : { since }))
     try {
       await membership.topic.opened
       if (client.connected) this.delivery.catchUp(client)
     } catch (error) {
-      if (client.memberships.get(name) !== membership) return
-      client.lose(membership, this.delivery.tell(membership.topic, 'subscription-failure'))
+      if (client.membership(name) !== membership) return
+      client.fail(membership, this.delivery.tell(membership.topic, 'subscription-failure'))
       this.delivery.catchUp(client)
       const where = quote(membership.topic)
       this.host.report(error, `The broker did not open ${where} for a client that has moved here.`)
@@ -127,42 +125,25 @@ export class Subscriptions {
     return { clients: members.length, connected: connected.length }
   }
 
-  /** See `Streamer.unsubscribe`. */
+  /** Unsubscribes a client. See `Streamer.unsubscribe`. */
   unsubscribe(client: Client, name: string): void {
-    const membership = client.memberships.get(name)
+    const membership = client.membership(name)
     if (membership !== undefined) this.leave(membership)
-    for (const ended of client.ended) if (ended.topic.name === name) client.forget(ended)
+    for (const failed of client.failed) if (failed.topic.name === name) client.forget(failed)
   }
 
-  /** Ends all subscriptions of a client, and holds their topics until then. */
+  /** Ends all subscriptions of a client. Their topics stay open until this time, by the clock. */
   leaveAll(client: Client, heldUntil: number): void {
-    for (const membership of client.memberships.values()) {
+    for (const membership of client.memberships) {
       membership.topic.heldUntil = Math.max(membership.topic.heldUntil, heldUntil)
       this.leave(membership)
     }
-    for (const membership of client.ended) client.forget(membership)
+    for (const membership of client.failed) client.forget(membership)
   }
 
-  /** The driver's log was made anew: everybody is put at its position, and told. */
-  restart(clients: readonly Client[]): void {
-    const topics = this.topics.all()
-    const ended = clients.flatMap((client) => client.ended)
-    const all = new Set([...topics, ...ended.map(({ topic }) => topic)])
-    for (const client of clients) {
-      client.outdated = { position: this.delivery.positionOf(client), until: Infinity }
-    }
-    const position = this.delivery.restart()
-    for (const topic of all) this.delivery.restartTopic(topic, position)
-    for (const client of clients) restartClient(client, position)
-    for (const topic of topics) this.gapped(topic, "The driver's log was made anew.")
-    for (const topic of new Set(ended.map((membership) => membership.topic))) {
-      const endedAt = this.delivery.tell(topic, 'subscription-failure')
-      for (const membership of ended) if (membership.topic === topic) membership.endedAt = endedAt
-    }
-    for (const client of clients) {
-      client.outdated!.until = this.delivery.history.last
-      this.delivery.catchUp(client)
-    }
+  /** The topics that are open on the broker, or being opened. */
+  get open(): Topic[] {
+    return this.topics.all()
   }
 
   /** Lets every topic go on the broker. */
@@ -176,51 +157,40 @@ export class Subscriptions {
     }
     const membership = this.member(client, name)
     const older = this.place(membership, options)
-    this.await(membership, older)
+    this.holdBack(membership, older)
     return membership
   }
 
-  /** Has a subscription count from an older place than now. @returns whether it does. */
+  /** Puts a subscription at the place that the options name. @returns whether that is before now. */
   private place(membership: Membership, { rewind, after, since }: JoinOptions): boolean {
     const { topic } = membership
     if (rewind !== undefined && rewind > 0) {
-      const first = topic.log.at(Math.max(0, topic.log.length - rewind))
-      if (first !== undefined) membership.rewind = { from: first.number - 1, exact: false }
+      const first = topic.history.at(Math.max(0, topic.history.length - rewind))
+      if (first !== undefined) membership.rewindTo(first.number - 1, { exact: false })
     } else if (after !== undefined) {
       const position = this.delivery.locate(after)
-      if (position === undefined) return this.misplace(membership)
-      membership.rewind = { from: topicCursorAt(position, topic.name), exact: true }
+      if (position === undefined) return membership.misplace()
+      membership.rewindTo(position.cursorOf(topic.name), { exact: true })
       return true
     } else if (since !== undefined) {
-      const position = this.delivery.numbering.parse(since)
-      if (position === undefined || !topic.log.refills) return this.misplace(membership)
-      membership.since = position.number
-      return true
+      return membership.continueAfter(this.delivery.parse(since))
     }
-    return false
-  }
-
-  /** By the time it connects, the log may have been made anew, and the position say something. */
-  private misplace(membership: Membership): false {
-    membership.misses = membership.topic.log.refills
     return false
   }
 
   private member(client: Client, name: string): Membership {
     this.delivery.flush()
     const topic = this.topics.acquire(name)
-    // Where a driver has a log, the topic may be read from a place in it that comes later.
-    const now = Math.max(this.delivery.history.last, topic.log.evictedThrough)
-    const membership = new Membership(client, topic, now)
+    const membership = this.delivery.newMembership(client, topic)
     topic.join(membership)
-    client.memberships.set(name, membership)
+    client.join(membership)
     return membership
   }
 
-  /** Has a client wait for a topic that is being opened, where older messages of it come first. */
-  private await(membership: Membership, older: boolean): void {
-    const { client, topic } = membership
-    membership.awaits = older && topic.log.refills && !topic.isOpen
+  /** Stops a live client where older messages of a topic come first. */
+  private holdBack(membership: Membership, older: boolean): void {
+    const { client } = membership
+    if (older) membership.awaitOpening()
     if ((membership.rewind !== undefined || membership.awaits) && client.live) {
       this.delivery.goBack(client)
     }
@@ -228,21 +198,29 @@ export class Subscriptions {
 
   private leave(membership: Membership): void {
     const { client, topic } = membership
-    if (client.memberships.get(topic.name) !== membership) return
+    if (client.membership(topic.name) !== membership) return
     this.delivery.flush()
-    client.memberships.delete(topic.name)
+    client.leave(membership)
     topic.leave(membership)
     this.topics.release(topic)
   }
 
-  private received(
-    topic: Topic,
-    payload: string | Uint8Array,
-    number?: number,
-    shared?: boolean,
-  ): void {
+  /** The one guard of the sink, which never throws: what can't be taken is a told loss. */
+  private received(topic: Topic, payload: string | Uint8Array, place?: LogPlace): void {
     this.counts.received++
-    if (this.delivery.receive(topic, payload, number, shared)) return
+    try {
+      this.take(topic, payload, place)
+    } catch (error) {
+      this.host.report(error, `A message of ${quote(topic)} could not be taken.`)
+      this.gapped(topic, 'A message could not be taken.')
+    }
+  }
+
+  private take(topic: Topic, payload: string | Uint8Array, place?: LogPlace): void {
+    if (typeof payload !== 'string' && !isUint8Array(payload)) {
+      throw new TypeError(`A driver hands over text or bytes; this is ${typeof payload}.`)
+    }
+    if (this.delivery.receive(topic, payload, place)) return
     this.counts.refused++
     if (topic.hasRefused) return
     topic.hasRefused = true
@@ -250,39 +228,26 @@ export class Subscriptions {
     this.host.warn({ topic: topic.name, hint }, 'Messages of a topic are refused.')
   }
 
-  private gapped(topic: Topic, reason: string, through?: number): void {
+  /** Messages of a topic may be missing: its clients are told so in this place. */
+  gapped(topic: Topic, reason: string, through?: number): void {
     this.counts.gaps++
-    const place = this.delivery.tell(topic, 'messages-lost')
-    if (through !== undefined) topic.log.miss(place, through)
+    this.delivery.tellGap(topic, through)
     this.host.warn({ topic: topic.name, reason }, 'Messages of a topic may be missing.')
   }
 
-  /** The broker has ended a subscription: everybody gets that in its place, then is without it. */
+  /** The broker has ended a subscription: its clients are told in its place, and are without it. */
   private failed(topic: Topic, error: Error): void {
     this.counts.failures++
     const endedAt = this.delivery.tell(topic, 'subscription-failure')
-    for (const membership of topic.members) membership.client.lose(membership, endedAt)
+    for (const membership of topic.members) membership.client.fail(membership, endedAt)
     void this.topics.close(topic)
     this.host.report(error, `The subscription to ${quote(topic)} has failed.`)
   }
 
   private closed(topic: Topic): void {
-    // A topic that has failed keeps its frames for those who have not yet got them.
+    // A topic that has failed keeps its frames for the clients that have not got them yet.
     if (topic.members.length === 0) this.delivery.drop(topic)
     this.host.closed(topic.name)
-  }
-}
-
-/** Puts a client at a position of a log that was made anew. */
-function restartClient(client: Client, position: number): void {
-  client.cursor = position
-  client.forgottenThrough = 0
-  for (const membership of client.readable()) {
-    membership.since = position
-    membership.told = undefined
-    membership.missesToldAt = -1
-    membership.rewind = undefined
-    membership.awaits = false
   }
 }
 

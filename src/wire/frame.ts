@@ -7,7 +7,7 @@ import { allocateChunk, Encoded } from './encode.js'
 export const FRAME_OVERHEAD = 640
 
 /** The frames of one topic. */
-export interface FrameLog {
+export interface FrameList {
   /** The topic's name. */
   readonly name: string
   readonly length: number
@@ -26,7 +26,7 @@ export class Frame extends Encoded {
     /** When it arrived, by the Streamer's clock, in milliseconds. */
     readonly time: number,
     /** Its topic's frames. */
-    readonly log: FrameLog,
+    readonly list: FrameList,
   ) {
     super(chunked, start, idLength)
   }
@@ -34,7 +34,7 @@ export class Frame extends Encoded {
   /** Orders frames by number, and frames of one number (one entry of a log) by topic. */
   static compare(this: void, a: Frame, b: Frame): number {
     if (a.number !== b.number) return a.number - b.number
-    return a.log.name < b.log.name ? -1 : a.log.name > b.log.name ? 1 : 0
+    return a.list.name < b.list.name ? -1 : a.list.name > b.list.name ? 1 : 0
   }
 
   /** The bytes that it takes of the history's budget. */

@@ -3,14 +3,14 @@ import { encodeEvent } from '../../src/wire/encode.js'
 import type { Frame } from '../../src/wire/frame.js'
 import { FRAME_OVERHEAD } from '../../src/wire/frame.js'
 import type { HistoryBounds } from '../../src/delivery/history.js'
-import { History, TopicLog } from '../../src/delivery/history.js'
+import { History, TopicHistory } from '../../src/delivery/history.js'
 
 const roomy: HistoryBounds = { maxBytes: 1e9, maxBytesPerTopic: 1e9, maxAge: 1e9 }
 
 function historyOf(bounds: Partial<HistoryBounds>) {
   const let_go: number[] = []
   const history = new History({ ...roomy, ...bounds }, (frame) => let_go.push(frame.number))
-  const add = (log: TopicLog, size = 0, now = 0): Frame => {
+  const add = (log: TopicHistory, size = 0, now = 0): Frame => {
     const frame = history.append(log, now, () => encodeEvent({ data: 'x'.repeat(size) }))
     history.enforce(log)
     return frame
@@ -18,13 +18,13 @@ function historyOf(bounds: Partial<HistoryBounds>) {
   return { history, add, letGo: let_go }
 }
 
-function numbers(log: TopicLog): number[] {
+function numbers(log: TopicHistory): number[] {
   return Array.from({ length: log.length }, (_, i) => log.at(i)!.number)
 }
 
 test('frames are numbered over all topics', () => {
   const { history, add } = historyOf({})
-  const [a, b] = [new TopicLog(0), new TopicLog(0)]
+  const [a, b] = [new TopicHistory(0), new TopicHistory(0)]
   for (const log of [a, b, b, a]) add(log)
   expect([numbers(a), numbers(b)]).toEqual([
     [1, 4],
@@ -36,7 +36,7 @@ test('frames are numbered over all topics', () => {
 test('over its bound, the oldest frames of all topics are dropped', () => {
   const cost = FRAME_OVERHEAD + 120
   const { history, add, letGo } = historyOf({ maxBytes: 3 * cost })
-  const [a, b] = [new TopicLog(0), new TopicLog(0)]
+  const [a, b] = [new TopicHistory(0), new TopicHistory(0)]
   for (const log of [a, b, b, a]) add(log, 100)
   expect(letGo).toEqual([1])
   expect([a.evictedThrough, b.evictedThrough]).toEqual([1, 0])
@@ -46,7 +46,7 @@ test('over its bound, the oldest frames of all topics are dropped', () => {
 test('a busy topic loses its own frames, out of the middle, and their bytes are free at once', () => {
   const cost = FRAME_OVERHEAD + 120
   const { history, add } = historyOf({ maxBytesPerTopic: 2 * cost })
-  const [quiet, loud] = [new TopicLog(0), new TopicLog(0)]
+  const [quiet, loud] = [new TopicHistory(0), new TopicHistory(0)]
   add(quiet, 100)
   for (let i = 0; i < 100; i++) add(loud, 100)
   expect(numbers(quiet)).toEqual([1])
@@ -59,7 +59,7 @@ test('a busy topic loses its own frames, out of the middle, and their bytes are 
 
 test('a frame larger than the bound is dropped at once, and counts as an eviction', () => {
   const { history, add } = historyOf({ maxBytes: 1_000 })
-  const log = new TopicLog(0)
+  const log = new TopicHistory(0)
   add(log, 5_000)
   expect(log).toMatchObject({ length: 0, bytes: 0, evictedThrough: 1 })
   expect(history).toMatchObject({ frames: 0, bytes: 0, evictions: 1 })
@@ -67,7 +67,7 @@ test('a frame larger than the bound is dropped at once, and counts as an evictio
 
 test('frames are dropped when they are too old, and it returns when to look again', () => {
   const { history, add } = historyOf({ maxAge: 100 })
-  const log = new TopicLog(0)
+  const log = new TopicHistory(0)
   add(log, 0, 0)
   add(log, 0, 30)
   expect(history.expire(99)).toBe(100)
@@ -80,7 +80,7 @@ test('frames are dropped when they are too old, and it returns when to look agai
 
 test('a topic that is dropped leaves nothing, and is no eviction', () => {
   const { history, add } = historyOf({})
-  const [a, b] = [new TopicLog(0), new TopicLog(0)]
+  const [a, b] = [new TopicHistory(0), new TopicHistory(0)]
   for (const log of [a, b, a]) add(log)
   history.drop(a)
   expect(history).toMatchObject({ frames: 1, bytes: b.bytes, evictions: 0 })
@@ -89,7 +89,7 @@ test('a topic that is dropped leaves nothing, and is no eviction', () => {
 
 test('finds the first frame after a number', () => {
   const { add } = historyOf({})
-  const [a, b] = [new TopicLog(0), new TopicLog(0)]
+  const [a, b] = [new TopicHistory(0), new TopicHistory(0)]
   for (const log of [a, b, a, b, b, a]) add(log)
   expect([0, 1, 2, 3, 5, 6, 99].map((number) => a.indexAfter(number))).toEqual([
     0, 1, 1, 2, 2, 3, 3,
@@ -107,8 +107,8 @@ test('keeps what a plain list of all frames would keep', () => {
     fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
       const bounds = { maxBytes: 9_000, maxBytesPerTopic: 4_000, maxAge: 200 }
       const { history, add } = historyOf(bounds)
-      const logs = [0, 1, 2, 3].map(() => new TopicLog(0))
-      let kept: { log: TopicLog; frame: Frame }[] = []
+      const logs = [0, 1, 2, 3].map(() => new TopicHistory(0))
+      let kept: { log: TopicHistory; frame: Frame }[] = []
       const bytes = (of: typeof kept) => of.reduce((sum, { frame }) => sum + frame.cost, 0)
       let now = 0
       for (const { topic, size, later, drop } of steps) {
@@ -139,13 +139,13 @@ test('keeps what a plain list of all frames would keep', () => {
 test('dropping a frame takes equally long, however many there are', () => {
   const timeOf = (count: number) => {
     const { history, add } = historyOf({})
-    const [quiet, loud] = [new TopicLog(0), new TopicLog(0)]
+    const [quiet, loud] = [new TopicHistory(0), new TopicHistory(0)]
     add(quiet)
     for (let i = 0; i < count; i++) add(loud)
     const start = performance.now()
     for (let i = 0; i < 500; i++) {
       add(loud)
-      history.drop(new TopicLog(0))
+      history.drop(new TopicHistory(0))
       history['evict'](loud.at(0)!)
     }
     return performance.now() - start

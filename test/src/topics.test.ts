@@ -226,6 +226,27 @@ describe('a topic', () => {
     expect(asked()).toEqual(['a', 'a'])
   })
 
+  test.each([undefined, null, 42, { text: 'an object' }, [1], Promise.resolve('x')])(
+    'whose driver hands over %p in place of a payload tells that as a loss, in its place',
+    async (payload) => {
+      stage = new Stage()
+      const errors: Error[] = []
+      stage.streamer.on('error', (error) => errors.push(error))
+      await stage.client('one', 'a')
+      const page = await stage.connect('one')
+      const { sink } = stage.driver.last('a')
+      sink.message('1')
+      expect(() => sink.message(payload as unknown as string)).not.toThrow()
+      sink.message('2')
+      await turns()
+      expect(page.got).toEqual(['a=1', 'messages-lost:a', 'a=2'])
+      expect(errors.map(({ message }) => message)).toEqual([
+        'A message of topic "a" could not be taken.',
+      ])
+      expect(stage.streamer.stats().gaps).toBe(1)
+    },
+  )
+
   test('that fails gives subscription-failure in its place, also to disconnected and slow clients', async () => {
     stage = new Stage()
     const errors: unknown[] = []

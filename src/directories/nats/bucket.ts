@@ -1,6 +1,6 @@
-import { loadPeer } from '../../drivers/toolbox/peer.js'
-import { apiErrorOf, reasonOf } from '../../drivers/jetstream/api.js'
-import type { JetStreamConnection, JetStreamManager } from '../../drivers/jetstream/api.js'
+import { loadPeer } from '../../driver-kit/peer.js'
+import { apiErrorOf, reasonOf } from '../../brokers/nats/jetstream.js'
+import type { JetStreamConnection, JetStreamManager } from '../../brokers/nats/jetstream.js'
 
 /** What is used of either library's manager of streams, beside what the driver uses. */
 interface Manager {

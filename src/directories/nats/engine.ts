@@ -1,23 +1,22 @@
 import { createHash } from 'node:crypto'
 import type { Directory, DirectoryHost, Entry, Outcome, Revision, Stored } from '../../directory.js'
 import { DirectoryUnavailableError } from '../../errors.js'
-import type { JetStreamConnection } from '../../drivers/jetstream/api.js'
-import { managerOf } from '../../drivers/jetstream/api.js'
-import { isConnection } from '../../drivers/jetstream/link.js'
-import { Backoff, connectNats, loadConnect } from '../../drivers/nats/connection.js'
+import type { JetStreamConnection } from '../../brokers/nats/jetstream.js'
+import { managerOf } from '../../brokers/nats/jetstream.js'
 import type {
   NatsConnect,
   NatsConnectOptions,
   NatsSubscription,
-} from '../../drivers/nats/connection.js'
-import { within } from '../../drivers/toolbox/within.js'
+} from '../../brokers/nats/connection.js'
+import { natsLink } from '../../brokers/nats/link.js'
+import type { Link } from '../../driver-kit/index.js'
 import type { StayingEngine } from '../toolbox/staying.js'
 import { Staying } from '../toolbox/staying.js'
 import { Bucket } from './bucket.js'
 import type { BucketSettings, Value } from './bucket.js'
 
 export interface NatsSettings extends BucketSettings {
-  readonly target: JetStreamConnection | NatsConnectOptions
+  readonly target: JetStreamConnection | NatsConnectOptions | string
   readonly lease: number
   readonly connectTimeout: number
   readonly connect: NatsConnect | undefined
@@ -37,9 +36,6 @@ interface Question {
   respond(data: Uint8Array): boolean
 }
 
-/** How long `close` waits for NATS to say that it has let go. */
-const CLOSE_TIMEOUT = 1_000
-
 /**
  * See `natsDirectory`.
  *
@@ -49,19 +45,29 @@ const CLOSE_TIMEOUT = 1_000
 export class NatsEngine implements Directory, StayingEngine {
   readonly lease: number
   readonly #staying = new Staying(this)
-  readonly #backoff = new Backoff()
+  readonly #link: Link<JetStreamConnection>
   #host: DirectoryHost | undefined
   #connection: JetStreamConnection | undefined
   #bucket: Bucket | undefined
   #asked: NatsSubscription | undefined
-  #stopFollowing: (() => void) | undefined
   /** The connection is lost, for now or for good. */
   #lost: (reason: unknown) => void = () => undefined
   /** How far NATS's clock is ahead of ours, in milliseconds. */
   #ahead = 0
 
   constructor(private readonly settings: NatsSettings) {
+    const { target, connect, connectTimeout } = settings
     this.lease = settings.lease
+    this.#link = natsLink(
+      target,
+      { user: 'natsDirectory', connect, connectTimeout },
+      {
+        status: ({ type }) => {
+          if (type === 'disconnect') this.#lost(new Error('The connection to NATS was lost.'))
+        },
+        ended: (error) => this.#lost(error),
+      },
+    )
   }
 
   open(host: DirectoryHost): Promise<void> {
@@ -144,16 +150,17 @@ export class NatsEngine implements Directory, StayingEngine {
       // Where it can't be given back, the lease lapses by itself.
       await leave.catch((error: unknown) => void error)
     }
-    const closing = this.#staying.close()
-    await this.#leave()
-    await closing
-    // What came up meanwhile.
-    await this.#leave()
+    this.#leave()
+    await Promise.all([this.#staying.close(), this.#link.close()])
+    // It may have been asked for again meanwhile.
+    this.#leave()
   }
 
   async enter(host: DirectoryHost): Promise<{ memory: string; lost: Promise<unknown> }> {
     const { domain, timeout } = this.settings
-    const connection = await this.#connected()
+    const connection = await this.#link.get()
+    if (this.#connection !== connection) this.#asked = undefined
+    this.#connection = connection
     const lost = new Promise<unknown>((resolve) => (this.#lost = resolve))
     const manager = await managerOf(connection, domain, timeout)
     const bucket = await Bucket.open(connection, manager, this.settings)
@@ -183,49 +190,9 @@ export class NatsEngine implements Directory, StayingEngine {
     if (value !== undefined) this.#ahead = value.time - now
   }
 
-  async #connected(): Promise<JetStreamConnection> {
-    const { target, connect, connectTimeout } = this.settings
-    if (isConnection(target)) {
-      if (!target.isClosed()) return this.#use(target)
-      throw new Error(
-        'The NATS connection given to natsDirectory has been closed. Make a new connection and a ' +
-          'new directory, or give the address and let the directory connect.',
-      )
-    }
-    if (this.#connection !== undefined && !this.#connection.isClosed()) return this.#connection
-    const load = connect ?? (await loadConnect('natsDirectory'))
-    const made = await connectNats(target, connectTimeout, this.#backoff, load)
-    return this.#use(made as JetStreamConnection)
-  }
-
-  #use(connection: JetStreamConnection): JetStreamConnection {
-    if (this.#connection === connection) return connection
-    this.#connection = connection
-    this.#asked = undefined
-    const statuses = connection.status()
-    this.#stopFollowing = () => (statuses as { stop?: () => void }).stop?.()
-    const follow = async () => {
-      for await (const { type } of statuses) {
-        this.#backoff.follow(type)
-        if (type === 'disconnect') this.#lost(new Error('The connection to NATS was lost.'))
-      }
-    }
-    follow().catch((error: unknown) => this.#lost(error))
-    void connection.closed().then((reason) => {
-      this.#lost(reason ?? new Error('The connection to NATS has been closed.'))
-    })
-    return connection
-  }
-
-  async #leave(): Promise<void> {
-    const connection = this.#connection
-    this.#connection = undefined
+  #leave(): void {
     this.#asked?.unsubscribe()
     this.#asked = undefined
-    this.#stopFollowing?.()
-    if (connection === undefined || connection.isClosed()) return
-    const brought = isConnection(this.settings.target)
-    await within(brought ? connection.flush() : connection.close(), CLOSE_TIMEOUT)
   }
 
   async #answer(host: DirectoryHost, message: Question): Promise<void> {

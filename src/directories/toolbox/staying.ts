@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { DirectoryHost } from '../../directory.js'
-import { Backoff } from '../../drivers/toolbox/backoff.js'
+import { Backoff } from '../../driver-kit/backoff.js'
 import { DirectoryUnavailableError } from '../../errors.js'
 
 /** What an engine does for a server that is to stay connected, with a lease. */

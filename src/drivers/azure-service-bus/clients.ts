@@ -3,8 +3,8 @@ import type { Agent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { ServiceBusAdministrationClient, ServiceBusClient } from '@azure/service-bus'
 import { OptionsError } from '../../errors.js'
-import { loadPeer } from '../toolbox/peer.js'
-import { within } from '../toolbox/within.js'
+import { loadPeer } from '../../driver-kit/peer.js'
+import { within } from '../../driver-kit/within.js'
 import { forgetTokens, socketOf } from './inside.js'
 
 /** Clients of the user's, which are used as they are and never closed. */

@@ -1,5 +1,5 @@
 import type { PubSub } from '@google-cloud/pubsub'
-import { within } from '../toolbox/within.js'
+import { within } from '../../driver-kit/within.js'
 
 /** The gRPC codes that make a difference here. */
 export const Code = {

@@ -1,7 +1,7 @@
 import type { PubSub } from '@google-cloud/pubsub'
 import { setTimeout as wait } from 'node:timers/promises'
-import { Backoff } from '../toolbox/backoff.js'
-import { within } from '../toolbox/within.js'
+import { Backoff } from '../../driver-kit/backoff.js'
+import { within } from '../../driver-kit/within.js'
 import { answered, Code, codeOf, contactError, once } from './answers.js'
 
 /** After an outage as long as this, the library may be waiting for up to a minute. */

@@ -1,7 +1,11 @@
-import type { NatsSubscription } from '../nats/connection.js'
-import { within } from '../toolbox/within.js'
-import { newInbox, reasonOf } from './api.js'
-import type { JetStreamConnection, JetStreamManager, NatsMessage } from './api.js'
+import type { NatsSubscription } from '../../brokers/nats/connection.js'
+import { within } from '../../driver-kit/within.js'
+import { newInbox, reasonOf } from '../../brokers/nats/jetstream.js'
+import type {
+  JetStreamConnection,
+  JetStreamManager,
+  NatsMessage,
+} from '../../brokers/nats/jetstream.js'
 
 /** How long a consumer outlives a process that died, in milliseconds. */
 const OUTLIVES = 5_000

@@ -1,9 +1,9 @@
-import { Backoff, connectNats, loadConnect } from '../nats/connection.js'
-import type { NatsConnect, NatsConnectOptions } from '../nats/connection.js'
-import { within } from '../toolbox/within.js'
-import { managerOf } from './api.js'
-import type { JetStreamConnection, JetStreamManager } from './api.js'
-import { CLOSE_TIMEOUT } from './reader.js'
+import { closedError as closedDriver } from '../../driver-kit/index.js'
+import type { Link } from '../../driver-kit/index.js'
+import type { NatsConnect, NatsConnectOptions } from '../../brokers/nats/connection.js'
+import { natsLink } from '../../brokers/nats/link.js'
+import { managerOf } from '../../brokers/nats/jetstream.js'
+import type { JetStreamConnection, JetStreamManager } from '../../brokers/nats/jetstream.js'
 
 /** A connection, and what manages streams and consumers over it. */
 export interface Linked {
@@ -13,7 +13,7 @@ export interface Linked {
 
 export interface LinkSettings {
   /** One that somebody brought, or where to connect to. */
-  readonly target: JetStreamConnection | NatsConnectOptions
+  readonly target: JetStreamConnection | NatsConnectOptions | string
   readonly domain: string | undefined
   readonly connect: NatsConnect | undefined
   readonly connectTimeout: number
@@ -29,94 +29,41 @@ export interface LinkEvents {
 
 /** The connection of a driver: there from when it is first needed, and made anew if it ends. */
 export class JetStreamLink {
-  readonly #backoff = new Backoff()
-  #linking: Promise<Linked> | undefined
-  #current: JetStreamConnection | undefined
-  #stopFollowing: (() => void) | undefined
-  #closed = false
+  readonly #link: Link<JetStreamConnection>
+  #linked: Linked | undefined
 
   constructor(
     private readonly settings: LinkSettings,
-    private readonly events: LinkEvents,
-  ) {}
-
-  get(): Promise<Linked> {
-    if (!this.#linking) {
-      const linking = this.#open()
-      this.#linking = linking
-      linking.catch(() => {
-        if (this.#linking === linking) this.#linking = undefined
-      })
-    }
-    return this.#linking
+    events: LinkEvents,
+  ) {
+    const { target, connect, connectTimeout } = settings
+    this.#link = natsLink(
+      target,
+      { user: 'jetstreamDriver', connect, connectTimeout },
+      {
+        status({ type }) {
+          if (type === 'reconnect') events.back()
+        },
+        ended: (error) => events.ended(error),
+      },
+    )
   }
 
-  async #open(): Promise<Linked> {
-    const { target, domain, requestTimeout } = this.settings
-    const brought = isConnection(target)
-    const connection = brought ? target : await this.#connect(target)
-    try {
-      if (this.#closed) throw closedError()
-      if (connection.isClosed()) throw closedConnectionError()
-      const manager = await managerOf(connection, domain, requestTimeout)
-      this.#use(connection)
-      return { connection, manager }
-    } catch (error) {
-      if (!brought) await within(connection.close(), CLOSE_TIMEOUT)
-      throw error
-    }
-  }
-
-  async #connect(options: NatsConnectOptions): Promise<JetStreamConnection> {
-    const { connectTimeout, connect } = this.settings
-    const load = connect ?? (await loadConnect('jetstreamDriver'))
-    return (await connectNats(options, connectTimeout, this.#backoff, load)) as JetStreamConnection
-  }
-
-  #use(connection: JetStreamConnection): void {
-    this.#current = connection
-    const statuses = connection.status()
-    this.#stopFollowing = () => (statuses as { stop?: () => void }).stop?.()
-    const follow = async () => {
-      for await (const { type } of statuses) {
-        this.#backoff.follow(type)
-        if (type === 'reconnect') this.events.back()
-      }
-    }
-    follow().catch((error: unknown) => this.#end(connection, error))
-    void connection.closed().then((reason) => this.#end(connection, reason))
-  }
-
-  #end(connection: JetStreamConnection, reason: unknown): void {
-    if (this.#current !== connection) return
-    this.#current = this.#linking = undefined
-    this.events.ended(new Error('The connection to NATS has been closed.', { cause: reason }))
+  async get(): Promise<Linked> {
+    const { domain, requestTimeout } = this.settings
+    const connection = await this.#link.get()
+    if (this.#linked?.connection === connection) return this.#linked
+    const manager = await managerOf(connection, domain, requestTimeout)
+    this.#linked = { connection, manager }
+    return this.#linked
   }
 
   /** Ends the connection, if it is the driver's own. */
-  async close(): Promise<void> {
-    this.#closed = true
-    await this.#linking?.catch(() => undefined)
-    this.#stopFollowing?.()
-    const connection = this.#current
-    this.#current = undefined
-    if (!connection || connection.isClosed()) return
-    const brought = isConnection(this.settings.target)
-    await within(brought ? connection.flush() : connection.close(), CLOSE_TIMEOUT)
+  close(): Promise<void> {
+    return this.#link.close()
   }
 }
 
-export function isConnection(target: unknown): target is JetStreamConnection {
-  return typeof (target as JetStreamConnection | undefined)?.subscribe === 'function'
-}
-
 export function closedError(): Error {
-  return new Error('This JetStream driver has been closed. Make a new one.')
-}
-
-function closedConnectionError(): Error {
-  return new Error(
-    'The NATS connection given to jetstreamDriver has been closed. Make a new connection and a ' +
-      'new driver, or give the address and let the driver connect.',
-  )
+  return closedDriver('JetStream')
 }

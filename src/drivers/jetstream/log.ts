@@ -1,7 +1,7 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type { Log, LogEntry } from '../../log.js'
-import { Watchers } from '../toolbox/watchers.js'
-import type { StreamInfo } from './api.js'
+import { Watchers } from '../../driver-kit/watchers.js'
+import type { StreamInfo } from '../../brokers/nats/jetstream.js'
 import { endOf, place } from './position.js'
 import type { Position } from './position.js'
 

@@ -1,4 +1,4 @@
-import type { StreamInfo } from './api.js'
+import type { StreamInfo } from '../../brokers/nats/jetstream.js'
 
 /** Where a reader stands in a stream. */
 export interface Position {

@@ -1,8 +1,13 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { Backoff } from '../toolbox/backoff.js'
-import { within } from '../toolbox/within.js'
-import { reasonOf } from './api.js'
-import type { JetStreamConnection, JetStreamManager, NatsMessage, StreamInfo } from './api.js'
+import { Backoff } from '../../driver-kit/backoff.js'
+import { within } from '../../driver-kit/within.js'
+import { reasonOf } from '../../brokers/nats/jetstream.js'
+import type {
+  JetStreamConnection,
+  JetStreamManager,
+  NatsMessage,
+  StreamInfo,
+} from '../../brokers/nats/jetstream.js'
 import { StreamConsumer } from './consumer.js'
 import type { ConsumerSettings } from './consumer.js'
 import { place } from './position.js'

@@ -1,5 +1,5 @@
 import type { LogSink } from '../../log.js'
-import type { NatsHeaders, NatsMessage, StreamInfo } from './api.js'
+import type { NatsHeaders, NatsMessage, StreamInfo } from '../../brokers/nats/jetstream.js'
 import type { StreamLog } from './log.js'
 import type { Position } from './position.js'
 import type { ReaderEvents } from './reader.js'

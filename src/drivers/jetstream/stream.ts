@@ -1,7 +1,11 @@
-import { Backoff } from '../toolbox/backoff.js'
-import { within } from '../toolbox/within.js'
-import { apiErrorOf, NAME_IN_USE, reasonOf } from './api.js'
-import type { JetStreamConnection, JetStreamManager, StreamInfo } from './api.js'
+import { Backoff } from '../../driver-kit/backoff.js'
+import { within } from '../../driver-kit/within.js'
+import { apiErrorOf, NAME_IN_USE, reasonOf } from '../../brokers/nats/jetstream.js'
+import type {
+  JetStreamConnection,
+  JetStreamManager,
+  StreamInfo,
+} from '../../brokers/nats/jetstream.js'
 
 export interface StreamSettings {
   readonly stream: string

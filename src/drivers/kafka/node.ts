@@ -1,4 +1,4 @@
-import { Backoff } from '../toolbox/backoff.js'
+import { Backoff } from '../../driver-kit/backoff.js'
 import type { Bounds } from './link.js'
 import { Link } from './link.js'
 import type { Pauses } from './pauses.js'

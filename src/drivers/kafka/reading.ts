@@ -1,4 +1,4 @@
-import type { SourceEvents } from '../toolbox/sources.js'
+import type { SourceEvents } from '../../driver-kit/sources.js'
 import type { FetchAnswer, KafkaMessage, PartitionName } from './wire.js'
 
 /** One partition of a topic that is read: where it stands, and who asks for it. */

@@ -1,5 +1,5 @@
 import { OptionsError } from '../../errors.js'
-import { loadPeer, tryPeer } from '../toolbox/peer.js'
+import { loadPeer, tryPeer } from '../../driver-kit/peer.js'
 import type { KafkaJsClient } from './kafkajs.js'
 import { isKafkaJs, kafkaJsLibrary } from './kafkajs.js'
 import type { PlatformaticClient, PlatformaticModule } from './platformatic.js'

@@ -1,9 +1,10 @@
+import { setImmediate } from 'node:timers/promises'
+import type { NatsConnection, NatsSubscription } from '../../brokers/nats/connection.js'
 import type { Sink, Subscription } from '../../driver.js'
-import { within } from '../toolbox/within.js'
-import type { NatsConnection, NatsSubscription } from './connection.js'
+import { Attachment, inTime, within } from '../../driver-kit/index.js'
 
 /** How long `close` waits for a server to say that it has let go. */
-export const CLOSE_TIMEOUT = 1_000
+const CLOSE_TIMEOUT = 1_000
 
 /** One subject, subscribed to for one topic. */
 export class NatsTopic implements Subscription {
@@ -12,12 +13,9 @@ export class NatsTopic implements Subscription {
   readonly #sink: Sink
   readonly #topics: Set<NatsTopic>
   readonly #subscription: NatsSubscription
+  readonly #attachment: Attachment<[Uint8Array]>
   #ready = false
-  /** Whether a message that is missing from now on would leave a hole. */
-  #counts = false
   #refusal: Error | undefined
-  /** Why something was missed, until the sink is told. */
-  #missed: string | undefined
   #wake: () => void = () => undefined
 
   constructor(connection: NatsConnection, subject: string, sink: Sink, topics: Set<NatsTopic>) {
@@ -25,35 +23,45 @@ export class NatsTopic implements Subscription {
     this.#subject = subject
     this.#sink = sink
     this.#topics = topics
+    this.#attachment = new Attachment(sink)
     this.#subscription = connection.subscribe(subject, {
       callback: (error, message) => {
-        if (error) return this.ended(notAllowed(subject, error))
-        this.restored()
-        this.#counts = true
-        this.#tell(() => sink.message(message.data))
+        if (error) this.ended(notAllowed(subject, error))
+        else this.#attachment.message(message.data)
       },
     })
     topics.add(this)
   }
 
-  /** Settles when the server has confirmed the subscription. */
-  async opened(timeout: number): Promise<void> {
-    const until = performance.now() + timeout
+  /** Settles when the server has confirmed the subscription. When it rejects, nothing is left. */
+  async opened(timeout: number, closing: AbortSignal): Promise<this> {
+    try {
+      await inTime(this.#confirmed(), timeout, () => this.#unconfirmed(timeout), closing)
+      return this
+    } catch (error) {
+      this.release()
+      throw error
+    }
+  }
+
+  async #confirmed(): Promise<void> {
     for (;;) {
       const woken = new Promise<'woken'>((resolve) => (this.#wake = () => resolve('woken')))
-      const confirmed = this.#connection.flush().then(() => 'confirmed' as const)
-      let outcome = await within(Promise.race([confirmed, woken]), until - performance.now())
+      const flushed = this.#connection.flush().then(
+        () => 'confirmed' as const,
+        // The library restores a subscription after a reconnect, but not a flush: that is ours.
+        () => woken,
+      )
+      const outcome = await Promise.race([flushed, woken])
       // The reason for a refusal comes through a queue of the library, a little later than the
       // answer that follows it.
-      if (outcome === 'confirmed') await new Promise(setImmediate)
+      if (outcome === 'confirmed') await setImmediate()
       this.#check()
-      if (outcome === 'confirmed') break
-      // The library restores a subscription after a reconnect, but not a flush: that is ours.
-      if (outcome === 'failed') outcome = await within(woken, until - performance.now())
-      this.#check()
-      if (outcome === 'late') throw this.#unconfirmed(timeout)
+      if (outcome !== 'confirmed') continue
+      this.#ready = true
+      this.#attachment.restored()
+      return
     }
-    this.#ready = this.#counts = true
   }
 
   #check(): void {
@@ -73,19 +81,16 @@ export class NatsTopic implements Subscription {
    * have heard that yet: what is published just now may still be missed.
    */
   reconnected(reason: string): void {
-    if (this.#counts) this.#missed = reason
+    this.#attachment.missed(reason)
     this.#wake()
   }
 
-  /** The server sends the subject again: from here on nothing is missed. */
+  /** The server delivers the subject again: from here on nothing is missed. */
   restored(): void {
-    const reason = this.#missed
-    if (reason === undefined || !this.#topics.has(this)) return
-    this.#missed = undefined
-    this.#tell(() => this.#sink.gap(reason))
+    if (this.#ready) this.#attachment.restored()
   }
 
-  /** The server refused something, without saying what: it may have been this. */
+  /** The server refused something, without saying what. It may have been this subject. */
   refused(error: Error): void {
     if (!this.#ready) this.ended(error)
   }
@@ -94,20 +99,14 @@ export class NatsTopic implements Subscription {
     if (!this.#topics.has(this)) return
     if (this.#ready) {
       this.release()
-      this.#tell(() => this.#sink.fail(error))
+      this.#sink.fail(error)
     } else {
       this.#refusal = error
       this.#wake()
     }
   }
 
-  /** Lets go of it without a word: its driver is being closed. */
-  abandon(reason: Error): void {
-    this.#refusal = reason
-    this.#wake()
-    this.release()
-  }
-
+  /** Lets go of it here; the server hears of it when it can. */
   release(): void {
     if (this.#topics.delete(this)) this.#subscription.unsubscribe()
   }
@@ -117,15 +116,6 @@ export class NatsTopic implements Subscription {
     this.release()
     if (this.#connection.isClosed()) return
     await within(this.#connection.flush(), CLOSE_TIMEOUT)
-  }
-
-  /** An error thrown into the library would silence its whole connection. */
-  #tell(call: () => void): void {
-    try {
-      call()
-    } catch (error) {
-      process.emitWarning(error instanceof Error ? error : String(error))
-    }
   }
 }
 

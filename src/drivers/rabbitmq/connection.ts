@@ -1,7 +1,7 @@
 import type { Duplex } from 'node:stream'
 import { OptionsError } from '../../errors.js'
-import { loadPeer } from '../toolbox/peer.js'
-import { within } from '../toolbox/within.js'
+import { loadPeer } from '../../driver-kit/peer.js'
+import { within } from '../../driver-kit/within.js'
 
 /** What the driver uses of a connection that amqplib made, with or without its recovery. */
 export interface RabbitConnection {

@@ -1,6 +1,6 @@
 import type { Subscription } from '../../driver.js'
-import { Backoff } from '../toolbox/backoff.js'
-import { within } from '../toolbox/within.js'
+import { Backoff } from '../../driver-kit/backoff.js'
+import { within } from '../../driver-kit/within.js'
 import { CLOSE_TIMEOUT, discard, reasonOf } from './connection.js'
 import type { Origin, RabbitConnection } from './connection.js'
 import { explain, Session } from './session.js'

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { SourceEvents } from '../toolbox/sources.js'
-import { within } from '../toolbox/within.js'
+import type { SourceEvents } from '../../driver-kit/sources.js'
+import { within } from '../../driver-kit/within.js'
 import { CLOSE_TIMEOUT, reasonOf } from './connection.js'
 import type { RabbitChannel, RabbitConnection, RabbitMessage } from './connection.js'
 import { routesFor } from './routes.js'

@@ -1,5 +1,5 @@
 import type { Log, LogEntry, LogSink, LogSubscription } from '../../log.js'
-import { Watchers } from '../toolbox/watchers.js'
+import { Watchers } from '../../driver-kit/watchers.js'
 import { epochKey, settleEpoch } from './epoch.js'
 import type { Call } from './epoch.js'
 import { EntryIdError, numberOf } from './number.js'

@@ -1,4 +1,4 @@
-import type { RoutingOptions } from '../toolbox/sources.js'
+import type { RoutingOptions } from '../../driver-kit/sources.js'
 import type { RedisStreamMessage } from './stream.js'
 
 /** Which topics an entry is for, and what is sent of it. */

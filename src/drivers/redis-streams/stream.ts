@@ -1,4 +1,4 @@
-import type { SourceEvents } from '../toolbox/sources.js'
+import type { SourceEvents } from '../../driver-kit/sources.js'
 import type { Call } from './epoch.js'
 import { numberOf } from './number.js'
 import { compareIds, judge, START } from './position.js'

@@ -1,6 +1,6 @@
 import type { Subscription } from '../../driver.js'
-import type { SourceEvents } from '../toolbox/sources.js'
-import { within } from '../toolbox/within.js'
+import type { SourceEvents } from '../../driver-kit/sources.js'
+import { within } from '../../driver-kit/within.js'
 import { isReply, refusal } from './connection.js'
 import type { RedisConnection } from './connection.js'
 import type { RedisLink } from './link.js'

@@ -1,5 +1,5 @@
 import { OptionsError } from '../../errors.js'
-import { tryPeer } from '../toolbox/peer.js'
+import { tryPeer } from '../../driver-kit/peer.js'
 import type { RedisConnection, RedisServer } from './connection.js'
 import { ioRedisOptions, ioRedisServer, openIoRedis } from './ioredis.js'
 import type { IoRedis } from './ioredis.js'

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { Backoff } from '../toolbox/backoff.js'
-import { patiently } from '../toolbox/patiently.js'
-import { within } from '../toolbox/within.js'
+import { Backoff } from '../../driver-kit/backoff.js'
+import { patiently } from '../../driver-kit/patiently.js'
+import { within } from '../../driver-kit/within.js'
 import { connectError, refusesCredentials } from './connection.js'
 import type { RedisConnection, RedisServer } from './connection.js'
 

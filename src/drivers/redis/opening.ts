@@ -1,4 +1,4 @@
-import { within } from '../toolbox/within.js'
+import { within } from '../../driver-kit/within.js'
 
 /** What is used of either library's events. */
 export interface Emitter {

@@ -1,5 +1,5 @@
-import type { OptionCheck } from '../toolbox/options.js'
-import { duration, encoding } from '../toolbox/options.js'
+import type { OptionCheck } from '../../driver-kit/options.js'
+import { duration, encoding } from '../../driver-kit/options.js'
 import type { RedisLibrary } from './libraries.js'
 
 /** What both Redis drivers take. Durations are in milliseconds. */

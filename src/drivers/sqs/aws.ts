@@ -1,7 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import type { SNSClient } from '@aws-sdk/client-sns'
 import type { Message, SQSClient } from '@aws-sdk/client-sqs'
-import { AtOnce } from '../toolbox/at-once.js'
+import { AtOnce } from '../../driver-kit/at-once.js'
 import { addressOf, isClients, loadLibraries, makeClients, SNS_CALLS_AT_ONCE } from './clients.js'
 import type { AwsClients, AwsConfig, Libraries } from './clients.js'
 import { isGone } from './errors.js'

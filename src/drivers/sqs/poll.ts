@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Message } from '@aws-sdk/client-sqs'
-import { Backoff } from '../toolbox/backoff.js'
-import { within } from '../toolbox/within.js'
+import { Backoff } from '../../driver-kit/backoff.js'
+import { within } from '../../driver-kit/within.js'
 import type { Aws } from './aws.js'
 import { isAnswer, isGone, isRefusal } from './errors.js'
 

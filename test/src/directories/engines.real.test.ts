@@ -105,7 +105,7 @@ describe('an engine that will not do', () => {
     expect(await refusal(redisDirectory(`redis://127.0.0.1:${port}`))).toMatch(
       /could not be reached/,
     )
-    expect(await refusal(natsDirectory(`nats://127.0.0.1:${port}`))).toMatch(/could be reached/)
+    expect(await refusal(natsDirectory(`nats://127.0.0.1:${port}`))).toMatch(/could not be reached/)
   })
 
   test('Redis is too old', async () => {

@@ -226,29 +226,6 @@ describe.each(libraries)('natsDriver on a NATS server, with %s', (_, connect) =>
     await driver.subscribe('given-up', recordingSink())
   })
 
-  test('a sink that throws costs its own message only', async () => {
-    const publish = await publisher()
-    const driver = made()
-    const warnings: string[] = []
-    const warn = jest.spyOn(process, 'emitWarning').mockImplementation((warning) => {
-      warnings.push(String(warning))
-    })
-    try {
-      const sink = recordingSink()
-      const message = () => {
-        throw new Error('a sink that throws')
-      }
-      await driver.subscribe('throws', { ...recordingSink(), message })
-      await driver.subscribe('fine', sink)
-      await publish('throws', 'x')
-      await publish('fine', 'x')
-      await sink.received(1)
-      expect(warnings).toEqual(['Error: a sink that throws'])
-    } finally {
-      warn.mockRestore()
-    }
-  })
-
   test('closing while the server is away settles and leaves nothing running', async () => {
     const own = await startNats()
     const driver = keep(natsDriver({ servers: own.url, ...QUICK }, { connect }))

@@ -1,7 +1,7 @@
 import { createServer } from 'node:net'
 import type { AddressInfo, Server, Socket } from 'node:net'
 import { promisify } from 'node:util'
-import { connectOptions } from '../../../src/drivers/nats/connection.js'
+import { connectOptions } from '../../../src/brokers/nats/connection.js'
 import { natsDriver } from '../../../src/drivers/nats.js'
 import type { NatsConnectOptions, NatsDriverOptions } from '../../../src/drivers/nats.js'
 import { recordingSink, until } from '../../../src/testing/index.js'

@@ -349,8 +349,8 @@ export class LogWorld {
     const client = former.streamer.getClient(id)!
     const { delivery } = inside(former)
     // The first message there shows that it is without them.
-    for (const { topic } of client.ended) browser.ledger(topic.name).forgive()
-    const topics = [...client.memberships.values()].map((one) => ({
+    for (const { topic } of client.failed) browser.ledger(topic.name).forgive()
+    const topics = [...client.memberships].map((one) => ({
       name: one.topic.name,
       since: delivery.sinceOf(one) ?? undefined,
     }))

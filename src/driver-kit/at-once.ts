@@ -1,9 +1,11 @@
-/** Lets so many do something at once. The others wait for their turn, in order. */
+/** Runs a limited number of tasks at once. The others wait, and begin in the order they came. */
 export class AtOnce {
   private readonly waiting: (() => void)[] = []
 
+  /** @param free How many may run at once. */
   constructor(private free: number) {}
 
+  /** Does the work when there is room for it, and gives what it gives. */
   async run<T>(work: () => Promise<T>): Promise<T> {
     if (this.free === 0) await new Promise<void>((resolve) => this.waiting.push(resolve))
     else this.free--

@@ -1,6 +1,7 @@
 /**
- * Waits for `promise`, but no longer than `milliseconds`. It never rejects: a promise that does
- * gives `failed`, one that takes too long gives `late`.
+ * Waits for `promise`, but no longer than `milliseconds`, and never rejects.
+ *
+ * @returns what the promise gives; `'failed'` where it rejects, `'late'` where it takes too long.
  */
 export function within<T>(
   promise: Promise<T>,

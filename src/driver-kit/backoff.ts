@@ -1,4 +1,8 @@
-/** How long to wait before the next try: doubled with each one, up to a cap, with jitter. */
+/**
+ * How long to wait before the next try: doubled with each one up to a cap, and of that, half to all
+ * by chance. By default the first wait is 50 to 100 ms, the second 100 to 200 ms, and from the sixth
+ * on it is 1 to 2 s.
+ */
 export class Backoff {
   private tries = 0
 

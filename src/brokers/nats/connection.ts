@@ -1,12 +1,12 @@
 import { connect as connectSocket } from 'node:net'
 import type { Socket } from 'node:net'
 import { OptionsError } from '../../errors.js'
-import { tryPeer } from '../toolbox/peer.js'
-import { within } from '../toolbox/within.js'
+import { Backoff, noAnswer, shownAddress, tryPeer } from '../../driver-kit/index.js'
+import type { ConnectAttempt } from '../../driver-kit/index.js'
 
 /**
- * What the driver uses of a connection, so that one made by either library, `nats` or
- * `@nats-io/transport-node`, fits and neither has to be installed for the types to hold.
+ * What is used of a connection of either library, `nats` or `@nats-io/transport-node`. Neither has to
+ * be installed for these types.
  */
 export interface NatsConnection {
   subscribe(
@@ -58,40 +58,55 @@ export interface NatsConnectOptions {
   [option: string]: unknown
 }
 
-/** The wait before the next try to reconnect: doubled with each one, with jitter. */
-export class Backoff {
-  #tries = 0
+/** How long the library waits before it tries to reconnect. */
+export class ReconnectDelay {
+  readonly #backoff = new Backoff()
   #wait = 0
 
-  /** The library asks several times for one wait, so the answer only changes with a try. */
-  readonly delay = (): number => this.#wait
+  /** The library asks several times before one try, so the answer only changes with a try. */
+  readonly get = (): number => this.#wait
 
   /** Follows the connection's status. */
   follow(type: string): void {
-    if (type === 'reconnecting') this.#tries++
-    else if (type === 'reconnect') this.#tries = 0
-    else return
-    const full = Math.min(2_000, 100 * 2 ** this.#tries)
-    this.#wait = Math.round(full / 2 + (Math.random() * full) / 2)
+    if (type === 'reconnect') this.#backoff.reset()
+    if (type === 'reconnect' || type === 'reconnecting') this.#wait = this.#backoff.next()
   }
 }
 
-/** The options with the address taken apart. Throws an `OptionsError` for one that is none. */
+/** Whether this is a connection, and not where to connect to. */
+export function isConnection<Connection extends NatsConnection>(
+  target: Connection | NatsConnectOptions | string,
+): target is Connection {
+  return typeof (target as Partial<Connection> | undefined)?.subscribe === 'function'
+}
+
+/** Options in which every server is `host:port`, and secrets stand in fields of their own. */
+export interface ServerOptions extends NatsConnectOptions {
+  servers: string[]
+}
+
+/**
+ * Takes the address apart.
+ *
+ * @param user The function that the user called, for errors.
+ * @throws OptionsError for what is no address.
+ */
 export function connectOptions(
   target: string | NatsConnectOptions,
-  driver = 'natsDriver',
-): NatsConnectOptions {
+  user = 'natsDriver',
+): ServerOptions {
   const given = typeof target === 'string' ? { servers: target } : { ...target }
   const list = typeof given.servers === 'string' ? given.servers.split(',') : given.servers
-  if (!Array.isArray(list) || list.length === 0) throw addressError(driver, target)
-  const options: NatsConnectOptions = {
+  if (!Array.isArray(list) || list.length === 0) throw addressError(user, target)
+  const options: ServerOptions = {
     pingInterval: 1_000,
     maxPingOut: 2,
     maxReconnectAttempts: -1,
     ...given,
+    servers: [],
   }
   options.servers = list.map((server) => {
-    const url = parse(driver, server)
+    const url = parse(user, server)
     // The libraries drop what stands before the @, which would connect as nobody.
     if (url.username && url.password) {
       options.user ??= decodeURIComponent(url.username)
@@ -105,61 +120,52 @@ export function connectOptions(
   return options
 }
 
-function parse(driver: string, server: unknown): URL {
-  if (typeof server !== 'string') throw addressError(driver, server)
+function parse(user: string, server: unknown): URL {
+  if (typeof server !== 'string') throw addressError(user, server)
   const text = server.includes('://') ? server.trim() : `nats://${server.trim()}`
   const url = URL.canParse(text) ? new URL(text) : undefined
   if (url?.hostname && (url.protocol === 'nats:' || url.protocol === 'tls:')) return url
-  throw addressError(driver, server)
+  throw addressError(user, server)
 }
 
-function addressError(driver: string, got: unknown): OptionsError {
-  // What stands before an @ is secret; of anything but text, the kind is enough.
-  const shown = typeof got === 'string' ? JSON.stringify(got.replace(/[^/@]*@/, '…@')) : typeof got
+function addressError(user: string, got: unknown): OptionsError {
   return new OptionsError(
-    `${driver} got ${shown} as the address of a NATS server. It takes a connection, ` +
+    `${user} got ${shownAddress(got)} as the address of a NATS server. It takes a connection, ` +
       'nats://host:port or tls://host:port, several with commas between them, or { servers }.',
   )
 }
 
-/** Connects, or rejects within `timeout` milliseconds with an error that says what to do. */
-export async function connectNats(
-  options: NatsConnectOptions,
-  timeout: number,
-  backoff: Backoff,
+/** Connects with the library, once a server has shown that it speaks. */
+export async function dial(
+  options: ServerOptions,
+  { timeout, signal }: ConnectAttempt,
+  delay: ReconnectDelay,
   connect: NatsConnect,
 ): Promise<NatsConnection> {
-  const servers = options.servers as string[]
+  const { servers } = options
   const { handshakeFirst } = (options['tls'] ?? {}) as { handshakeFirst?: boolean }
   const until = performance.now() + timeout
+  await answer(servers, handshakeFirst ? 'connect' : 'data', signal)
+  signal.throwIfAborted()
+  // The library gives its timeout to each server in turn; together they get what is left.
+  const each = Math.ceil(Math.max(1, until - performance.now()) / servers.length)
   try {
-    await answer(servers, timeout, handshakeFirst ? 'connect' : 'data')
-    const left = Math.max(1, until - performance.now())
-    // The library gives its timeout to each server in turn; together they get what is left.
-    const each = Math.ceil(left / servers.length)
-    const connecting = connect({ reconnectDelayHandler: backoff.delay, timeout: each, ...options })
-    const connection = await within(connecting, left)
-    if (connection === 'failed') return await connecting
-    if (connection !== 'late') return connection
-    void connecting.then((late) => late.close()).catch(ignoreLate)
-    throw new Error(`no answer within ${timeout} ms`)
+    return await connect({ reconnectDelayHandler: delay.get, timeout: each, ...options })
   } catch (error) {
-    throw connectError(servers, timeout, error)
+    if (/^timeout$/i.test((error as Error).message)) throw noAnswer(timeout)
+    throw error
   }
 }
-
-/** Our caller has been told that the connection failed; how it went on to fail adds nothing. */
-function ignoreLate(): void {}
 
 /**
  * Settles when one of the servers speaks, which they do by themselves. The libraries are sent to
  * no server that is silent: they leave a socket open for each attempt.
  */
-async function answer(servers: string[], timeout: number, event: 'connect' | 'data') {
+async function answer(servers: string[], event: 'connect' | 'data', signal: AbortSignal) {
   const sockets: Socket[] = []
-  const timer = setTimeout(() => {
-    for (const socket of sockets) socket.destroy(new Error(`no answer within ${timeout} ms`))
-  }, timeout)
+  const destroy = () => {
+    for (const socket of sockets) socket.destroy()
+  }
   const answers = servers.map((server) => {
     const { hostname, port } = new URL(`nats://${server}`)
     const socket = connectSocket(Number(port), hostname.replace(/[[\]]/g, ''))
@@ -170,49 +176,24 @@ async function answer(servers: string[], timeout: number, event: 'connect' | 'da
       socket.once('close', () => reject(new Error('the connection was closed without a word')))
     })
   })
+  signal.addEventListener('abort', destroy)
   try {
     await Promise.any(answers)
   } catch (error) {
     throw (error as AggregateError).errors[0]
   } finally {
-    clearTimeout(timer)
-    for (const socket of sockets) socket.destroy()
+    signal.removeEventListener('abort', destroy)
+    destroy()
   }
-}
-
-function connectError(servers: string[], timeout: number, cause: unknown): Error {
-  const { code, message } = cause as { code?: string; message?: string }
-  const words = message && code && message.includes(code) ? [message] : [message, code]
-  const given = [...new Set(words)].filter(Boolean).join(', ') || String(cause)
-  const reason = /^timeout$/i.test(given) ? `no answer within ${timeout} ms` : given
-  const where = servers.join(', ')
-  if (/authorization|authentication|credentials|BAD_CREDS/i.test(reason)) {
-    return new Error(
-      `The NATS server at ${where} refused the credentials (${reason}). ` +
-        'Check user and password, token or authenticator.',
-      { cause },
-    )
-  }
-  if (/certificate|tls|ssl/i.test(reason)) {
-    return new Error(
-      `No TLS connection to the NATS server at ${where} (${reason}). Check the tls options.`,
-      { cause },
-    )
-  }
-  return new Error(
-    `No NATS server could be reached at ${where} (${reason}). ` +
-      'Start it, or correct the address.',
-    { cause },
-  )
 }
 
 /** The libraries are optional: whichever is there is loaded when a connection is first needed. */
-export async function loadConnect(driver = 'natsDriver'): Promise<NatsConnect> {
+export async function loadConnect(user: string): Promise<NatsConnect> {
   const newer = await tryPeer('@nats-io/transport-node', () => import('@nats-io/transport-node'))
   const loaded = newer ?? (await tryPeer('nats', () => import('nats')))
   if (loaded) return loaded.connect
   throw new Error(
-    `${driver} needs a NATS library to connect to an address. Run ` +
+    `${user} needs a NATS library to connect to an address. Run ` +
       '`npm install @nats-io/transport-node`, or hand it a connection of your own.',
   )
 }

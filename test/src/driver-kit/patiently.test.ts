@@ -1,4 +1,4 @@
-import { patiently } from '../../../src/drivers/toolbox/patiently.js'
+import { patiently } from '../../../src/driver-kit/patiently.js'
 import { until } from '../../support/until.js'
 
 const never = new Promise<never>(() => undefined)

@@ -1,7 +1,8 @@
-import type { Sink, Subscription } from '../../driver.js'
-import { OptionsError } from '../../errors.js'
+import type { Sink, Subscription } from '../driver.js'
+import { OptionsError } from '../errors.js'
 import type { OptionCheck } from './options.js'
 import { callback, names } from './options.js'
+import { checkedPayload } from './payload.js'
 
 /** Which of the broker's topics feed which of ours. */
 export interface RoutingOptions<Message> {
@@ -137,7 +138,7 @@ class Source<Message> implements SourceEvents<Message> {
       await after
       this.subscription = await open(this.name, this)
     })()
-    // Whoever subscribes waits for it; without anybody, there is nobody to tell.
+    // Those who subscribe wait for it and are told.
     this.opened.catch(() => this.end(this))
   }
 
@@ -161,7 +162,7 @@ class Source<Message> implements SourceEvents<Message> {
       const sink = this.sinks.get(topic)
       if (sink === undefined) continue
       try {
-        payload ??= (this.options.payload ?? this.body)(message)
+        payload ??= checkedPayload((this.options.payload ?? this.body)(message))
       } catch (error) {
         sink.gap(`payload failed on a message from ${this.name}: ${String(error)}`)
         continue

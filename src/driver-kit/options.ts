@@ -1,20 +1,20 @@
-import { OptionsError } from '../../errors.js'
+import { OptionsError } from '../errors.js'
 
-/** Whether a value fits, and what to say that the option takes. */
+/** Whether a value fits, and what the option takes, in words for an error. */
 export type OptionCheck = readonly [fits: (value: unknown) => boolean, takes: string]
 
-/** A duration that a timer of Node's takes. */
+/** A duration in milliseconds that Node's timers take. */
 export const duration: OptionCheck = [
   (value) => typeof value === 'number' && value > 0 && value <= 2 ** 31 - 1,
   'milliseconds, more than 0',
 ]
 
-/** A function; `takes` says from what to what. */
+/** A function. `takes` says from what to what, such as `a function from a topic to a subject`. */
 export function callback(takes: string): OptionCheck {
   return [(value) => typeof value === 'function', takes]
 }
 
-/** See `Driver.encoding`. */
+/** The option `encoding`, see `Driver.encoding`. */
 export const encoding: OptionCheck = [
   (value) => value === 'utf8' || value === 'base64',
   "'utf8' or 'base64'",
@@ -29,14 +29,24 @@ export const names: OptionCheck = [
   'a list of names, at least one',
 ]
 
+/** A string that is not empty. */
 export const text: OptionCheck = [
   (value) => typeof value === 'string' && value !== '',
   'a string that is not empty',
 ]
 
+/** True or false. */
 export const flag: OptionCheck = [(value) => typeof value === 'boolean', 'true or false']
 
-/** @throws OptionsError for an option that is unknown or does not fit. */
+/** The checks that options are made of; see {@link checkDriverOptions}. */
+export const checks = { callback, duration, encoding, flag, names, text }
+
+/**
+ * Checks a driver's options against a table with one check for each.
+ *
+ * @param driver The name of the function that was called, for errors.
+ * @throws OptionsError for an option that is unknown or does not fit. Undefined always fits.
+ */
 export function checkDriverOptions<Options extends object>(
   driver: string,
   options: Options,

@@ -1,35 +1,36 @@
-import { lacking } from './catch-up.js'
-import type { Client } from './client.js'
-import type { Timers } from '../clock.js'
-import type { Log } from '../log.js'
-import type { Encoded } from '../wire/encode.js'
-import { BATCH_BYTES, Frame } from '../wire/frame.js'
-import { LogSegment } from './log-segment.js'
+import { lacking, logSources } from './catch-up.js'
+import type { Client } from '../client.js'
+import type { Timers } from '../../clock.js'
+import type { Log } from '../../log.js'
+import type { Encoded } from '../../wire/encode.js'
+import { BATCH_BYTES, Frame } from '../../wire/frame.js'
+import { LogSegment } from './segment.js'
 
 /** What reading the log for clients takes of the delivery. */
 export interface LogReplayHost {
   /** An entry of the log as it is sent, with a `tie` where it goes to several topics. */
-  encode(topic: string, payload: string | Uint8Array, number: number, tie: boolean): Encoded
+  encodeEntry(topic: string, payload: string | Uint8Array, number: number, tie: boolean): Encoded
   flush(): void
   /** Brings a client on, with what was read where there is something. */
-  catchUp(client: Client, window?: LogSegment): void
+  catchUp(client: Client, segment?: LogSegment): void
   /** The log could not be read. */
-  failed(error: unknown): void
+  replayFailed(error: unknown): void
 }
 
-/** How many passes over the log there may be at once. Who comes meanwhile shares the next one. */
+/** How many passes over the log run at once. Clients that ask meanwhile share the next one. */
 const MOST_PASSES = 4
-/** How much of the log is in memory for one pass, unless one entry is larger. */
-const WINDOW_BYTES = 8 * BATCH_BYTES
-/** How often in a row reading may fail, until what is missing counts as lost. */
+/** How many bytes of the log one pass has in memory, unless one entry is larger. */
+const SEGMENT_BYTES = 8 * BATCH_BYTES
+/** How often in a row reading may fail before the missing entries count as lost. */
 const MOST_FAILURES = 5
-/** After how many milliseconds it is tried again. */
+/** The pause before a failed read is tried again, in milliseconds. */
 const RETRY_AFTER = 1_000
 
 /**
- * Reads the driver's log for clients that are behind what the history has: in windows, each of
- * which goes to all who wait. A client that takes no more leaves, and asks again from where it is
- * when it does. So it takes as much memory however many there are and however far they are behind.
+ * Reads the driver's log for clients that are behind what the history has. The log is read in
+ * segments, each of which goes to all waiting clients. A client whose connection is full leaves, and
+ * asks again from its cursor when it has drained. So the memory is that of a segment, however many
+ * clients wait and however far they are behind.
  */
 export class LogReplay {
   private readonly waiting = new Set<Client>()
@@ -44,13 +45,13 @@ export class LogReplay {
     private readonly host: LogReplayHost,
   ) {}
 
-  /** Has a client brought on as soon as what it lacks is read. */
+  /** Queues a client until the entries that it lacks are read from the log. */
   ask(client: Client): void {
     this.waiting.add(client)
     this.startSoon()
   }
 
-  /** Nobody waits any more, and what is being read is of no use. */
+  /** Forgets all waiting clients. A pass that is under way gives nothing to anybody. */
   reset(): void {
     this.life++
     this.waiting.clear()
@@ -58,7 +59,7 @@ export class LogReplay {
   }
 
   private startSoon(): void {
-    // Those who came together share a pass.
+    // Clients that ask in one tick share a pass.
     this.starting ??= setImmediate(() => {
       this.starting = undefined
       if (this.running < MOST_PASSES && this.waiting.size > 0) void this.run()
@@ -81,7 +82,7 @@ export class LogReplay {
     if (this.waiting.size > 0) this.startSoon()
   }
 
-  /** Reads once over what the clients lack, and brings them on by the way. */
+  /** Reads once over all entries that the clients lack, and writes them as they come. */
   private async pass(group: Set<Client>): Promise<void> {
     const { life } = this
     const range = rangeOf(group)
@@ -97,43 +98,44 @@ export class LogReplay {
         part.lostThrough = Math.max(part.lostThrough, entry.lostThrough)
         continue
       }
-      if (part.size >= WINDOW_BYTES) {
-        this.give(group, part.window(topics, part.last))
+      if (part.size >= SEGMENT_BYTES) {
+        this.give(group, part.segment(topics, part.last))
         if (group.size === 0) return
         part = new Part(part.last, part.lostThrough)
       }
       const { number, payload, topics: names } = entry
       for (const name of names) {
-        part.add(name, number, this.host.encode(name, payload, number, names.length > 1))
+        part.add(name, number, this.host.encodeEntry(name, payload, number, names.length > 1))
       }
     }
-    if (life === this.life) this.give(group, part.window(topics, through))
+    if (life === this.life) this.give(group, part.segment(topics, through))
   }
 
-  /** Brings those on who wait, and keeps those who need more and take it. */
-  private give(group: Set<Client>, window: LogSegment): void {
+  /** Writes a segment to the clients. Keeps those in the group that lack more and take more. */
+  private give(group: Set<Client>, segment: LogSegment): void {
     for (const client of group) {
-      this.host.catchUp(client, window)
+      this.host.catchUp(client, segment)
       const { connection } = client
       if (client.live || connection === undefined || connection.full) group.delete(client)
     }
   }
 
   private async fail(group: Set<Client>, error: unknown): Promise<void> {
-    this.host.failed(error)
+    this.host.replayFailed(error)
     if (++this.failures < MOST_FAILURES) {
       await new Promise<void>((resolve) => this.timers.after(RETRY_AFTER, resolve))
       return
     }
     for (const client of group) {
-      for (const membership of client.readable()) {
-        if (membership.lacksAfter(client.cursor) !== undefined) membership.topic.log.lose(Infinity)
+      for (const membership of logSources(client)) {
+        if (membership.lacksAfter(client.cursor) !== undefined)
+          membership.topic.history.lose(Infinity)
       }
     }
   }
 }
 
-/** What a group of clients lacks together. */
+/** Which entries a group of clients lacks together. */
 function rangeOf(group: ReadonlySet<Client>) {
   const topics = new Set<string>()
   let [after, through] = [Infinity, 0]
@@ -143,12 +145,12 @@ function rangeOf(group: ReadonlySet<Client>) {
     after = Math.min(after, range.after)
     through = Math.max(through, range.through)
     // All of its topics: an entry that goes to several of them says so in its position.
-    for (const { topic } of client.readable()) topics.add(topic.name)
+    for (const { topic } of client.sources()) topics.add(topic.name)
   }
   return topics.size === 0 ? undefined : { topics: [...topics], after, through }
 }
 
-/** A window that is being read. */
+/** A segment that is being read. */
 class Part {
   /** The number of the last entry. */
   last: number
@@ -171,7 +173,7 @@ class Part {
     this.last = number
   }
 
-  window(topics: readonly string[], through: number): LogSegment {
+  segment(topics: readonly string[], through: number): LogSegment {
     for (const name of topics) if (!this.frames.has(name)) this.frames.set(name, [])
     return new LogSegment(this.after, through, this.lostThrough, this.frames)
   }

@@ -1,6 +1,7 @@
 /**
  * Loads a broker's library, which is an optional peer dependency, when it is first needed.
  *
+ * @param importing Imports it, such as `() => import('pg')`.
  * @throws Error that names the command to install it, where it is not installed.
  */
 export async function loadPeer<T>(
@@ -16,7 +17,7 @@ export async function loadPeer<T>(
   )
 }
 
-/** The same, but undefined where it is not installed. */
+/** Loads a library like {@link loadPeer}. Undefined where it is not installed. */
 export async function tryPeer<T>(
   library: string,
   importing: () => Promise<T>,

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import type { NatsConnection, NatsSubscription } from '../nats/connection.js'
-import { loadPeer } from '../toolbox/peer.js'
+import type { NatsConnection, NatsSubscription } from './connection.js'
+import { loadPeer } from '../../driver-kit/peer.js'
 
 /** What this driver uses of a connection of `nats` or `@nats-io/transport-node`. */
 export interface JetStreamConnection extends NatsConnection {

@@ -1,8 +1,8 @@
-/** Those who wait for something to become true, which is looked at when it may have. */
+/** Waits for conditions that are tested again whenever `look` is called. */
 export class Watchers {
   readonly #looks = new Set<() => void>()
 
-  /** Settles once `test` holds, or after so many milliseconds. */
+  /** Settles once `test` holds, or after `timeout` milliseconds. */
   async until(test: () => boolean, timeout: number): Promise<void> {
     if (test()) return
     await new Promise<void>((resolve) => {
@@ -19,6 +19,7 @@ export class Watchers {
     })
   }
 
+  /** Something has changed: tests every condition. */
   look(): void {
     for (const look of this.#looks) look()
   }

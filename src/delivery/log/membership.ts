@@ -1,0 +1,100 @@
+import type { Position } from '../../wire/position.js'
+import type { Client } from '../client.js'
+import { Membership } from '../membership.js'
+import type { LogTopic } from './topic.js'
+
+/** A client's subscription to a topic of a driver's log. */
+export class LogMembership extends Membership {
+  declare readonly topic: LogTopic
+  /**
+   * True until the client has been sent `messages-lost` for a gap that this server had before
+   * `since`.
+   */
+  private misses = false
+  /** The client's cursor when that was sent. A client that resumes at or before it is told again. */
+  private missesToldAt = -1
+  private waits = false
+
+  constructor(client: Client, topic: LogTopic, since: number) {
+    super(client, topic, since)
+  }
+
+  /** Whether it counts from a place in the log that the topic is still to be opened at. */
+  override get awaits(): boolean {
+    return this.waits
+  }
+
+  override hasLoss(cursor: number): boolean {
+    return this.misses || super.hasLoss(cursor)
+  }
+
+  /** After which number it lacks entries that can be read again, or undefined where it lacks none. */
+  lacksAfter(cursor: number): number | undefined {
+    const { history } = this.topic
+    const floor = this.lowest(cursor)
+    return floor < history.evictedThrough && floor >= history.lostThrough ? floor : undefined
+  }
+
+  override misplace(): boolean {
+    // By the time the client connects, the log may have been made anew, and say nothing of it.
+    this.misses = true
+    return false
+  }
+
+  override continueAfter(position: Position | undefined): boolean {
+    if (position === undefined) return this.misplace()
+    this.starts = position.number
+    return true
+  }
+
+  override awaitOpening(): void {
+    this.waits = !this.topic.isOpen
+  }
+
+  /** The broker has opened the topic, whose entries come after `from`. */
+  opened(from: number): void {
+    const older = this.waits && this.rewind === undefined
+    if (!older) this.startAfter(from)
+    this.waits = false
+  }
+
+  override tellLoss(cursor: number): void {
+    super.tellLoss(cursor)
+    if (this.misses) this.missesToldAt = cursor
+    this.misses = false
+  }
+
+  override doubt(cursor: number): void {
+    super.doubt(cursor)
+    if (cursor > this.missesToldAt) return
+    this.misses = true
+    this.missesToldAt = -1
+  }
+
+  override resume(arrived: number, cursor: number): void {
+    super.resume(arrived, cursor)
+    this.misses ||= this.topic.history.misses(this.lowest(cursor))
+  }
+
+  override startAnew(cursor: number): void {
+    super.startAnew(cursor)
+    this.misses = false
+  }
+
+  override endAt(number: number): void {
+    super.endAt(number)
+    this.waits = false
+  }
+
+  override restart(number: number): void {
+    super.restart(number)
+    this.missesToldAt = -1
+    this.waits = false
+  }
+
+  /** What the client has, or will never get, before what an exact rewind is still to bring. */
+  private lowest(cursor: number): number {
+    const { rewind } = this
+    return rewind?.exact === true ? this.rewoundThrough(rewind) : this.floor(cursor)
+  }
+}

@@ -1,0 +1,50 @@
+import { LogUnavailableError } from '../../errors.js'
+import type { Log } from '../../log.js'
+import type { Position } from '../../wire/position.js'
+import { formatPosition, parsePosition } from '../../wire/position.js'
+import { Numbering } from '../numbering.js'
+
+/** Names the numbers of a driver's log, which are the same on every server. */
+export class LogNumbering extends Numbering {
+  private opening: Promise<void> | undefined
+
+  constructor(private readonly log: Log) {
+    super('')
+  }
+
+  /**
+   * What to wait for before there can be positions, or undefined where there is nothing.
+   * It rejects with a LogUnavailableError, and may be tried again.
+   *
+   * @param opened Called once, when the log's positions are known.
+   */
+  ready(opened: () => void): Promise<void> | undefined {
+    if (this.epoch !== '') return undefined
+    this.opening ??= this.open(opened).finally(() => (this.opening = undefined))
+    return this.opening
+  }
+
+  /** Takes over the epoch of a log that was made anew. */
+  restart(): void {
+    this.epoch = this.log.epoch ?? this.epoch
+  }
+
+  override format(number: number, tie?: string): string {
+    return formatPosition(this.epoch, number, tie)
+  }
+
+  override parse(text: string): Position | undefined {
+    return parsePosition(this.epoch, text)
+  }
+
+  private async open(opened: () => void): Promise<void> {
+    try {
+      await this.log.open()
+    } catch (cause) {
+      throw new LogUnavailableError(cause)
+    }
+    if (this.epoch !== '') return
+    this.restart()
+    opened()
+  }
+}

@@ -1,0 +1,64 @@
+import type { Driver, Sink, Subscription } from '../driver.js'
+import type { Closings } from './closings.js'
+import { inTime } from './in-time.js'
+
+/** A driver that can connect before there is a topic. */
+export interface BrokerDriver extends Driver {
+  /**
+   * Connects now instead of with the first topic, to find out early that it can't. It rejects
+   * with one error that says what to do, and may be called again.
+   */
+  connect(): Promise<void>
+}
+
+/** What a driver is made of: how to connect, how to listen to one topic, how to stop. */
+export interface DriverParts {
+  /** Shared with whatever else of the driver has to know that it is being closed. */
+  closings: Closings
+  /** See `Driver.encoding`. Default: `utf8`. */
+  encoding?: 'utf8' | 'base64' | undefined
+  /** Connects, unless it has. */
+  connect(): Promise<unknown>
+  /** See `Driver.subscribe`. */
+  subscribe(topic: string, sink: Sink): Promise<Subscription>
+  /**
+   * Lets go of everything, in bounded time. It is called once, when `closings.signal` has been
+   * aborted and nothing new is begun.
+   */
+  close(): Promise<unknown>
+}
+
+/**
+ * The shell that every driver has around its parts: nothing begins after `close`, `close` works once,
+ * and a topic that was opened while the driver was being closed is closed again.
+ */
+export function driverShell(parts: DriverParts): BrokerDriver {
+  const { closings, encoding = 'utf8' } = parts
+  return {
+    encoding,
+
+    async connect() {
+      closings.check()
+      await parts.connect()
+      closings.check()
+    },
+
+    async subscribe(topic, sink) {
+      closings.check()
+      const opening = parts.subscribe(topic, sink)
+      try {
+        return await inTime(opening, Infinity, undefined, closings.signal)
+      } catch (error) {
+        if (closings.signal.aborted) discard(closings, opening)
+        throw error
+      }
+    },
+
+    close: () => closings.close(() => parts.close()),
+  }
+}
+
+/** Closes a topic that is opened although the driver is being closed. */
+function discard(closings: Closings, opening: Promise<Subscription>): void {
+  opening.then((late) => void closings.add(late.close())).catch(() => undefined)
+}

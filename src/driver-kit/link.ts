@@ -1,0 +1,281 @@
+import { Backoff } from './backoff.js'
+import { Closings } from './closings.js'
+import { connectError } from './connect-error.js'
+import type { ConnectHints } from './connect-error.js'
+import { inTime, noAnswer } from './in-time.js'
+import { patiently } from './patiently.js'
+import { pause } from './pause.js'
+import { within } from './within.js'
+
+/** How a {@link Link} comes by its connections, and what it does with them. Milliseconds. */
+export interface LinkOptions<Connection> {
+  /** The broker's name, for errors. */
+  broker: string
+  /** Its host and port, for errors. */
+  where: string
+  /**
+   * What has to be there before the first attempt, such as the library, which is loaded when it is
+   * needed. It takes its own time, and its errors are passed on as they are.
+   */
+  prepare?: () => Promise<unknown>
+  /**
+   * Makes a connection that is ready for use. One that comes after `connectTimeout`, or after
+   * `close`, is ended.
+   */
+  connect: (attempt: ConnectAttempt) => Promise<Connection>
+  /**
+   * Settles when this connection is of no use any more, with the reason. Default: never, for a
+   * client that connects anew with every request.
+   */
+  lost?: (connection: Connection) => Promise<unknown>
+  /** Ends a connection, or lets go of one that belongs to the user. It has `closeTimeout` for it. */
+  end: (connection: Connection) => unknown
+  /**
+   * Whether to try again after this error of an attempt. With it, a lost connection is followed by
+   * attempts until one succeeds; without it nothing is tried until `get` is called, for a library
+   * that reconnects by itself.
+   */
+  again?: (error: unknown) => boolean
+  /** Asks the broker whether it still lives, for a library that does not find out by itself. */
+  probe?: Probe<Connection>
+  /** How long an attempt to connect may take. Default: 5,000. */
+  connectTimeout?: number
+  /** How long ending a connection may take. Default: 1,000. */
+  closeTimeout?: number
+  /** What to say in the error of an attempt. Default: see {@link connectError}. */
+  hints?: ConnectHints
+  /** Makes the error of an attempt, for one that `hints` can't say. Default: {@link connectError}. */
+  explain?: (cause: unknown) => Error
+}
+
+/** One attempt of a {@link Link} to connect. */
+export interface ConnectAttempt {
+  /** How long it may take, in milliseconds. */
+  readonly timeout: number
+  /** Aborted when that time is over, or the link is closed: let go of everything. */
+  readonly signal: AbortSignal
+}
+
+/**
+ * Finds out that a connection is dead although nothing has closed it. A broker counts as silent only
+ * by time for which this process listened: see {@link patiently}.
+ */
+export interface Probe<Connection> {
+  /** How often to ask. */
+  interval: number
+  /** How long an answer may take before the connection is given up. */
+  timeout: number
+  /** Asks for anything. A refusal is an answer, too. */
+  ask: (connection: Connection) => Promise<unknown>
+}
+
+/** What happens to a {@link Link}. */
+export interface LinkEvents<Connection> {
+  /** There is a connection: the first one, or the next. */
+  up?(connection: Connection): void
+  /** The connection is lost. */
+  lost?(reason: unknown): void
+  /** No other attempt is made, after an error that `again` says no to. `get` still makes one. */
+  over?(error: Error): void
+}
+
+/** A connection that lived for as long was a good one: the next one is tried for soon. */
+const STABLE = 1_000
+
+/**
+ * One connection to a broker at a time. The first is made when it is asked for; those who ask at the
+ * same time share the attempt, and one that failed is forgotten. When the connection is lost, the
+ * next is tried for without end, after waits that grow (see {@link LinkOptions.again}).
+ */
+export class Link<Connection> {
+  readonly #options: LinkOptions<Connection>
+  readonly #connectTimeout: number
+  readonly #closeTimeout: number
+  readonly #backoff = new Backoff()
+  readonly #events: LinkEvents<Connection>[] = []
+  readonly #closings: Closings
+  #current: Connection | undefined
+  #attempt: Promise<Connection> | undefined
+  #isReconnecting = false
+  /** What went wrong last. */
+  #trouble: unknown
+  #heardAt = 0
+  /** When the current connection was made. */
+  #since = 0
+  #watching = new AbortController()
+
+  constructor(options: LinkOptions<Connection>) {
+    this.#options = options
+    this.#connectTimeout = options.connectTimeout ?? 5_000
+    this.#closeTimeout = options.closeTimeout ?? 1_000
+    this.#closings = new Closings(options.broker)
+  }
+
+  /** The broker's name. */
+  get broker(): string {
+    return this.#options.broker
+  }
+
+  /** Aborted when the link is closed, with an error that says so as its reason. */
+  get closing(): AbortSignal {
+    return this.#closings.signal
+  }
+
+  /** The broker's host and port. */
+  get where(): string {
+    return this.#options.where
+  }
+
+  /** The connection, while there is one. */
+  get current(): Connection | undefined {
+    return this.#current
+  }
+
+  /** Has these called from now on. They must not throw. */
+  on(events: LinkEvents<Connection>): void {
+    this.#events.push(events)
+  }
+
+  /**
+   * The connection, which is made where there is none.
+   *
+   * @param timeout How long to wait for it, in milliseconds. Default: as long as an attempt takes.
+   * @throws Error that says what went wrong and what to do.
+   */
+  async get(timeout?: number): Promise<Connection> {
+    this.#closings.check()
+    if (this.#current !== undefined) return this.#current
+    this.#attempt ??= this.#shared(this.#open())
+    const bound = timeout ?? (this.#isReconnecting ? this.#connectTimeout : Infinity)
+    const late = () => this.#explain(this.#trouble ?? noAnswer(bound))
+    return inTime(this.#attempt, bound, late, this.#closings.signal)
+  }
+
+  /** Something has come from the broker: it lives. A probe that is under way waits on. */
+  heard(): void {
+    this.#heardAt = performance.now()
+  }
+
+  /** Gives a connection up, so that the next one is made. Only the current one counts. */
+  lose(connection: Connection, reason: unknown): void {
+    if (this.#current !== connection) return
+    this.#end(connection)
+    this.#gone(reason)
+  }
+
+  /** Ends the connection; no other is made. Those who wait for one get an error that says so. */
+  close(): Promise<void> {
+    return this.#closings.close(async () => {
+      this.#watching.abort()
+      const connection = this.#current
+      this.#current = undefined
+      if (connection !== undefined) this.#end(connection)
+      if (this.#attempt !== undefined) await within(this.#attempt, this.#closeTimeout)
+    })
+  }
+
+  /** Remembers an attempt for as long as it lasts. Whether it fails is seen by whoever waits for it. */
+  #shared(attempt: Promise<Connection>): Promise<Connection> {
+    const settled = () => {
+      if (this.#attempt === attempt) this.#attempt = undefined
+    }
+    attempt.then(settled, settled)
+    return attempt
+  }
+
+  async #open(): Promise<Connection> {
+    const { signal } = this.#closings
+    const giveUp = new AbortController()
+    let making: Promise<Connection> | undefined
+    try {
+      await this.#prepare()
+      const timeout = this.#connectTimeout
+      const attempt = { timeout, signal: giveUp.signal }
+      making = (async () => this.#options.connect(attempt))()
+      const connection = await inTime(making, timeout, undefined, signal)
+      signal.throwIfAborted()
+      this.#use(connection)
+      return connection
+    } catch (error) {
+      giveUp.abort(error)
+      if (making !== undefined) this.#discard(making)
+      signal.throwIfAborted()
+      this.#trouble = error
+      throw making === undefined ? error : this.#explain(error)
+    }
+  }
+
+  /** Ends a connection that nobody waits for any more, if there comes to be one. */
+  #discard(making: Promise<Connection>): void {
+    const ended = making.then((connection) => this.#end(connection))
+    void this.#closings.add(within(ended, this.#closeTimeout))
+  }
+
+  async #prepare(): Promise<void> {
+    await this.#options.prepare?.()
+    this.#closings.check()
+  }
+
+  #use(connection: Connection): void {
+    this.#current = connection
+    this.#trouble = undefined
+    this.#isReconnecting = false
+    this.#since = this.#heardAt = performance.now()
+    this.#watching = new AbortController()
+    const gone = (reason: unknown) => {
+      if (this.#current === connection) this.#gone(reason)
+    }
+    this.#options.lost?.(connection).then(gone, gone)
+    if (this.#options.probe !== undefined) void this.#watch(connection, this.#options.probe)
+    for (const { up } of this.#events) up?.(connection)
+  }
+
+  #gone(reason: unknown): void {
+    this.#watching.abort()
+    this.#current = undefined
+    this.#trouble = reason
+    if (performance.now() - this.#since >= STABLE) this.#backoff.reset()
+    if (this.#options.again !== undefined) this.#attempt = this.#shared(this.#reconnect())
+    for (const { lost } of this.#events) lost?.(reason)
+  }
+
+  async #reconnect(): Promise<Connection> {
+    const { signal } = this.#closings
+    this.#isReconnecting = true
+    for (;;) {
+      await pause(this.#backoff.next(), signal)
+      signal.throwIfAborted()
+      try {
+        return await this.#open()
+      } catch (error) {
+        signal.throwIfAborted()
+        if (this.#options.again?.(this.#trouble)) continue
+        this.#isReconnecting = false
+        for (const { over } of this.#events) over?.(error as Error)
+        throw error
+      }
+    }
+  }
+
+  async #watch(connection: Connection, { interval, timeout, ask }: Probe<Connection>) {
+    const { signal } = this.#watching
+    for (;;) {
+      await pause(interval, signal)
+      if (signal.aborted) return
+      const asking = (async () => ask(connection))()
+      const answer = inTime(asking, Infinity, undefined, signal)
+      const outcome = await patiently(answer, timeout, () => this.#heardAt)
+      if (outcome === 'late') return this.lose(connection, noAnswer(timeout))
+    }
+  }
+
+  #explain(cause: unknown): Error {
+    const { broker, where, hints, explain } = this.#options
+    return explain ? explain(cause) : connectError(broker, where, cause, hints)
+  }
+
+  #end(connection: Connection): void {
+    const ending = (async () => this.#options.end(connection))()
+    void this.#closings.add(within(ending, this.#closeTimeout))
+  }
+}
