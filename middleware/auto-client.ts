@@ -15,8 +15,7 @@ export interface AutoClientOptions<Context, Principal = unknown> extends Princip
    */
   topics?: string[] | ((request: Context) => string[] | Promise<string[]>)
   /**
-   * Whether the user may have a topic that the request names. Only `true` allows it. Default: none
-   * is allowed.
+   * Whether the user may have a topic that the request names. Only `true` allows it. Default: no.
    */
   authorize?: Authorize<Context, Principal>
   /**
@@ -27,8 +26,7 @@ export interface AutoClientOptions<Context, Principal = unknown> extends Princip
   id?: (request: Context) => string | Promise<string>
   /**
    * Whether to answer 307 to the same address with `?id=…`, instead of opening the stream at once.
-   * The id is then in the stream's address, and the client keeps its state for `clientTTL`.
-   * Default: false.
+   * The page then finds the id in the stream's address and can use it elsewhere. Default: false.
    */
   redirect?: boolean
 }
@@ -57,8 +55,7 @@ export async function assureClient<Context, Principal>(
     return undefined
   }
   query.set('id', client.id)
-  // Relative to the browser's address: a proxy or a router may have cut off a part of the path
-  // here.
+  // Relative, since a proxy or a router may have cut off a part of the browser's path.
   return `?${query.toString()}`
 }
 

@@ -58,8 +58,7 @@ export async function answerSubscriptions<Context, Principal>(
   if (client === undefined) throw new NoClientError()
   if (client.owner !== undefined && client.owner !== owner) throw new NotOwnerError()
 
-  // All topics are authorized first, so that an `authorize` that throws leaves the client
-  // unchanged.
+  // All topics are authorized first: if `authorize` throws, the client is unchanged.
   const principal = principalOf(context, options)
   const allowed = await Promise.all(
     wanted.add.map((topic) => isAuthorized(options.authorize, context, principal, topic)),

@@ -29,8 +29,9 @@ export interface StreamerOptions {
     maxBytesPerTopic?: number
     /**
      * How long a message is kept. It should be longer than `clientTTL`: the server notices a dead
-     * connection late, so the browser resumes from an older position. Default: `clientTTL` +
-     * 60,000.
+     * connection late, so the browser resumes from an older position. An example: the link dies at
+     * 0 s, the server notices it at 50 s, and the client returns 55 s later. It then needs messages
+     * of 105 s. Default: `clientTTL` + 60,000.
      */
     maxAge?: number
   }

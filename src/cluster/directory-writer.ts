@@ -121,8 +121,7 @@ export class DirectoryWriter {
 
   /** Writes the client as it is now, without a result. */
   note(lease: ClientLease): void {
-    // `run` handles both failures: it tries again, or the client has moved and `lose` has dropped
-    // it.
+    // `run` tries again after an error; a client that has moved was dropped by `lose`.
     this.save(lease).catch((error: unknown) => void error)
   }
 

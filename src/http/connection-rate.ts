@@ -22,8 +22,7 @@ const NONE = -1
  * Limits how many new connections a server (HTTP, HTTPS or HTTP/2) accepts per second, from all
  * addresses together. Node closes further ones before it reads from them, and emits `drop`; an
  * `EventSource` then reconnects by itself. So a flood of connections takes almost no time from open
- * streams. Call it once per server. It changes the server's `maxConnections` only while it accepts
- * none.
+ * streams. Call it once per server. While it accepts none, it changes `maxConnections`.
  *
  * @throws OptionsError
  */

@@ -49,7 +49,7 @@ function expressApp(streamer: Streamer, { who, auto, from, refusing }: Settings)
   if (refusing) app.use('/events', (_request, response) => void response.sendStatus(418))
   app.use('/events', unifrostExpress(streamer, { ...who }))
   app.use('/clients', clients(streamer, { ...who }))
-  // Express prints what nobody handles.
+  // Express prints errors that have no handler.
   app.set('env', 'test')
   return app as Listener
 }
