@@ -8,7 +8,7 @@
  */
 const POSITION = /^([^-]+)-(0|[1-9]\d{0,15})(?:\.([^@]+))?(?:@([1-9]\d{0,8})\.(\d{1,16})\.(.+))?$/
 
-/** A position that no server knows: nothing is known of what the client has. */
+/** A position of no numbering: it is not known what the client has. */
 export const UNKNOWN_POSITION = 'unknown-0'
 
 /**
@@ -29,21 +29,21 @@ export class Position {
   constructor(
     readonly number: number,
     /**
-     * The entry with this number went to several topics, and only those up to this one, in the
-     * order of their names, have arrived. An example: entry 9 went to `a`, `b` and `c`. The id
-     * `x-9.b` says that a client has everything through 8, and of 9 what went to `a` and `b`.
+     * Only where entry `number` goes to several topics and the client has some of them: the last
+     * one that it has, in the order of their names. An example: entry 9 goes to `a`, `b` and `c`.
+     * A client at `x-9.b` has everything up to 8, and entry 9 of `a` and `b`.
      */
     readonly tie?: string,
     /** Set in the middle of a replay. */
     readonly replay?: ReplayMark,
   ) {}
 
-  /** Everything through this number has arrived, in all topics. */
+  /** The number up to which the client has all topics. With a tie it is just below `number`. */
   get cursor(): number {
     return this.tie === undefined ? this.number : numberBefore(this.number)
   }
 
-  /** Everything of this topic through this number has arrived. */
+  /** The number up to which the client has this topic. */
   cursorOf(topic: string): number {
     if (this.replay?.topic === topic) return this.replay.through
     return this.tie === undefined || topic <= this.tie ? this.number : numberBefore(this.number)
@@ -70,7 +70,7 @@ function escaped(topic: string): string {
   return encodeURIComponent(Buffer.from(topic).toString())
 }
 
-/** The position that a text names in this epoch, or undefined where it is malformed or foreign. */
+/** The position of a text, or undefined if it is malformed or of another epoch. */
 export function parsePosition(epoch: string, text: string): Position | undefined {
   const match = POSITION.exec(text)
   if (match === null || match[1] !== epoch) return undefined
@@ -90,7 +90,7 @@ export function parsePosition(epoch: string, text: string): Position | undefined
   }
 }
 
-/** The greatest number below. */
+/** The greatest double below `number`. */
 export function numberBefore(number: number): number {
   return number * (1 - Number.EPSILON / 2)
 }
