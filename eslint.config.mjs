@@ -104,7 +104,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['test/**/*.ts', 'examples/**/*.ts', 'bench/**/*.ts'],
+    files: ['test/**/*.ts', 'trials/**/*.ts', 'examples/**/*.ts', 'bench/**/*.ts'],
     rules: {
       // Parsed bodies are `any`, and what is wrong with one shows when the test runs.
       '@typescript-eslint/no-explicit-any': 'off',
@@ -127,7 +127,7 @@ export default tseslint.config(
     },
   },
   {
-    files: ['test/**/*.ts'],
+    files: ['test/**/*.ts', 'trials/**/*.ts'],
     // Waiting with a bound for what only polling can see is done here and nowhere else.
     ignores: ['test/support/until.ts'],
     rules: {

@@ -1,0 +1,71 @@
+/**
+ * `npm run test:load`: one process serves, one plays the browsers, on loopback. Each row says what
+ * must hold; a row that does not is a failure.
+ */
+import { parseArgs } from 'node:util'
+import type { Row } from '../kit/row.js'
+import { textOf, writeTable } from '../kit/table.js'
+import { writePlot } from './plot.js'
+import { flood } from './scenarios/flood.js'
+import { neverRead } from './scenarios/never-read.js'
+import { sizes } from './scenarios/size.js'
+import { soak } from './scenarios/soak.js'
+import { storm } from './scenarios/storm.js'
+
+const { values } = parseArgs({
+  options: {
+    clients: { type: 'string', default: '10000' },
+    minutes: { type: 'string', default: '20' },
+    only: { type: 'string' },
+    write: { type: 'boolean', default: false },
+  },
+})
+
+function numberOf(name: 'clients' | 'minutes', least: number, most: number): number {
+  const number = Number(values[name])
+  if (number >= least && number <= most) return number
+  throw new Error(`--${name} takes a number from ${least} to ${most}; it got ${values[name]}.`)
+}
+
+const clients = numberOf('clients', 100, 15_000)
+const minutes = numberOf('minutes', 0.5, 600)
+const say = (line: string) => void process.stdout.write(`${line}\n`)
+
+const parts: Record<string, () => Promise<Row[]>> = {
+  async sizes() {
+    const { rows, points } = await sizes(clients)
+    if (values.write) await writePlot(points)
+    return rows
+  },
+  storm: async () => [await storm(clients)],
+  'never-read': () => neverRead(clients, []),
+  flood: async () => [await flood()],
+  soak: async () => [await soak(minutes, say)],
+}
+
+const names = values.only?.split(',') ?? Object.keys(parts)
+const unknown = names.find((name) => parts[name] === undefined)
+if (unknown !== undefined) {
+  throw new Error(`--only takes ${Object.keys(parts).join(', ')}; it got ${unknown}.`)
+}
+
+const command = ['npm run test:load']
+const told = [
+  values.clients !== '10000' && `--clients ${values.clients}`,
+  values.minutes !== '20' && `--minutes ${values.minutes}`,
+  values.only !== undefined && `--only ${values.only}`,
+].filter((part) => part !== false)
+if (told.length > 0) command.push('--', ...told)
+
+const rows: Row[] = []
+for (const name of names) {
+  const made = await parts[name]!()
+  say(textOf(made))
+  rows.push(...made)
+}
+const failed = rows.filter(({ problems }) => problems.length > 0).length
+if (values.write && failed === 0) {
+  await writeTable(rows, command.join(' '), values.only === undefined)
+}
+say(`${rows.length - failed} held, ${failed} failed`)
+process.exitCode = failed === 0 ? 0 : 1
