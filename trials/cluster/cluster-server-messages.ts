@@ -1,4 +1,7 @@
 import type { Stats, StreamerOptions } from '../../src/index.js'
+import type { Child } from '../kit/child.js'
+
+export type ClusterServer = Child<Ask, Answer>
 
 /** The broker, and what carries its topics. */
 export type DriverConfig =

@@ -1,11 +1,10 @@
-import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { cpus } from 'node:os'
 import { setInterval } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { writeFile } from 'node:fs/promises'
 import { lastingPort } from '../../test/brokers/process.js'
-import { ServerProcess } from '../kit/child.js'
+import { Child } from '../kit/child.js'
+import { Crowd } from '../kit/crowd.js'
+import { timestamp } from '../kit/stream-reader.js'
 import { writeSection } from '../kit/table.js'
 import { until } from '../../test/support/until.js'
 import { costPlot } from './cost-plot.js'
@@ -19,9 +18,8 @@ import {
   fitOf,
 } from './cost-model.js'
 import { costTables } from './cost-tables.js'
-import type { CrowdCommand, CrowdReport } from './crowd.js'
 import { address } from './fleet.js'
-import type { Answer, Ask, ClusterConfig } from './cluster-server-messages.js'
+import type { Answer, Ask, ClusterConfig, ClusterServer } from './cluster-server-messages.js'
 import { commandsOf, redisEngine, redisServer } from './engine-redis.js'
 
 const IDLE = 8_000
@@ -31,6 +29,9 @@ const SECONDS = 5
 /** How many messages a second of a topic that nobody has. */
 const READ_RATE = 500
 const WARM = 100
+/** How many connections may be on their way at once, and how often one that is refused is tried. */
+const ABREAST = 50
+const TRIES = 20
 
 interface Settings {
   short: boolean
@@ -65,13 +66,13 @@ async function measure(count: number, clients: number): Promise<CostPoint> {
   const engine = await redisEngine()
   // One of its own, so that what it does is not mixed up with what the stream costs.
   const directory = await redisServer()
-  const servers: ServerProcess<Ask, Answer>[] = []
-  const hosts: string[] = []
+  const servers: ClusterServer[] = []
+  const places: { host: string; port: number }[] = []
   const port = await lastingPort()
   try {
     for (let i = 0; i < count; i++) {
       const host = address()
-      hosts.push(`${host}:${port}`)
+      places.push({ host, port })
       const config: ClusterConfig = {
         ...{ name: `s${i + 1}`, host, port, drainOver: 0 },
         driver: engine.driver('costs'),
@@ -79,34 +80,18 @@ async function measure(count: number, clients: number): Promise<CostPoint> {
         options: { heartbeatInterval: COST_HEARTBEAT, topicLinger: 60_000 },
       }
       const script = new URL('cluster-server.ts', import.meta.url)
-      servers.push(await ServerProcess.start<Ask, Answer>(config, { script }))
+      servers.push(await Child.start<Ask, Answer>(script, config))
     }
-    return await withCrowd(hosts, (tell) => phases({ engine, directory }, servers, clients, tell))
+    const register = { each: COST_EACH, topics: COST_TOPICS }
+    const crowd = await Crowd.start({ servers: places, abreast: ABREAST, tries: TRIES, register })
+    try {
+      return await phases({ engine, directory }, servers, clients, crowd)
+    } finally {
+      await crowd.stop()
+    }
   } finally {
     await Promise.all(servers.map((server) => server.kill()))
     await Promise.all([engine.stop(), directory.stop()])
-  }
-}
-
-type Tell = (command: CrowdCommand) => Promise<CrowdReport>
-
-async function withCrowd<T>(hosts: readonly string[], act: (tell: Tell) => Promise<T>): Promise<T> {
-  const path = fileURLToPath(new URL('crowd.ts', import.meta.url))
-  const crowd = fork(path, [...hosts], { execArgv: ['--import', 'tsx'] })
-  const exited = once(crowd, 'exit')
-  const died = exited.then(() => {
-    throw new Error('The crowd has died.')
-  })
-  died.catch(() => undefined)
-  try {
-    return await act(async (command) => {
-      const answer = once(crowd, 'message') as Promise<[CrowdReport]>
-      crowd.send(command)
-      return (await Promise.race([answer, died]))[0]
-    })
-  } finally {
-    crowd.kill('SIGKILL')
-    await exited
   }
 }
 
@@ -117,9 +102,9 @@ interface Engines {
 
 async function phases(
   { engine, directory }: Engines,
-  servers: readonly ServerProcess<Ask, Answer>[],
+  servers: readonly ClusterServer[],
   clients: number,
-  tell: Tell,
+  crowd: Crowd,
 ): Promise<CostPoint> {
   const look = async () => {
     const reports = await Promise.all(servers.map((server) => server.mustAsk({ do: 'memory' })))
@@ -132,23 +117,17 @@ async function phases(
       ...(await directory.usage()),
     }
   }
-  const must = (report: CrowdReport) => {
-    if (report.greeted === clients) return report
-    throw new Error(
-      `${report.greeted} of ${clients} are connected; refused: ${JSON.stringify(report.refused)}`,
-    )
-  }
-  const open = (count: number) =>
-    ({ do: 'open', count, each: COST_EACH, topics: COST_TOPICS }) as const
   const ready = async () => {
     const reports = await Promise.all(servers.map((server) => server.mustAsk({ do: 'report' })))
     return reports.every(({ directory }) => directory === 'up')
   }
   await until('the servers to have their directory', ready)
   // What is compiled and loaded with the first clients is nobody's cost.
-  await tell(open(WARM))
+  await crowd.tell({ do: 'open', from: 0, to: WARM })
+  await crowd.allGreeted(WARM)
   const before = await look()
-  must(await tell(open(clients - WARM)))
+  await crowd.tell({ do: 'open', from: WARM, to: clients })
+  await crowd.allGreeted(clients)
   const connected = await look()
   const share = clients / (clients - WARM)
 
@@ -160,18 +139,16 @@ async function phases(
   const fanOut = (clients * COST_EACH) / COST_TOPICS
   const publish = async (messages: number, rate: number, topicOf: (i: number) => string) => {
     let i = 0
-    for await (const payload of setInterval(1_000 / rate, 'x'.repeat(COST_SIZE))) {
-      await engine.publish('costs', [[topicOf(i), payload]])
+    for await (const filling of setInterval(1_000 / rate, 'x')) {
+      await engine.publish('costs', [[topicOf(i), `${timestamp()} `.padEnd(COST_SIZE, filling)]])
       if (++i === messages) break
     }
   }
   const deliver = async (seconds: number) => {
-    const { received } = must(await tell({ do: 'count' }))
+    await crowd.take()
     const messages = Math.ceil((seconds * COST_RATE) / fanOut)
     await publish(messages, COST_RATE / fanOut, (i) => `t${i % COST_TOPICS}`)
-    const due = received + messages * fanOut
-    const all = async () => (await tell({ do: 'count' })).received >= due
-    await until('all messages', all, 60_000)
+    await crowd.allReceived(messages * fanOut)
     return messages
   }
   await deliver(WARM_SECONDS)
@@ -189,8 +166,10 @@ async function phases(
   const sent = await during(() => deliver(SECONDS))
   const messages = sent.result
 
-  const report = must(await tell({ do: 'cut' }))
+  await crowd.tell({ do: 'cut' })
+  await crowd.allGreeted(clients)
   const adopted = await look()
+  const { refused } = await crowd.take()
   return {
     servers: servers.length,
     clients,
@@ -209,7 +188,7 @@ async function phases(
     messageOperations: sent.after.operations - sent.before.operations,
     brokerReads: (sent.after.reads - sent.before.reads) / servers.length / messages,
     directoryCpu: (connected.busy - before.busy) / (connected.operations - before.operations),
-    refused: Object.entries(report.refused)
+    refused: Object.entries(refused)
       .map(([line, count]) => `${count} × ${line}`)
       .join(', '),
     brokerCpu: (sent.after.brokerBusy - sent.before.brokerBusy) / servers.length / messages,

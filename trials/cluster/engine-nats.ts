@@ -1,10 +1,10 @@
 import { jetstreamManager } from '@nats-io/jetstream'
-import { connect } from '@nats-io/transport-node'
-import { ADMIN, startNats } from '../../test/brokers/nats.js'
+import { startNats } from '../../test/brokers/nats.js'
 import { startNatsCluster } from '../../test/brokers/nats-cluster.js'
 import { bounded } from '../kit/bounded.js'
+import { natsPublisher, PUBLISH_TIMEOUT, publishOnNats } from '../kit/publishing.js'
 import type { Engine } from './engine.js'
-import { AWAY, PUBLISH_TIMEOUT } from './engine.js'
+import { AWAY } from './engine.js'
 import { redisServer } from './engine-redis.js'
 import { hasLog } from './parts.js'
 
@@ -15,7 +15,7 @@ const PREFIX = 'c'
 export async function jetstreamEngine(): Promise<Engine> {
   const cluster = await startNatsCluster()
   const { urls: servers } = cluster
-  const connection = await admin(servers)
+  const connection = await natsPublisher(servers)
   const manager = await jetstreamManager(connection)
   const driver = { kind: 'jetstream' as const, servers, stream: STREAM, prefix: PREFIX }
   const limits = { max_bytes: 256 * 1024 * 1024, num_replicas: 3 }
@@ -56,17 +56,14 @@ export async function jetstreamEngine(): Promise<Engine> {
 export async function natsEngine(): Promise<Engine> {
   const server = await redisServer()
   const nats = await startNats()
-  const connection = await admin([nats.url])
+  const connection = await natsPublisher([nats.url])
   return {
     kind: 'nats',
     title: 'NATS without JetStream and a Redis directory',
     hasLog: false,
     driver: () => ({ kind: 'nats', servers: [nats.url] }),
     directory: server.directory,
-    publish(_, messages) {
-      for (const [topic, payload] of messages) connection.publish(topic, payload)
-      return bounded(connection.flush(), PUBLISH_TIMEOUT)
-    },
+    publish: (_, messages) => publishOnNats(connection, messages),
     operations: server.operations,
     harm: server.harm,
     async stop() {
@@ -74,15 +71,4 @@ export async function natsEngine(): Promise<Engine> {
       await Promise.all([nats.stop(), server.stop()])
     },
   }
-}
-
-function admin(servers: readonly string[]) {
-  return connect({
-    ...ADMIN,
-    servers: [...servers],
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: 100,
-    pingInterval: 500,
-    timeout: 1_000,
-  })
 }

@@ -1,8 +1,9 @@
 import { adminClient, startRedis } from '../../test/brokers/redis.js'
 import type { RedisServerOptions } from '../../test/brokers/redis.js'
 import { bounded } from '../kit/bounded.js'
+import { PUBLISH_TIMEOUT } from '../kit/publishing.js'
 import type { Engine } from './engine.js'
-import { AWAY, PUBLISH_TIMEOUT } from './engine.js'
+import { AWAY } from './engine.js'
 import { hasLog } from './parts.js'
 import type { DirectoryConfig } from './cluster-server-messages.js'
 

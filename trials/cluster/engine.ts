@@ -1,4 +1,4 @@
-import type { Messages } from '../faults/brokers.js'
+import type { Messages } from '../kit/publishing.js'
 import type { DirectoryConfig, DriverConfig } from './cluster-server-messages.js'
 
 export type EngineKind = 'jetstream' | 'redis' | 'nats'
@@ -22,7 +22,5 @@ export interface Engine {
   stop(): Promise<void>
 }
 
-/** How long a publisher waits for its broker before it goes on with the next messages. */
-export const PUBLISH_TIMEOUT = 1_000
 /** How long an engine that is killed is away, in milliseconds. */
 export const AWAY = 3_000

@@ -2,14 +2,14 @@ import { lastingPort } from '../../test/brokers/process.js'
 import { until } from '../../test/support/until.js'
 import type { AudienceSettings } from '../kit/audience.js'
 import { Audience } from '../kit/audience.js'
-import type { Messages } from '../faults/brokers.js'
 import { ChaosProxy } from '../kit/chaos-proxy.js'
 import type { Launch } from '../kit/child.js'
-import { ServerProcess } from '../kit/child.js'
+import { Child } from '../kit/child.js'
+import type { Messages } from '../kit/publishing.js'
 import type { Balancer, BalancerKind } from './balancer.js'
 import { startBalancer } from './balancer.js'
 import type { Engine } from './engine.js'
-import type { Answer, Ask, ClusterConfig } from './cluster-server-messages.js'
+import type { Answer, Ask, ClusterConfig, ClusterServer } from './cluster-server-messages.js'
 
 export interface FleetSettings extends AudienceSettings {
   engine: Engine
@@ -18,8 +18,6 @@ export interface FleetSettings extends AudienceSettings {
   /** What is different about one server. Default: nothing. */
   launch?: (index: number) => { host?: string; launch?: Launch; config?: Partial<ClusterConfig> }
 }
-
-export type ClusterServer = ServerProcess<Ask, Answer>
 
 export const SERVERS = 3
 /** How long SIGTERM spreads the goodbyes, in milliseconds. */
@@ -37,9 +35,6 @@ export function address(): string {
 export class Fleet extends Audience<FleetSettings> {
   readonly servers: ClusterServer[] = []
   balancer!: Balancer
-  proxy!: ChaosProxy
-  /** Every line that a server has written on stderr. */
-  complaints = ''
   private readonly hosts: string[] = []
   private port = 0
   private watching: NodeJS.Timeout | undefined
@@ -86,10 +81,7 @@ export class Fleet extends Audience<FleetSettings> {
       ...own?.config,
     }
     const script = new URL('cluster-server.ts', import.meta.url)
-    this.servers[index] = await ServerProcess.start<Ask, Answer>(config, {
-      script,
-      ...own?.launch,
-    })
+    this.servers[index] = await Child.start<Ask, Answer>(script, config, own?.launch)
   }
 
   /** What the server answers, or nothing if it does not in time. */
@@ -128,19 +120,10 @@ export class Fleet extends Audience<FleetSettings> {
     }, 250)
   }
 
-  async strike(): Promise<void> {
+  override async strike(): Promise<void> {
     clearInterval(this.watching)
-    await this.publishOff()
-    for (const client of this.clients) client.stop()
-    // In the middle of a start there may be fewer of them.
-    await Promise.all(this.servers.map((server) => server?.kill()))
-    for (const server of this.servers) this.complaints += server?.stderr ?? ''
-    await (this.proxy as ChaosProxy | undefined)?.close()
+    await super.strike()
     await (this.balancer as Balancer | undefined)?.stop()
-  }
-
-  protected get origin(): string {
-    return `http://127.0.0.1:${this.proxy.port}`
   }
 
   protected get clientTTL(): number {
@@ -151,13 +134,14 @@ export class Fleet extends Audience<FleetSettings> {
     return this.settings.engine.publish(this.settings.name, messages)
   }
 
-  protected heal(): void {
+  protected override heal(): void {
     clearInterval(this.watching)
-    this.proxy.healAll()
-    for (const client of this.clients) {
-      client.read(true)
-      if (this.proxy.of(client.localPort)?.vanished) client.comeBack()
-    }
+    super.heal()
+  }
+
+  protected async killServers(): Promise<void> {
+    await Promise.all(this.servers.map((server) => server?.kill()))
+    for (const server of this.servers) this.complaints += server?.stderr ?? ''
   }
 
   /** Whether every server answers by way of the balancer; it goes round, and so must they. */

@@ -1,31 +1,27 @@
 import { connect as connectAmqp } from 'amqplib'
-import { connect as connectNats } from '@nats-io/transport-node'
 import type { Link } from '../../src/testing/index.js'
 import { tcpLink } from '../../src/testing/index.js'
-import { ADMIN, startNats } from '../../test/brokers/nats.js'
+import { startNats } from '../../test/brokers/nats.js'
 import type { BrokerProcess } from '../../test/brokers/process.js'
 import { ADMIN as RABBIT_ADMIN, startRabbitmq, urlOf } from '../../test/brokers/rabbitmq.js'
 import { bounded } from '../kit/bounded.js'
-import type { ServerConfig } from './faulty-server-messages.js'
-import type { ServerProcess } from '../kit/child.js'
+import type { Messages } from '../kit/publishing.js'
+import { natsPublisher, PUBLISH_TIMEOUT, publishOnNats } from '../kit/publishing.js'
+import type { FaultyServer, ServerConfig } from './faulty-server-messages.js'
 
 export type BrokerKind = ServerConfig['broker']['kind']
-export type Messages = [topic: string, payload: string][]
 
 /** A broker with its publisher, and the link by which the server under test reaches it. */
 export interface Broker {
   readonly kind: BrokerKind
   readonly config: ServerConfig['broker']
   /** @returns whether the broker has confirmed in time that it has them. */
-  publish(messages: Messages, server: ServerProcess | undefined): Promise<boolean>
+  publish(messages: Messages, server: FaultyServer | undefined): Promise<boolean>
   /** What can be done to it; memory has neither a process nor a link. */
   readonly process?: BrokerProcess
   readonly link?: Link
   stop(): Promise<void>
 }
-
-/** How long a publisher waits for its broker before it goes on with the next messages. */
-const PUBLISH_TIMEOUT = 1_000
 
 export async function startBroker(kind: BrokerKind): Promise<Broker> {
   if (kind === 'nats') return natsBroker()
@@ -42,21 +38,11 @@ export async function startBroker(kind: BrokerKind): Promise<Broker> {
 async function natsBroker(): Promise<Broker> {
   const server = await startNats()
   const link = await tcpLink(server.port)
-  const connection = await connectNats({
-    ...ADMIN,
-    servers: server.url,
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: 100,
-    pingInterval: 500,
-    timeout: 1_000,
-  })
+  const connection = await natsPublisher([server.url])
   return {
     kind: 'nats',
     config: { kind: 'nats', url: `nats://127.0.0.1:${link.port}` },
-    async publish(messages) {
-      for (const [topic, payload] of messages) connection.publish(topic, payload)
-      return bounded(connection.flush(), PUBLISH_TIMEOUT)
-    },
+    publish: (messages) => publishOnNats(connection, messages),
     process: server.process,
     link,
     async stop() {

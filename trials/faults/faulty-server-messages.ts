@@ -1,4 +1,7 @@
 import type { DisconnectReason, Stats, StreamerOptions } from '../../src/index.js'
+import type { Child } from '../kit/child.js'
+
+export type FaultyServer = Child<Command, Reply>
 
 /** How a server under test is started. */
 export interface ServerConfig {
@@ -14,7 +17,6 @@ export interface ServerConfig {
 
 /** What the parent asks for. */
 export interface Command {
-  id: number
   do: 'publish' | 'block' | 'stats' | 'ends'
   messages?: [topic: string, payload: string][]
   milliseconds?: number
@@ -22,7 +24,6 @@ export interface Command {
 
 /** What the server answers. */
 export interface Reply {
-  id: number
   stats: Stats
   /** The connections that have ended since it was last asked for them. */
   ends: { reason: DisconnectReason; fullFor: number }[]

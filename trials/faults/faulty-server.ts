@@ -1,25 +1,15 @@
 /** The server under test: a process of its own, told by its parent what to do. */
-import express from 'express'
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import type { Driver, Logger } from '../../src/index.js'
 import { memoryDriver, Streamer } from '../../src/index.js'
 import type { MemoryDriver } from '../../src/index.js'
 import { natsDriver } from '../../src/drivers/nats.js'
 import { rabbitmqDriver } from '../../src/drivers/rabbitmq.js'
-import {
-  authenticate,
-  autoClient,
-  clients,
-  subscriptions,
-  unifrostExpress,
-} from '../../middleware/express.js'
+import { authenticate, autoClient, unifrostExpress } from '../../middleware/express.js'
+import { answerParent, collectGarbage, configFromParent } from '../kit/child-program.js'
+import { drainOnSigterm, routesOf, serve } from '../kit/serving.js'
 import type { Command, Reply, ServerConfig } from './faulty-server-messages.js'
 
-const config = JSON.parse(process.argv[2] ?? '{}') as ServerConfig
+const config = configFromParent<ServerConfig>()
 const throwing = config.throwing ?? false
 
 /** What the application's own code says when it fails. Nobody outside may ever read it. */
@@ -93,11 +83,7 @@ if (throwing) {
   streamer.on('error', () => fail('error listener'))
 }
 
-const app = express()
-// Express logs what nobody handles, except here: stderr is for what we ourselves would say.
-app.set('env', 'test')
-app.get('/auto', autoClient(streamer, { authorize: () => true }), unifrostExpress(streamer))
-app.get('/events', unifrostExpress(streamer))
+const app = routesOf(streamer, (topic) => (topic === 'authorize.throws' ? fail('authorize') : true))
 app.get('/failing/topics', autoClient(streamer, { topics: () => fail('topics') }))
 app.get('/failing/id', autoClient(streamer, { topics: [], id: async () => fail('id') }))
 app.get('/failing/principal', unifrostExpress(streamer, { principal: () => fail('principal') }))
@@ -109,13 +95,6 @@ app.get(
   '/failing/expires',
   unifrostExpress(streamer, { principal: () => 'alice', expires: () => fail('expires') }),
 )
-app.use('/clients', clients(streamer))
-app.use(
-  '/subscriptions',
-  subscriptions(streamer, {
-    authorize: (_principal, topic) => (topic === 'authorize.throws' ? fail('authorize') : true),
-  }),
-)
 app.use(
   '/verified',
   authenticate({
@@ -125,24 +104,14 @@ app.use(
   (_request, response) => void response.json({}),
 )
 
-const server = createServer(app)
 /** Whoever writes to a stream that has ended is told by an event that nobody needs to look at. */
 function watchForWrites(stream: NodeJS.WritableStream): void {
   stream.on('error', ({ code }: NodeJS.ErrnoException) => {
     if (code === 'ERR_STREAM_WRITE_AFTER_END') process.stderr.write('a write after the end\n')
   })
 }
-server.on('connection', watchForWrites)
-server.on('request', (_request, response) => watchForWrites(response))
-// A stream that has ended shall not look like one that lives.
-server.keepAliveTimeout = 500
-server.listen(config.port ?? 0, config.host ?? '127.0.0.1')
 
-// What waits to be collected is nobody's memory.
-setFlagsFromString('--expose-gc')
-const collect = runInNewContext('gc') as () => void
-
-async function obey(command: Command): Promise<Partial<Reply>> {
+function obey(command: Command): Reply {
   if (command.do === 'publish') {
     for (const [topic, payload] of command.messages ?? []) {
       ;(driver as MemoryDriver).publish(topic, payload)
@@ -151,7 +120,7 @@ async function obey(command: Command): Promise<Partial<Reply>> {
     const end = performance.now() + (command.milliseconds ?? 0)
     while (performance.now() < end);
   }
-  if (command.do === 'ends') collect()
+  if (command.do === 'ends') collectGarbage()
   // Asking costs a file descriptor, of which there may be none left.
   const memory = command.do === 'ends' ? process.memoryUsage() : { rss: 0, arrayBuffers: 0 }
   const sockets = process.getActiveResourcesInfo().filter((name) => name === 'TCPSocketWrap').length
@@ -167,19 +136,11 @@ async function obey(command: Command): Promise<Partial<Reply>> {
   }
 }
 
-process.on('message', (command: Command) => {
-  void obey(command).then((reply) => process.send?.({ id: command.id, ...reply }))
+answerParent(obey)
+const server = await serve(app, config, (unopened) => {
+  unopened.on('connection', watchForWrites)
+  unopened.on('request', (_request, response) => watchForWrites(response))
+  // A stream that has ended shall not look like one that lives.
+  unopened.keepAliveTimeout = 500
 })
-
-process.once('SIGTERM', () => {
-  void (async () => {
-    await streamer.drain({ over: config.drainOver ?? 1_000 })
-    server.close()
-    server.closeIdleConnections()
-    // Nothing else may keep the process: it ends by itself, or the parent sees that it does not.
-    process.disconnect()
-  })()
-})
-
-await once(server, 'listening')
-process.send?.({ port: (server.address() as AddressInfo).port })
+drainOnSigterm(streamer, server, config.drainOver ?? 1_000, 'take')

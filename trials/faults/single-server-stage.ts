@@ -1,10 +1,11 @@
 import type { AudienceSettings } from '../kit/audience.js'
 import { Audience } from '../kit/audience.js'
-import type { Broker, Messages } from './brokers.js'
 import { ChaosProxy } from '../kit/chaos-proxy.js'
-import type { ServerConfig } from './faulty-server-messages.js'
 import type { Launch } from '../kit/child.js'
-import { ServerProcess } from '../kit/child.js'
+import { Child } from '../kit/child.js'
+import type { Messages } from '../kit/publishing.js'
+import type { Broker } from './brokers.js'
+import type { Command, FaultyServer, Reply, ServerConfig } from './faulty-server-messages.js'
 
 export interface SingleServerSettings extends AudienceSettings {
   broker: Broker
@@ -12,12 +13,9 @@ export interface SingleServerSettings extends AudienceSettings {
   launch?: Launch
 }
 
-/** A server under test with its broker, a proxy, checking clients and a publisher. */
+/** One server under test with its broker, and an audience that reaches it through a chaos proxy. */
 export class SingleServerStage extends Audience<SingleServerSettings> {
-  server!: ServerProcess
-  proxy!: ChaosProxy
-  /** Every line that a server has written on stderr. */
-  complaints = ''
+  server!: FaultyServer
 
   static async set(settings: SingleServerSettings): Promise<SingleServerStage> {
     const stage = new SingleServerStage(settings)
@@ -40,18 +38,6 @@ export class SingleServerStage extends Audience<SingleServerSettings> {
     this.proxy.target = this.server.port
   }
 
-  async strike(): Promise<void> {
-    await this.publishOff()
-    for (const client of this.clients) client.stop()
-    await this.server.kill()
-    this.complaints += this.server.stderr
-    await this.proxy.close()
-  }
-
-  protected get origin(): string {
-    return `http://127.0.0.1:${this.proxy.port}`
-  }
-
   protected get clientTTL(): number {
     return this.settings.config?.options?.clientTTL ?? 60_000
   }
@@ -60,17 +46,15 @@ export class SingleServerStage extends Audience<SingleServerSettings> {
     return this.settings.broker.publish(messages, this.server)
   }
 
-  protected heal(): void {
-    this.proxy.healAll()
-    for (const client of this.clients) {
-      client.read(true)
-      if (this.proxy.of(client.localPort)?.vanished) client.comeBack()
-    }
+  protected async killServers(): Promise<void> {
+    await this.server.kill()
+    this.complaints += this.server.stderr
   }
 
-  private startServer(): Promise<ServerProcess> {
+  private startServer(): Promise<FaultyServer> {
     const { broker, config, launch } = this.settings
     const whole: ServerConfig = { ...config, broker: broker.config }
-    return ServerProcess.start(whole, launch)
+    const script = new URL('faulty-server.ts', import.meta.url)
+    return Child.start<Command, Reply>(script, whole, launch)
   }
 }

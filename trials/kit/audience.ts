@@ -1,6 +1,7 @@
 import { until } from '../../test/support/until.js'
-import type { Messages } from '../faults/brokers.js'
+import type { ChaosProxy } from './chaos-proxy.js'
 import { CheckingClient } from './checking-client.js'
+import type { Messages } from './publishing.js'
 import { SequenceLedger } from './sequence-ledger.js'
 import { Random } from './random.js'
 
@@ -21,13 +22,16 @@ export interface AudienceSettings {
 /** How often the publisher has its turn, in milliseconds. */
 const TICK = 50
 
-/** Checking clients, what they write down, and a publisher for them. */
+/** Checking clients behind a chaos proxy, what they write down, and a publisher for them. */
 export abstract class Audience<Settings extends AudienceSettings = AudienceSettings> {
   readonly ledger = new SequenceLedger()
   readonly clients: CheckingClient[] = []
   /** The newest number of each topic. */
   readonly newest = new Map<string, number>()
   published = 0
+  proxy!: ChaosProxy
+  /** Every line that a server has written on stderr. */
+  complaints = ''
   /** Which life of what serves them this is: see {@link CheckingClient}. */
   life = 0
   /** How long it took, after the last fault, until everybody had everything. */
@@ -44,14 +48,33 @@ export abstract class Audience<Settings extends AudienceSettings = AudienceSetti
     this.topics = Array.from({ length: settings.topics }, (_, i) => `${settings.name}.${i}`)
   }
 
-  /** Where clients connect to. */
-  protected abstract get origin(): string
   /** How long a client that is away is kept, in milliseconds. */
   protected abstract get clientTTL(): number
   /** @returns whether the broker has confirmed in time that it has them. */
   protected abstract send(messages: Messages): Promise<boolean>
+  protected abstract killServers(): Promise<void>
+
+  /** Where clients connect to. */
+  protected get origin(): string {
+    return `http://127.0.0.1:${this.proxy.port}`
+  }
+
   /** Ends all faults that are still there. */
-  protected abstract heal(): void
+  protected heal(): void {
+    this.proxy.healAll()
+    for (const client of this.clients) {
+      client.read(true)
+      if (this.proxy.of(client.localPort)?.vanished) client.comeBack()
+    }
+  }
+
+  /** Ends everything. In the middle of a start there may be less of it. */
+  async strike(): Promise<void> {
+    await this.publishOff()
+    for (const client of this.clients) client.stop()
+    await this.killServers()
+    await (this.proxy as ChaosProxy | undefined)?.close()
+  }
 
   /** Fills the seats with clients of both kinds, not all at once. */
   protected async seat(): Promise<void> {

@@ -1,4 +1,14 @@
-import type { ConnectionRate } from '../../src/index.js'
+import type { ConnectionRate, StreamerOptions } from '../../src/index.js'
+
+/** What the parent gives at the start. */
+export interface LoadSettings {
+  topics: number
+  /** How many of them each client has. */
+  each: number
+  options?: StreamerOptions
+  /** How many sockets the server takes at all; Node closes further ones before it reads them. */
+  sockets?: number
+}
 
 /** What the parent of a load run asks of its server. */
 export type ServerCommand =
@@ -34,32 +44,4 @@ export interface ServerReport {
   appointments: number
   /** What keeps the process alive, by kind. */
   handles: Record<string, number>
-}
-
-/** What the parent asks of the process that plays the browsers. */
-export type CrowdCommand =
-  | { do: 'open'; from: number; to: number }
-  /** Some take nothing from their sockets from now on, and do not count any more. */
-  | { do: 'stop reading'; from: number; to: number }
-  /** All are cut off, and come back at once. */
-  | { do: 'cut' }
-  /** The oldest go for good; as many others are cut off and come back. */
-  | { do: 'drop'; count: number }
-  | { do: 'report' }
-  /** The same, and counting begins anew. */
-  | { do: 'take' }
-
-export interface CrowdReport {
-  /** Streams that are there, and have had their first message on this connection. */
-  greeted: number
-  /** Connections that have ended without the crowd's doing. */
-  ended: number
-  /** Topic messages that have come. */
-  received: number
-  /** Messages that said something was lost. */
-  lost: number
-  /** Delivery times in milliseconds. */
-  p50: number
-  p99: number
-  max: number
 }

@@ -1,26 +1,15 @@
 /** The server of a load run: a Streamer on the memory driver, told what to do by its parent. */
 import express from 'express'
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { monitorEventLoopDelay, performance } from 'node:perf_hooks'
-import type { Client, Clock, Driver, StreamerOptions } from '../../src/index.js'
+import type { Client, Clock, Driver } from '../../src/index.js'
 import { limitConnectionRate, memoryDriver, Streamer } from '../../src/index.js'
 import { autoClient, unifrostExpress } from '../../middleware/express.js'
-import type { ServerCommand, ServerReport } from './counting-server-messages.js'
+import { answerParent, collectGarbage, configFromParent } from '../kit/child-program.js'
+import { serve } from '../kit/serving.js'
+import { timestamp } from '../kit/stream-reader.js'
+import type { LoadSettings, ServerCommand, ServerReport } from './counting-server-messages.js'
 
-/** What the parent gives by the environment. */
-export interface LoadSettings {
-  topics: number
-  /** How many of them each client has. */
-  each: number
-  options?: StreamerOptions
-  /** How many sockets the server takes at all; Node closes further ones before it reads them. */
-  sockets?: number
-}
-
-const { topics, each, options, sockets } = JSON.parse(
-  process.env.LOAD_SETTINGS ?? '{}',
-) as LoadSettings
+const { topics, each, options, sockets } = configFromParent<LoadSettings>()
 
 const memory = memoryDriver()
 let open = 0
@@ -83,14 +72,6 @@ async function arrive(id: string): Promise<void> {
 const app = express()
 app.use(autoClient(streamer, { authorize: () => true }), unifrostExpress(streamer))
 
-const server = createServer((request, response) => {
-  const id = /^\/\?id=(c\d+)$/.exec(request.url ?? '')?.[1]
-  if (id === undefined) return app(request, response)
-  return void arrive(id).then(() => streamer.handle(request, response, { id }))
-})
-
-if (sockets !== undefined) server.maxConnections = sockets
-
 /** Some clients leave a topic for another one. */
 async function churn(count: number): Promise<void> {
   const clients = [...live]
@@ -106,7 +87,7 @@ delay.enable()
 
 function report(collect: boolean): ServerReport {
   const loopDelay = delay.max / 1e6
-  if (collect) for (let i = 0; i < 3; i++) globalThis.gc!()
+  if (collect) for (let i = 0; i < 3; i++) collectGarbage()
   const { rss, heapUsed } = process.memoryUsage()
   const stats = streamer.stats()
   const handles: Record<string, number> = {}
@@ -134,35 +115,43 @@ function report(collect: boolean): ServerReport {
 
 let seed = 1
 /** Publishes to random topics at an even rate; what a late timer misses is made up for. */
-function publish(count: number, bytes: number, perSecond: number, done: () => void): void {
+function publish(count: number, bytes: number, perSecond: number): Promise<void> {
   const filling = 'x'.repeat(Math.max(0, bytes - 20))
   const start = performance.now()
   let sent = 0
-  const timer = setInterval(() => {
-    const due = Math.min(count, Math.ceil(((performance.now() - start) / 1000) * perSecond))
-    for (; sent < due; sent++) {
-      seed = (seed * 48_271) % 2_147_483_647
-      const topic = `t${seed % topics}`
-      owed += audience.get(topic) ?? 0
-      // Microseconds of the machine's monotonic clock, which all processes share.
-      memory.publish(topic, `${process.hrtime.bigint() / 1_000n} ${filling}`)
-    }
-    if (sent < count) return
-    clearInterval(timer)
-    done()
-  }, 1)
+  return new Promise((resolve) => {
+    const timer = setInterval(() => {
+      const due = Math.min(count, Math.ceil(((performance.now() - start) / 1000) * perSecond))
+      for (; sent < due; sent++) {
+        seed = (seed * 48_271) % 2_147_483_647
+        const topic = `t${seed % topics}`
+        owed += audience.get(topic) ?? 0
+        memory.publish(topic, `${timestamp()} ${filling}`)
+      }
+      if (sent < count) return
+      clearInterval(timer)
+      resolve()
+    }, 1)
+  })
 }
 
-process.on('message', (command: ServerCommand) => {
-  const answer = (what: unknown) => process.send!(what)
-  if (command.do === 'measure') answer(report(command.collect))
-  else if (command.do === 'churn') void churn(command.count).then(() => answer('done'))
-  else if (command.do === 'limit') {
-    limitConnectionRate(server, command.rate)
-    answer('done')
-  } else publish(command.count, command.bytes, command.perSecond, () => answer('done'))
-})
-process.on('disconnect', () => process.exit())
-server.listen({ port: 0, host: '127.0.0.1', backlog: 4096 }, () => {
-  process.send!((server.address() as AddressInfo).port)
-})
+async function obey(command: ServerCommand): Promise<ServerReport | Record<string, never>> {
+  if (command.do === 'measure') return report(command.collect)
+  if (command.do === 'churn') await churn(command.count)
+  else if (command.do === 'limit') limitConnectionRate(server, command.rate)
+  else await publish(command.count, command.bytes, command.perSecond)
+  return {}
+}
+
+answerParent(obey)
+const server = await serve(
+  (request, response) => {
+    const id = /^\/events\?id=(c\d+)$/.exec(request.url ?? '')?.[1]
+    if (id === undefined) return app(request, response)
+    return void arrive(id).then(() => streamer.handle(request, response, { id }))
+  },
+  {},
+  (unopened) => {
+    if (sockets !== undefined) unopened.maxConnections = sockets
+  },
+)

@@ -5,7 +5,7 @@ import { Trial, whole } from '../../kit/row.js'
 import { until } from '../../../test/support/until.js'
 import type { FloodReport } from '../flood.js'
 import { Flooder } from '../flood.js'
-import { allGreeted, EACH, onStage } from '../load-stage.js'
+import { EACH, onStage } from '../load-stage.js'
 
 const CLIENTS = 1_000
 const RATE = 5_000
@@ -80,8 +80,8 @@ async function besiege(
 ): Promise<Siege> {
   const settings = { topics, options, sockets: CLIENTS + ROOM + SPARE }
   return onStage(settings, async ({ server, crowd }) => {
-    crowd.tell({ do: 'open', from: 0, to: CLIENTS })
-    await allGreeted(crowd, CLIENTS)
+    await crowd.tell({ do: 'open', from: 0, to: CLIENTS })
+    await crowd.allGreeted(CLIENTS)
     const stretch = async () => {
       await server.publish(SECONDS * perSecond, BYTES, perSecond)
       const taken = await crowd.take()

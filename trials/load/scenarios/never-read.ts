@@ -1,7 +1,7 @@
 import { median } from '../../../bench/samples.js'
 import type { Row } from '../../kit/row.js'
 import { mebibytes, Trial, whole } from '../../kit/row.js'
-import { allGreeted, onStage } from '../load-stage.js'
+import { onStage } from '../load-stage.js'
 
 const MESSAGES = 100_000
 const BYTES = 1_000
@@ -27,8 +27,8 @@ export async function neverRead(clients: number, prefix: readonly string[]): Pro
   return onStage(
     { options },
     async ({ server, crowd }) => {
-      crowd.tell({ do: 'open', from: 0, to: clients })
-      await allGreeted(crowd, clients)
+      await crowd.tell({ do: 'open', from: 0, to: clients })
+      await crowd.allGreeted(clients)
       await server.publish(2 * STEP, BYTES, RATE)
       await crowd.take()
       const before = await server.measure()
@@ -45,7 +45,7 @@ export async function neverRead(clients: number, prefix: readonly string[]): Pro
         return median(p99s)
       }
       const without = await stretch(MESSAGES / 5)
-      crowd.tell({ do: 'stop reading', from: clients - idle, to: clients })
+      await crowd.tell({ do: 'stop reading', from: clients - idle, to: clients })
       const with_ = await stretch(MESSAGES)
       const after = await server.measure({ collect: false })
       const growth = peak - before.rss

@@ -2,7 +2,7 @@ import { performance } from 'node:perf_hooks'
 import type { Row } from '../../kit/row.js'
 import { seconds, Trial, whole } from '../../kit/row.js'
 import type { Point } from '../plot.js'
-import { allGreeted, allReceived, EACH, onStage, TOPICS } from '../load-stage.js'
+import { EACH, onStage, TOPICS } from '../load-stage.js'
 
 const RATE = 100
 const BYTES = 200
@@ -43,17 +43,17 @@ async function one(clients: number, trial: Trial): Promise<Point> {
   return onStage({}, async ({ server, crowd }) => {
     const empty = await server.measure()
     const began = performance.now()
-    crowd.tell({ do: 'open', from: 0, to: clients })
-    await allGreeted(crowd, clients)
+    await crowd.tell({ do: 'open', from: 0, to: clients })
+    await crowd.allGreeted(clients)
     const connecting = performance.now() - began
     const idle = await server.measure()
     trial.must(idle.connections === clients, `${idle.connections} of ${clients} are connected`)
     await server.publish(5 * RATE, BYTES, RATE)
     const warm = await server.measure()
-    await allReceived(crowd, warm.owed)
+    await crowd.allReceived(warm.owed)
     await server.publish(SECONDS * RATE, BYTES, RATE)
     const { owed, loopDelay } = await server.measure({ collect: false })
-    const { received, lost, p50, p99 } = await allReceived(crowd, owed - warm.owed)
+    const { received, lost, p50, p99 } = await crowd.allReceived(owed - warm.owed)
     trial.must(received === owed - warm.owed, `${received} of ${owed - warm.owed} came`)
     trial.must(lost === 0, `${lost} times messages-lost`)
     const kilobytes = (idle.rss - empty.rss) / clients / 1_000

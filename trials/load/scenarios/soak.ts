@@ -3,7 +3,7 @@ import { until } from '../../../test/support/until.js'
 import type { Row } from '../../kit/row.js'
 import { Trial, whole } from '../../kit/row.js'
 import type { ServerReport } from '../counting-server-messages.js'
-import { allGreeted, EACH, onStage } from '../load-stage.js'
+import { EACH, onStage } from '../load-stage.js'
 
 const CLIENTS = 1_000
 /** So many that most are wanted by nobody, at any time. */
@@ -31,18 +31,18 @@ export async function soak(minutes: number, say: (line: string) => void): Promis
     const duration = minutes * 60_000
     const settles = Math.min(2, minutes / 4) * 60_000
     let next = CLIENTS
-    crowd.tell({ do: 'open', from: 0, to: CLIENTS })
-    await allGreeted(crowd, CLIENTS)
+    await crowd.tell({ do: 'open', from: 0, to: CLIENTS })
+    await crowd.allGreeted(CLIENTS)
 
     /** A tenth goes for good, another one is cut off and comes back, as many new ones come. */
     const churn = async () => {
       const share = CLIENTS / 10
-      crowd.tell({ do: 'drop', count: share })
-      crowd.tell({ do: 'open', from: next, to: next + share })
+      await crowd.tell({ do: 'drop', count: share })
+      await crowd.tell({ do: 'open', from: next, to: next + share })
       next += share
       await server.publish(200, 200, 400)
       await server.churn(share)
-      await allGreeted(crowd, CLIENTS)
+      await crowd.allGreeted(CLIENTS)
     }
     /** What is there when nothing happens and everybody who is gone is forgotten. */
     const rest = async (): Promise<ServerReport> => {

@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
 import type { Row } from '../../kit/row.js'
 import { seconds, Trial, whole } from '../../kit/row.js'
-import { allGreeted, allReceived, onStage } from '../load-stage.js'
+import { onStage } from '../load-stage.js'
 
 const MESSAGES = 500
 
@@ -9,18 +9,19 @@ const MESSAGES = 500
 export async function storm(clients: number): Promise<Row> {
   const trial = new Trial()
   return onStage({}, async ({ server, crowd }) => {
-    crowd.tell({ do: 'open', from: 0, to: clients })
-    await allGreeted(crowd, clients)
+    await crowd.tell({ do: 'open', from: 0, to: clients })
+    await crowd.allGreeted(clients)
     await server.publish(MESSAGES, 200, 100)
     const before = await server.measure()
-    await allReceived(crowd, before.owed)
+    await crowd.allReceived(before.owed)
     const began = performance.now()
-    crowd.tell({ do: 'cut' })
+    const cut = crowd.tell({ do: 'cut' })
     // While they are away, and on their way back.
     await server.publish(MESSAGES, 200, 1_000)
+    await cut
     const due = (await server.measure({ collect: false })).owed - before.owed
-    await allGreeted(crowd, clients)
-    const { received, lost } = await allReceived(crowd, due)
+    await crowd.allGreeted(clients)
+    const { received, lost } = await crowd.allReceived(due)
     const took = performance.now() - began
     const after = await server.measure({ collect: false })
     trial.must(received === due, `${received} messages came, not ${due}`)
