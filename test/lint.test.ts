@@ -6,6 +6,7 @@ jest.setTimeout(60_000)
 
 // Each snippet breaks, or keeps, one rule of docs/architecture.md. What is expected is the rule
 // that says so, or nothing.
+const types = '/* eslint unifrost/cycles: ["error", { "types": true }] */'
 const snippets: [what: string, path: string, code: string, rule: string | undefined][] = [
   ['the core uses a framework', 'src/x.ts', "import 'express'", 'layers'],
   ['the core uses a framework for types', 'src/x.ts', "import type {} from 'koa'", 'layers'],
@@ -49,7 +50,17 @@ const snippets: [what: string, path: string, code: string, rule: string | undefi
   ['an adapter names another', 'middleware/koa.ts', "import type {} from 'express'", 'layers'],
   ['an example uses sources', 'examples/x.ts', "import '../src/index.js'", 'layers'],
   ['an example uses the package', 'examples/x.ts', "import 'unifrost'", undefined],
-  ['a cycle', 'src/frame.ts', "import { History } from './history.js'\nnew History()", 'no-cycle'],
+  ['a circle', 'src/frame.ts', "import { History } from './history.js'\nnew History()", 'cycles'],
+  ['a circle of types', 'src/frame.ts', `${types} import type {} from './history.js'`, 'cycles'],
+  [
+    'a circle of types',
+    'src/frame.ts',
+    `${types} let a: import('./history.js').History; a`,
+    'cycles',
+  ],
+  ['a circle', 'middleware/body.ts', "export * from './clients.js'", 'cycles'],
+  ['a circle', 'test/support/until.ts', "import './http-server.js'", 'cycles'],
+  ['no circle', 'test/x.ts', "import './support/http-server.js'", undefined],
   ['the console', 'src/x.ts', "console.log('here')", 'no-console'],
   ['the console', 'middleware/x.ts', "console.log('here')", 'no-console'],
   ['an empty catch', 'src/x.ts', 'try { await 0 } catch { /* no */ }', 'no-restricted-syntax'],
