@@ -5,7 +5,7 @@
  */
 import { connect } from '@nats-io/transport-node'
 import { startNats } from '../../test/brokers/nats.js'
-import { writeSection } from '../kit/table.js'
+import { writeSection } from '../kit/page.js'
 import { whole } from '../kit/row.js'
 import { until } from '../../test/support/until.js'
 

@@ -7,7 +7,8 @@ import { randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { bounded } from '../kit/bounded.js'
 import type { Row } from '../kit/row.js'
-import { textOf, writeTable } from '../kit/table.js'
+import { writeRows } from '../kit/page.js'
+import { textOf } from '../kit/rows-text.js'
 import type { Context } from './context.js'
 import { costs } from './costs.js'
 import type { Engine, EngineKind } from './engine.js'
@@ -107,7 +108,7 @@ async function allRows(): Promise<void> {
   const leftOut = rows.filter((row) => row.leftOut !== undefined).length
   if (values.write && failed === 0) {
     const command = `npm run test:cluster -- --seed ${seed}`
-    await writeTable(rows, command, values.only === undefined, 'scaling.md', 'cluster')
+    await writeRows(rows, command, values.only === undefined, 'scaling.md', 'cluster')
   }
   say(`${rows.length - failed - leftOut} held, ${failed} failed, ${leftOut} left out`)
   process.exitCode = failed === 0 ? 0 : 1

@@ -14,7 +14,8 @@ import { descriptors } from './rows/descriptors.js'
 import { namespaces } from './rows/namespaces.js'
 import { randomRun } from './rows/random-run.js'
 import { sigkill, sigterm } from './rows/server-end.js'
-import { textOf, writeTable } from '../kit/table.js'
+import { writeRows } from '../kit/page.js'
+import { textOf } from '../kit/rows-text.js'
 
 const { values } = parseArgs({
   options: {
@@ -117,7 +118,7 @@ const rows = names.flatMap((name) => made.get(name) ?? [])
 const failed = rows.filter(({ problems }) => problems.length > 0).length
 const leftOut = rows.filter((row) => row.leftOut !== undefined).length
 if (values.write && failed === 0) {
-  await writeTable(rows, command.join(' '), values.only === undefined)
+  await writeRows(rows, command.join(' '), values.only === undefined)
 }
 say(`${rows.length - failed - leftOut} held, ${failed} failed, ${leftOut} left out`)
 process.exitCode = failed === 0 ? 0 : 1

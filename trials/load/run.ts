@@ -4,7 +4,8 @@
  */
 import { parseArgs } from 'node:util'
 import type { Row } from '../kit/row.js'
-import { textOf, writeTable } from '../kit/table.js'
+import { writeRows } from '../kit/page.js'
+import { textOf } from '../kit/rows-text.js'
 import { writePlot } from './plot.js'
 import { flood } from './scenarios/flood.js'
 import { neverRead } from './scenarios/never-read.js'
@@ -65,7 +66,7 @@ for (const name of names) {
 }
 const failed = rows.filter(({ problems }) => problems.length > 0).length
 if (values.write && failed === 0) {
-  await writeTable(rows, command.join(' '), values.only === undefined)
+  await writeRows(rows, command.join(' '), values.only === undefined)
 }
 say(`${rows.length - failed} held, ${failed} failed`)
 process.exitCode = failed === 0 ? 0 : 1

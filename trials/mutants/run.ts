@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
-import { writeTable } from '../kit/table.js'
+import { writeRows } from '../kit/page.js'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -126,7 +126,7 @@ if (values.write && wrong === 0 && values.only === undefined) {
     figure: `${caught.length} of ${patches.length} caught: ${caught.join('; ')}`,
     problems: [],
   }
-  await writeTable([row], 'npm run test:mutants', true)
+  await writeRows([row], 'npm run test:mutants', true)
 }
 say(wrong === 0 ? `${patches.length} of ${patches.length} caught` : `${wrong} wrong`)
 process.exitCode = wrong === 0 ? 0 : 1

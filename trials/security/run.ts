@@ -10,7 +10,8 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { Row } from '../kit/row.js'
-import { textOf, writeTable } from '../kit/table.js'
+import { writeRows } from '../kit/page.js'
+import { textOf } from '../kit/rows-text.js'
 
 const { values } = parseArgs({
   options: {
@@ -45,7 +46,7 @@ try {
   process.stdout.write(`${textOf(rows)}\n`)
   const command = 'npm run test:security'
   const all = values.cases === '100000' ? command : `${command} -- --cases ${values.cases}`
-  if (values.write && code === 0) await writeTable(rows, all, true)
+  if (values.write && code === 0) await writeRows(rows, all, true)
 } finally {
   await rm(folder, { recursive: true, force: true })
 }
