@@ -6,9 +6,9 @@
 import { randomInt } from 'node:crypto'
 import { parseArgs } from 'node:util'
 import { bounded } from '../kit/bounded.js'
-import type { Row } from '../kit/row.js'
 import { writeRows } from '../kit/page.js'
-import { textOf } from '../kit/rows-text.js'
+import type { Parts } from '../kit/parts.js'
+import { conclude, namesOf, runParts, say } from '../kit/parts.js'
 import type { Context } from './context.js'
 import { costs } from './costs.js'
 import type { Engine, EngineKind } from './engine.js'
@@ -42,7 +42,6 @@ if (!(clients >= 10 && clients <= 1_000)) {
 
 // Each server and each engine sees to it that it does not outlive this process.
 process.setMaxListeners(50)
-const say = (line: string) => void process.stdout.write(`${line}\n`)
 const engines = new Map<EngineKind, Promise<Engine>>()
 const context: Context = {
   seed,
@@ -56,7 +55,7 @@ const context: Context = {
   },
 }
 
-const parts: Record<string, () => Promise<Row | Row[]>> = {
+const parts: Parts = {
   'rolling-jetstream': () => rolling(context, 'jetstream'),
   'rolling-redis': () => rolling(context, 'redis'),
   'rolling-nats': () => rolling(context, 'nats'),
@@ -81,37 +80,12 @@ const SHORT = [
   ...['away-jetstream', 'away-nats', 'storm-redis', 'hopper-jetstream'],
 ]
 
-/** What could not even be brought to an end did not hold. */
-function broken(name: string, error: unknown): Row {
-  const problem = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  return { promise: `The part ${name}`, how: name, figure: 'none', problems: [problem] }
-}
-
-async function rowsOf(names: readonly string[]): Promise<Row[]> {
-  const rows: Row[] = []
-  for (const name of names) {
-    const began = performance.now()
-    const made = await parts[name]!().catch((error: unknown) => broken(name, error))
-    rows.push(...[made].flat())
-    const took = Math.round((performance.now() - began) / 1_000)
-    say(`${textOf([made].flat())}\n    (${name}: ${took} s)`)
-  }
-  return rows
-}
-
 async function allRows(): Promise<void> {
-  const names = values.only?.split(',') ?? (values.short ? SHORT : Object.keys(parts))
-  const unknown = names.find((name) => parts[name] === undefined)
-  if (unknown !== undefined) throw new Error(`--only takes ${Object.keys(parts).join(', ')}.`)
-  const rows = await rowsOf(names)
-  const failed = rows.filter(({ problems }) => problems.length > 0).length
-  const leftOut = rows.filter((row) => row.leftOut !== undefined).length
-  if (values.write && failed === 0) {
-    const command = `npm run test:cluster -- --seed ${seed}`
-    await writeRows(rows, command, values.only === undefined, 'scaling.md', 'cluster')
-  }
-  say(`${rows.length - failed - leftOut} held, ${failed} failed, ${leftOut} left out`)
-  process.exitCode = failed === 0 ? 0 : 1
+  const usual = values.short ? SHORT : Object.keys(parts)
+  const rows = await runParts(parts, namesOf(parts, values.only, usual))
+  if (!conclude(rows) || !values.write) return
+  const command = `npm run test:cluster -- --seed ${seed}`
+  await writeRows(rows, command, values.only === undefined, 'scaling.md', 'cluster')
 }
 
 try {

@@ -15,7 +15,8 @@ import { namespaces } from './rows/namespaces.js'
 import { randomRun } from './rows/random-run.js'
 import { sigkill, sigterm } from './rows/server-end.js'
 import { writeRows } from '../kit/page.js'
-import { textOf } from '../kit/rows-text.js'
+import type { Parts } from '../kit/parts.js'
+import { conclude, namesOf, runParts, say } from '../kit/parts.js'
 
 const { values } = parseArgs({
   options: {
@@ -45,7 +46,6 @@ function numberOf(name: 'seconds' | 'clients', text: string): number {
 const seed = values.seed === undefined ? randomInt(1_000_000) : Number(values.seed)
 if (!Number.isInteger(seed)) throw new Error(`--seed takes a whole number; it got ${values.seed}.`)
 
-const say = (line: string) => void process.stdout.write(`${line}\n`)
 const context: Context = {
   seed,
   duration: numberOf('seconds', values.seconds) * 1_000,
@@ -61,7 +61,7 @@ async function allBrokers(): Promise<Broker[]> {
   return running
 }
 
-const parts: Record<string, () => Promise<Row | Row[]>> = {
+const parts: Parts = {
   random: async () => randomRun(context, await allBrokers()),
   brokers: async () => {
     const breakable = (await allBrokers()).filter((broker) => broker.process !== undefined)
@@ -77,48 +77,29 @@ const parts: Record<string, () => Promise<Row | Row[]>> = {
   namespaces: () => namespaces(context),
 }
 
-const names = values.only?.split(',') ?? Object.keys(parts)
+const names = namesOf(parts, values.only)
 const command = ['npm run test:faults --', `--seconds ${values.seconds} --seed ${seed}`]
 if (values.short) command.push('--short')
 if (values.clients !== '500') command.push(`--clients ${values.clients}`)
 if (values.only !== undefined) command.push(`--only ${values.only}`)
 
-const unknown = names.find((name) => parts[name] === undefined)
-if (unknown !== undefined) throw new Error(`--only takes ${Object.keys(parts).join(', ')}.`)
-
 say(`seed ${seed}: ${command.join(' ')} comes to the same schedule`)
-const made = new Map<string, Row[]>()
-/** What could not even be brought to an end did not hold. */
-function broken(name: string, error: unknown): Row {
-  const problem = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  return { promise: `The part ${name}`, how: name, figure: 'none', problems: [problem] }
-}
-
-async function runAll(lane: readonly string[]): Promise<void> {
-  for (const name of lane) {
-    const began = performance.now()
-    const rows = [await parts[name]!().catch((error: unknown) => broken(name, error))].flat()
-    made.set(name, rows)
-    say(`${textOf(rows)}\n    (${name}: ${Math.round((performance.now() - began) / 1_000)} s)`)
-  }
+/**
+ * One after the other, so that no figure suffers from another part; the short form has no time for
+ * that, and its figures are published nowhere.
+ */
+async function runAll(): Promise<Row[]> {
+  if (!context.short) return runParts(parts, names)
+  const hasBroker = (name: string) => name === 'random' || name === 'brokers'
+  const lanes = [names.filter(hasBroker), names.filter((name) => !hasBroker(name))]
+  return (await Promise.all(lanes.map((lane) => runParts(parts, lane)))).flat()
 }
 
 try {
-  // One after the other, so that no figure suffers from another part; the short form has no time
-  // for that, and its figures are published nowhere.
-  const withBroker = names.filter((name) => name === 'random' || name === 'brokers')
-  const rest = names.filter((name) => name !== 'random' && name !== 'brokers')
-  if (context.short) await Promise.all([runAll(withBroker), runAll(rest)])
-  else await runAll(names)
+  const rows = await runAll()
+  if (conclude(rows) && values.write) {
+    await writeRows(rows, command.join(' '), values.only === undefined)
+  }
 } finally {
   await Promise.all(running.map((broker) => broker.stop()))
 }
-
-const rows = names.flatMap((name) => made.get(name) ?? [])
-const failed = rows.filter(({ problems }) => problems.length > 0).length
-const leftOut = rows.filter((row) => row.leftOut !== undefined).length
-if (values.write && failed === 0) {
-  await writeRows(rows, command.join(' '), values.only === undefined)
-}
-say(`${rows.length - failed - leftOut} held, ${failed} failed, ${leftOut} left out`)
-process.exitCode = failed === 0 ? 0 : 1

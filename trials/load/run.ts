@@ -3,9 +3,9 @@
  * must hold; a row that does not is a failure.
  */
 import { parseArgs } from 'node:util'
-import type { Row } from '../kit/row.js'
 import { writeRows } from '../kit/page.js'
-import { textOf } from '../kit/rows-text.js'
+import type { Parts } from '../kit/parts.js'
+import { conclude, namesOf, runParts, say } from '../kit/parts.js'
 import { writePlot } from './plot.js'
 import { flood } from './scenarios/flood.js'
 import { neverRead } from './scenarios/never-read.js'
@@ -30,25 +30,20 @@ function numberOf(name: 'clients' | 'minutes', least: number, most: number): num
 
 const clients = numberOf('clients', 100, 15_000)
 const minutes = numberOf('minutes', 0.5, 600)
-const say = (line: string) => void process.stdout.write(`${line}\n`)
 
-const parts: Record<string, () => Promise<Row[]>> = {
+const parts: Parts = {
   async sizes() {
     const { rows, points } = await sizes(clients)
     if (values.write) await writePlot(points)
     return rows
   },
-  storm: async () => [await storm(clients)],
+  storm: () => storm(clients),
   'never-read': () => neverRead(clients, []),
-  flood: async () => [await flood()],
-  soak: async () => [await soak(minutes, say)],
+  flood,
+  soak: () => soak(minutes, say),
 }
 
-const names = values.only?.split(',') ?? Object.keys(parts)
-const unknown = names.find((name) => parts[name] === undefined)
-if (unknown !== undefined) {
-  throw new Error(`--only takes ${Object.keys(parts).join(', ')}; it got ${unknown}.`)
-}
+const names = namesOf(parts, values.only)
 
 const command = ['npm run test:load']
 const told = [
@@ -58,15 +53,7 @@ const told = [
 ].filter((part) => part !== false)
 if (told.length > 0) command.push('--', ...told)
 
-const rows: Row[] = []
-for (const name of names) {
-  const made = await parts[name]!()
-  say(textOf(made))
-  rows.push(...made)
-}
-const failed = rows.filter(({ problems }) => problems.length > 0).length
-if (values.write && failed === 0) {
+const rows = await runParts(parts, names)
+if (conclude(rows) && values.write) {
   await writeRows(rows, command.join(' '), values.only === undefined)
 }
-say(`${rows.length - failed} held, ${failed} failed`)
-process.exitCode = failed === 0 ? 0 : 1

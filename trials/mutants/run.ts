@@ -6,6 +6,7 @@ import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, promisify } from 'node:util'
 import { writeRows } from '../kit/page.js'
+import { say } from '../kit/parts.js'
 
 const run = promisify(execFile)
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -36,7 +37,6 @@ const SUITE_TIMEOUT = 180_000
 const { values } = parseArgs({
   options: { only: { type: 'string' }, write: { type: 'boolean', default: false } },
 })
-const say = (line: string) => void process.stdout.write(`${line}\n`)
 
 /** The tree as it is, changes that are not committed included. */
 async function copyTree(to: string): Promise<void> {
