@@ -2,7 +2,7 @@
 import { Streamer } from '../../src/index.js'
 import { answerParent, collectGarbage, configFromParent } from '../kit/child-program.js'
 import { drainOnSigterm, routesOf, serve } from '../kit/serving.js'
-import { makeDirectory, makeDriver } from './parts.js'
+import { makeDirectory, makeDriver } from './driver-and-directory.js'
 import type { Answer, Ask, ClusterConfig } from './cluster-server-messages.js'
 
 const config = configFromParent<ClusterConfig>()

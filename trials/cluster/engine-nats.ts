@@ -6,7 +6,7 @@ import { natsPublisher, PUBLISH_TIMEOUT, publishOnNats } from '../kit/publishing
 import type { Engine } from './engine.js'
 import { AWAY } from './engine.js'
 import { redisServer } from './engine-redis.js'
-import { hasLog } from './parts.js'
+import { hasLog } from './driver-and-directory.js'
 
 const STREAM = 'cluster'
 const PREFIX = 'c'

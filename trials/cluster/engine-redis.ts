@@ -4,7 +4,7 @@ import { bounded } from '../kit/bounded.js'
 import { PUBLISH_TIMEOUT } from '../kit/publishing.js'
 import type { Engine } from './engine.js'
 import { AWAY } from './engine.js'
-import { hasLog } from './parts.js'
+import { hasLog } from './driver-and-directory.js'
 import type { DirectoryConfig } from './cluster-server-messages.js'
 
 /** One Redis for the stream and for the directory. */

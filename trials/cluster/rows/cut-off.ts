@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { cable, dropNamespaces, makeNetwork, runIn, Unavailable } from '../../kit/network.js'
 import type { Row } from '../../kit/row.js'
-import type { Context } from '../context.js'
+import type { Context } from '../on-fleet.js'
 
 /** What the process inside is told. */
 export interface Inside {

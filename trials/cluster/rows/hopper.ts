@@ -1,8 +1,8 @@
 import { until } from '../../../test/support/until.js'
 import type { Row } from '../../kit/row.js'
 import { whole } from '../../kit/row.js'
-import type { Context } from '../context.js'
-import { figureOf, mustHold, onFleet, triedWith } from '../context.js'
+import type { Context } from '../on-fleet.js'
+import { figureOf, mustHold, onFleet, triedWith } from '../on-fleet.js'
 import type { EngineKind } from '../engine.js'
 
 /** Clients that reconnect, to the next server as the balancer has it, with every message. */

@@ -1,8 +1,8 @@
 import { until } from '../../../test/support/until.js'
 import type { Row } from '../../kit/row.js'
 import { seconds, whole } from '../../kit/row.js'
-import type { Context } from '../context.js'
-import { figureOf, mustHold, onFleet, triedWith } from '../context.js'
+import type { Context } from '../on-fleet.js'
+import { figureOf, mustHold, onFleet, triedWith } from '../on-fleet.js'
 import type { EngineKind } from '../engine.js'
 
 /** The most operations of the directory that one adoption may cost. */
