@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Driver, Subscription } from '../driver.js'
-import type { Capability, DriverHarness } from './harness.js'
+import type { Capability, DriverHarness, Member } from './harness.js'
 import { recordingSink } from './sink.js'
 import type { RecordingSink } from './sink.js'
 import { BOUND, check, inTime, until } from './until.js'
@@ -41,7 +41,7 @@ export class Bench {
   }
 
   /** What the harness has for a capability that the case says it needs. */
-  use<C extends Exclude<Capability, 'fanOut'>>(capability: C): NonNullable<DriverHarness[C]> {
+  use<C extends Member>(capability: C): NonNullable<DriverHarness[C]> {
     const found = this.harness[capability]
     check(found !== undefined, `The harness has no ${capability}.`)
     return (typeof found === 'function' ? found.bind(this.harness) : found) as NonNullable<
