@@ -49,7 +49,7 @@ const DEFINITIONS: readonly Definition[] = [
  * Three promises are held to by a measure:
  *
  * - Back-off: while connections are refused for four seconds, there are at most 25 attempts within
- *   any second, and at most 6 within the last second and a half. A wait that is always of half a
+ *   any second, and at most 6 within the last second and a half, times `connectionsPerTry`. A wait that is always of half a
  *   second passes, and so does one that grows from 50 ms.
  * - Nothing left in the process: of all timers, sockets and the like that were made within a call of
  *   the driver, and within what the call set off, none is there 500 ms after `close` has settled.

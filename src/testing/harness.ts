@@ -27,6 +27,12 @@ export interface DriverHarness {
   /** How many milliseconds anything may take. Default: 10,000. */
   bound?: number
 
+  /**
+   * How many connections a driver makes, at most, in one try to come back with three topics: more
+   * than one where each topic tries by itself, or where the library tries several times. Default: 1.
+   */
+  connectionsPerTry?: number
+
   /** Kills the broker with SIGKILL and starts it again; settles when it takes connections. */
   restart?(): Promise<void>
 

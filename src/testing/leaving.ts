@@ -82,6 +82,7 @@ export const leaving: readonly Definition[] = [
     rule: 4,
     name: 'a driver that is closed while it waits to connect again does not try again',
     needs: ['ownConnection', 'refuse'],
+    away: true,
     run: (bench) =>
       closeWaiting(bench, async ({ refusal, pause }) => {
         const closed = performance.now()
@@ -96,6 +97,7 @@ export const leaving: readonly Definition[] = [
     rule: 4,
     name: 'a driver that is closed while it waits to connect again leaves no timer for it',
     needs: ['ownConnection', 'refuse', 'endsWait'],
+    away: true,
     run: (bench) =>
       closeWaiting(bench, ({ watch }) => watch.nothingLeft('after close, with the broker away')),
   },
@@ -133,6 +135,9 @@ async function closeWaiting(bench: Bench, then: (closed: Closed) => Promise<void
   }
 }
 
+/** How many milliseconds a driver has for its waits to become long. */
+const PATIENCE = 6_000
+
 /** Waits until the driver has just tried, and will not again for longer than a watch waits. */
 async function longPause(bench: Bench, refusal: Refusal): Promise<number> {
   let seen = 0
@@ -145,7 +150,7 @@ async function longPause(bench: Bench, refusal: Refusal): Promise<number> {
     return pause >= SETTLE * 1.5
   }
   // A driver that never waits for long is judged by what it does after close.
-  await until('a longer pause', isLong, bench.bound).catch(() => undefined)
+  await until('a longer pause', isLong, Math.min(bench.bound, PATIENCE)).catch(() => undefined)
   check(seen > 1, `Expected the driver to try again, there were ${seen} attempts.`)
   return Math.max(pause, SETTLE * 1.5)
 }

@@ -115,6 +115,8 @@ export function serviceBusHarness(
     bound: 30_000,
     create: () => azureServiceBusDriver(source === 'clients' ? bring() : fixture.config(), limits),
     publish: (topic, payload) => fixture.peer.publish(topic, payload),
+    // Each topic asks for a subscription anew, and to delete each that may have come of an earlier try.
+    connectionsPerTry: 10,
     badTopics: NAMES,
     deniedTopic: 'denied.topic',
     cut: () => fixture.cut(),

@@ -178,6 +178,8 @@ export function sqsHarness(
     create: () => sqsDriver(source === 'clients' ? bring() : fixture.config, options),
     publish: (topic, payload) => fixture.publish(topic, payload),
     topic: (label) => fixture.topic(label),
+    // Three are what the library makes of one request.
+    connectionsPerTry: 3,
     badTopics: NAMES,
     cut: () => fixture.link.cut(),
     stall: () => fixture.link.stall(),
