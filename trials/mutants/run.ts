@@ -13,9 +13,15 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 const jest = ['node_modules/jest/bin/jest.js', '--maxWorkers', '2']
 const faults = ['--import', 'tsx', 'trials/faults/run.ts', '--brokers', 'memory', '--short']
 
-/** What is to see them: each is run for each mutant, and the matrix is printed. */
+/**
+ * What is to see them, the quick ones first. A mutant is caught by the first that fails; with
+ * `--matrix` all of them are run for each mutant.
+ */
 const suites: Record<string, readonly string[]> = {
+  topics: [...jest, 'test/src/replay', 'test/src/topics', 'test/src/slow-clients'],
   model: [...jest, 'test/src/promise.model'],
+  cluster: [...jest, 'test/src/directories/'],
+  log: [...jest, 'test/src/log'],
   memory: [...jest, 'test/src/memory.test'],
   middleware: [...jest, 'test/middleware/'],
   faults: [
@@ -35,7 +41,11 @@ const suites: Record<string, readonly string[]> = {
 const SUITE_TIMEOUT = 180_000
 
 const { values } = parseArgs({
-  options: { only: { type: 'string' }, write: { type: 'boolean', default: false } },
+  options: {
+    only: { type: 'string' },
+    matrix: { type: 'boolean', default: false },
+    write: { type: 'boolean', default: false },
+  },
 })
 
 /** The tree as it is, changes that are not committed included. */
@@ -70,9 +80,14 @@ async function passes(copy: string, suite: string): Promise<boolean> {
   }
 }
 
-async function results(copy: string): Promise<Map<string, boolean>> {
+/** @param all Whether to go on after a suite that has failed. */
+async function results(copy: string, all: boolean): Promise<Map<string, boolean>> {
   const seen = new Map<string, boolean>()
-  for (const suite of Object.keys(suites)) seen.set(suite, await passes(copy, suite))
+  for (const suite of Object.keys(suites)) {
+    const passed = await passes(copy, suite)
+    seen.set(suite, passed)
+    if (!passed && !all) break
+  }
   return seen
 }
 
@@ -100,7 +115,7 @@ try {
     })
   }
   // What fails without a mutant shows nothing about one.
-  const healthy = await results(copy)
+  const healthy = await results(copy, true)
   for (const [suite, passed] of healthy) {
     if (!passed) say(`FAILED  ${suite} does not pass on the code as it is`)
     wrong += passed ? 0 : 1
@@ -108,7 +123,7 @@ try {
   if (wrong === 0) {
     for (const name of patches) {
       await apply(name)
-      const seen = await results(copy)
+      const seen = await results(copy, values.matrix)
       const by = [...seen].filter(([, passed]) => !passed).map(([suite]) => suite)
       say(`${by.length > 0 ? 'caught  ' : 'SURVIVED'} ${name}: ${by.join(', ') || 'by nobody'}`)
       if (by.length === 0) wrong++

@@ -48,6 +48,8 @@ export function connectError(where: string, cause: unknown): Error {
   const words = message && code && message.includes(code) ? [message] : [message, code]
   const reason = [...new Set(words)].filter(Boolean).join(', ') || String(cause)
   if (refusesCredentials(cause)) {
+    // ioredis puts the command beside what Redis says: for AUTH, that is the password.
+    delete (cause as { command?: unknown }).command
     return new Error(
       `Redis at ${where} refused the credentials (${reason}). Check user and password.`,
       { cause },
