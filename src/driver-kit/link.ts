@@ -93,12 +93,12 @@ export class Link<Connection> {
 
   /** Ends the connection; no other is made. Those who wait for one get an error that says so. */
   close(): Promise<void> {
+    // An attempt that is under way hears of it first, and adds the end of its connection.
     return this.#closings.close(async () => {
       this.#watching.abort()
       const connection = this.#current
       this.#current = undefined
       if (connection !== undefined) this.#end(connection)
-      if (this.#attempt !== undefined) await within(this.#attempt, this.#closeTimeout)
     })
   }
 

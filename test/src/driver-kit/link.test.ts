@@ -252,10 +252,13 @@ describe('close', () => {
     expect(late.ended).toBe(true)
   })
 
-  test('does not wait for a broker that never answers', async () => {
+  test('gives a broker closeTimeout to take leave, and no more', async () => {
     await up({ end: () => new Promise(() => undefined), closeTimeout: 200 })
-    const closing = link.close()
-    await jest.advanceTimersByTimeAsync(200)
+    let closed = false
+    const closing = link.close().then(() => (closed = true))
+    await jest.advanceTimersByTimeAsync(199)
+    expect(closed).toBe(false)
+    await jest.advanceTimersByTimeAsync(1)
     await closing
   })
 })
