@@ -123,10 +123,12 @@ export function jetstreamDriver(
   const settings = { stream, filter, heartbeat, create, payload, subscribeTimeout }
   const topics = new StreamTopics(settings, log, closings)
 
+  let current: Linked | undefined
   async function linked(): Promise<Linked> {
     const connection = await link.get()
+    if (current?.connection === connection) return current
     const manager = await managerOf(connection, options.domain, subscribeTimeout)
-    return { connection, manager }
+    return (current = { connection, manager })
   }
 
   const driver = driverShell({
