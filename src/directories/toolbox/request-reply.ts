@@ -1,15 +1,15 @@
 import type { Outcome } from '../../directory.js'
 
 /**
- * Questions and answers over an engine that only carries letters from one server to another: each
- * letter is `[number, sender, text]`, and an answer has the number of its question and no sender.
+ * Questions and answers over an engine that only carries texts from one server to another. A
+ * question goes as `[number, sender, text]`, and its answer comes back as `[number, null, text]`.
  */
-export class Letters {
+export class RequestReply {
   private readonly waiting = new Map<number, (answer: string) => void>()
   private last = 0
 
-  /** @param send Resolves to how many have got it. */
-  constructor(private readonly send: (server: string, letter: string) => Promise<number>) {}
+  /** @param send Sends to a server, and resolves to how many have got it. */
+  constructor(private readonly send: (server: string, packet: string) => Promise<number>) {}
 
   /** See `Directory.ask`. */
   async ask(from: string, server: string, message: string, timeout: number): Promise<Outcome> {
@@ -28,9 +28,9 @@ export class Letters {
     }
   }
 
-  /** Takes what has come. What is no letter of ours is left alone. */
-  receive(letter: string, answer: (message: string) => Promise<string>): void {
-    const read = readLetter(letter)
+  /** Takes what has come, a question or an answer. Anything else is ignored. */
+  receive(packet: string, answer: (message: string) => Promise<string>): void {
+    const read = readPacket(packet)
     if (read === undefined) return
     const { number, from, text } = read
     if (from === null) {
@@ -39,17 +39,17 @@ export class Letters {
     }
     answer(text)
       .then((answered) => this.send(from, JSON.stringify([number, null, answered])))
-      // Who asked finds out that there is no answer.
+      // The server that asked finds out by itself that there is no answer.
       .catch((error: unknown) => void error)
   }
 }
 
-function readLetter(
-  letter: string,
+function readPacket(
+  packet: string,
 ): { number: number; from: string | null; text: string } | undefined {
   let read: unknown
   try {
-    read = JSON.parse(letter)
+    read = JSON.parse(packet)
   } catch {
     return undefined
   }

@@ -1,30 +1,29 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import type { DirectoryHost } from '../../directory.js'
-import { Backoff } from '../../driver-kit/backoff.js'
+import { Backoff, pause } from '../../driver-kit/index.js'
 import { DirectoryUnavailableError } from '../../errors.js'
 
-/** What an engine does for a server that is to stay connected, with a lease. */
-export interface StayingEngine {
+/** What an engine does so that this server stays known as alive. */
+export interface LeasedEngine {
   /** How long a lease holds, in milliseconds. */
   readonly lease: number
   /**
-   * Connects where need be, sees to it that questions are received, and takes the lease.
+   * Connects if it has to, begins to receive questions of other servers, and takes the lease.
    *
    * @returns what names the engine's memory, and what settles when the connection is lost.
    */
   enter(host: DirectoryHost): Promise<{ memory: string; lost: Promise<unknown> }>
-  /** Renews the lease. Where it rejects, the engine is entered anew. */
+  /** Renews the lease. When it rejects, `enter` is called again. */
   renew(host: DirectoryHost): Promise<void>
 }
 
-/** Keeps a server connected to an engine, and tells it how that goes. */
-export class Staying {
+/** Keeps this server's lease on an engine, and tells the host when the engine is up or down. */
+export class LeaseKeeper {
   readonly #closing = new AbortController()
   readonly #backoff = new Backoff()
   #away: unknown = new Error('The directory has not been opened.')
-  #staying: Promise<void> | undefined
+  #keeping: Promise<void> | undefined
 
-  constructor(private readonly engine: StayingEngine) {}
+  constructor(private readonly engine: LeasedEngine) {}
 
   get isClosed(): boolean {
     return this.#closing.signal.aborted
@@ -38,18 +37,18 @@ export class Staying {
   /** See `Directory.open`. */
   open(host: DirectoryHost): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#staying = this.#stay(host, resolve, reject)
+      this.#keeping = this.#keep(host, resolve, reject)
     })
   }
 
-  /** No more is tried. Settles once nothing is under way. */
+  /** Tries no more. Settles once nothing is under way. */
   async close(): Promise<void> {
     this.#closing.abort()
     this.#away = new Error('The directory has been closed.')
-    await this.#staying
+    await this.#keeping
   }
 
-  async #stay(
+  async #keep(
     host: DirectoryHost,
     opened: () => void,
     failed: (reason: unknown) => void,
@@ -72,7 +71,7 @@ export class Staying {
       this.#away = reason
       failed(reason)
       host.down(reason instanceof Error ? reason : new Error(String(reason)))
-      await within(pause(this.#backoff.next(), undefined, { signal }))
+      await pause(this.#backoff.next(), signal)
     }
     failed(this.#away)
   }
@@ -85,8 +84,8 @@ export class Staying {
     const signal = AbortSignal.any([gone.signal, this.#closing.signal])
     let renewedAt = performance.now()
     while (!signal.aborted) {
-      await within(pause(lease / 3, undefined, { signal }))
-      // Where this process itself was stopped, others may take it for dead.
+      await pause(lease / 3, signal)
+      // This process was stopped for longer than the lease: others may take it for dead.
       const late = performance.now() - renewedAt > lease
       if (late) host.lapsed()
       if (signal.aborted) break
@@ -97,9 +96,4 @@ export class Staying {
     }
     return this.isClosed ? undefined : lost
   }
-}
-
-/** Waits for a pause, or for what breaks it off. */
-async function within(pausing: Promise<void>): Promise<void> {
-  await pausing.catch((error: unknown) => void error)
 }
