@@ -2,7 +2,7 @@ import type { AnyResponse, Client, Streamer } from '../src/index.js'
 import { CallbackError, ClientExistsError, ForbiddenTopicError } from '../src/index.js'
 import { checkRequest, doorOf, lastEventIdOf, queryOf } from '../src/for-middleware.js'
 import type { Authorize, RequestContext, PrincipalOptions } from './request-context.js'
-import { assignClient, isAuthorized, ownerOf, principalOf } from './request-context.js'
+import { assignClient, isAuthorized, logInOf, ownerOf, principalOf } from './request-context.js'
 
 /** Options of `autoClient`. */
 export interface AutoClientOptions<Context, Principal = unknown> extends PrincipalOptions<
@@ -36,7 +36,7 @@ export interface AutoClientOptions<Context, Principal = unknown> extends Princip
  *
  * @param response If it closes before the client has had a stream, the client is removed.
  * @returns the address to redirect to, or undefined to go on.
- * @throws ForbiddenTopicError, and the errors of `newClient` and `subscribe`.
+ * @throws ForbiddenTopicError, RevokedError, and the errors of `newClient` and `subscribe`.
  */
 export async function assureClient<Context, Principal>(
   streamer: Streamer,
@@ -74,9 +74,13 @@ async function findOrMake<Context, Principal>(
   if (existing !== undefined) return existing
   const owner = ownerOf(context, options)
   // Checked first, so that a refused request costs almost nothing and never reaches the broker.
+  doorOf(streamer).checkRevoked({ id, owner, ...logInOf(context, options) })
   doorOf(streamer).checkRoom(undefined, owner, context.address)
   const topics = await topicsFor(context, options)
-  const settings = { owner, transient: id === undefined && !options.redirect }
+  const settings = {
+    owner: owner ?? (false as const),
+    transient: id === undefined && !options.redirect,
+  }
   let client
   try {
     client =

@@ -1,11 +1,11 @@
 import type { Streamer } from '../src/index.js'
 import { BodyError, MethodError, NoClientError, NoIdError, NotOwnerError } from '../src/index.js'
-import { queryOf } from '../src/for-middleware.js'
+import { doorOf, queryOf } from '../src/for-middleware.js'
 import { jsonBody, MAX_BODY_BYTES } from './body.js'
 import type { CrossSiteOptions } from './cross-site.js'
 import { checkSite } from './cross-site.js'
 import type { Answer, RequestContext, PrincipalOptions } from './request-context.js'
-import { ownerOf } from './request-context.js'
+import { logInOf, ownerOf } from './request-context.js'
 
 /** Options of `clients`. */
 export interface ClientsOptions<Context, Principal = unknown>
@@ -16,9 +16,9 @@ export interface ClientsOptions<Context, Principal = unknown>
 
 /**
  * `POST` makes a client, whose owner is the request's user. `DELETE` removes the client that `?id=`
- * or `{"client_id"}` names.
+ * or `{"client_id"}` names: 204, or 202 where a server has not answered yet.
  *
- * @throws MethodError, NoIdError, NoClientError, NotOwnerError, and the errors of `jsonBody`
+ * @throws MethodError, NoIdError, RevokedError, NoClientError, NotOwnerError, and the errors of `jsonBody`
  */
 export async function answerClients<Context, Principal>(
   streamer: Streamer,
@@ -32,7 +32,8 @@ export async function answerClients<Context, Principal>(
   const owner = ownerOf(context, options)
   const body = await jsonBody(request, parsedBody, options.maxBodyBytes ?? MAX_BODY_BYTES)
   if (method === 'POST') {
-    const client = await streamer.newClient({ owner })
+    doorOf(streamer).checkRevoked({ owner, ...logInOf(context, options) })
+    const client = await streamer.newClient({ owner: owner ?? false })
     return {
       status: 201,
       body: { client_id: client.id, client_ttl_millis: streamer.clientTTL },
@@ -43,8 +44,9 @@ export async function answerClients<Context, Principal>(
   const client = await streamer.findClient(id)
   if (client === undefined) throw new NoClientError()
   if (client.owner !== undefined && client.owner !== owner) throw new NotOwnerError()
-  await streamer.removeClient(id)
-  return { status: 204 }
+  const { pending } = await streamer.removeClient(id)
+  // Accepted: a server has not answered yet, and ends the client when it does.
+  return { status: pending.length === 0 ? 204 : 202 }
 }
 
 function clientIdIn(body: unknown): string | undefined {

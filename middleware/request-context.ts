@@ -1,5 +1,6 @@
 import type { AnyRequest, Client } from '../src/index.js'
 import { CallbackError, OptionsError } from '../src/index.js'
+import { nameFrom, ownerNameOf } from '../src/for-middleware.js'
 
 /** One request, in a form that is the same for all frameworks. */
 export interface RequestContext<FrameworkRequest> {
@@ -35,6 +36,11 @@ export interface PrincipalOptions<FrameworkRequest, Principal = unknown> {
    * else its `sub` or `id`.
    */
   owner?: (principal: Principal) => string
+  /**
+   * The log-in that the request belongs to, for `streamer.revoke({ session })`: for instance
+   * `(user, req) => req.sessionID`. Default: the principal's `sid`, else none.
+   */
+  session?: (principal: Principal, request: FrameworkRequest) => string | number | undefined
 }
 
 /** Further options of a middleware that streams. */
@@ -76,7 +82,7 @@ export function ownerOf<Context, Principal>(
   if (principal === undefined) return undefined
   const owner = options.owner
     ? guarded('owner', () => options.owner!(principal))
-    : defaultOwner(principal)
+    : ownerNameOf(principal)
   if (typeof owner === 'string' && owner !== '') return owner
   throw new OptionsError(
     'The principal is not a string or a number, and has neither sub nor id. ' +
@@ -94,15 +100,6 @@ export function principalOf<Context, Principal>(
   return principal ?? undefined
 }
 
-function defaultOwner(principal: unknown): string | undefined {
-  const { sub, id } = Object(principal) as { sub?: unknown; id?: unknown }
-  for (const value of [principal, sub, id]) {
-    if (typeof value === 'string') return value
-    if (typeof value === 'number' || typeof value === 'bigint') return String(value)
-  }
-  return undefined
-}
-
 /** When the principal's token expires, in milliseconds since 1970, or undefined for never. */
 export function expiryOf<Context, Principal>(
   context: RequestContext<Context>,
@@ -113,6 +110,24 @@ export function expiryOf<Context, Principal>(
   if (options.expires) return guarded('expires', () => options.expires!(principal))
   const { exp } = Object(principal) as { exp?: unknown }
   return typeof exp === 'number' ? exp * 1000 : undefined
+}
+
+/** The log-in of the request, and when its token was issued (`iat`, in seconds since 1970). */
+export function logInOf<Context, Principal>(
+  context: RequestContext<Context>,
+  options: PrincipalOptions<Context, Principal>,
+): { session: string | undefined; issuedAt: number | undefined } {
+  const principal = principalOf(context, options)
+  if (principal === undefined) return { session: undefined, issuedAt: undefined }
+  const { sid, iat } = Object(principal) as { sid?: unknown; iat?: unknown }
+  const issuedAt = typeof iat === 'number' ? iat : undefined
+  if (options.session === undefined) return { session: nameFrom(sid), issuedAt }
+  const given: unknown = guarded('session', () =>
+    options.session!(principal, context.frameworkRequest),
+  )
+  const session = nameFrom(given)
+  if (session !== undefined || given === undefined) return { session, issuedAt }
+  throw new OptionsError('session returns text that is not empty, a number, or undefined for none.')
 }
 
 /** Calls the application's `authorize`. @throws CallbackError if that throws. */

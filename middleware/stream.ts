@@ -2,7 +2,7 @@ import type { Client, Driver, HandleOptions, StreamerOptions } from '../src/inde
 import { memoryDriver, OptionsError, Streamer } from '../src/index.js'
 import { admit, doorOf, hasDoor } from '../src/for-middleware.js'
 import type { RequestContext, StreamOptions } from './request-context.js'
-import { assignedClient, expiryOf, ownerOf } from './request-context.js'
+import { assignedClient, expiryOf, logInOf, ownerOf } from './request-context.js'
 
 /** The options of a Streamer that the middleware makes itself. */
 export interface OwnStreamerOptions extends StreamerOptions {
@@ -32,6 +32,7 @@ export async function admitStream<Context, Principal>(
       owner: ownerOf(context, options),
       id: made?.id,
       expires: expiryOf(context, options),
+      ...logInOf(context, options),
       address: context.address,
     }
     const client = await admit(doorOf(streamer), context.request, terms)

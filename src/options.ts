@@ -267,6 +267,10 @@ function methods(...names: string[]): Check {
   }
 }
 
+export const boolean: Check = (name, got) => {
+  if (typeof got !== 'boolean') refuse(name, got, 'true or false')
+}
+
 const serverName: Check = (name, got) => {
   if (typeof got === 'string' && /^[\w-]{1,64}$/.test(got)) return
   refuse(name, got, '1 to 64 letters, digits, - or _')
@@ -276,8 +280,9 @@ const functionCheck: Check = (name, got) => {
   if (typeof got !== 'function') refuse(name, got, 'a function')
 }
 
-function refuse(name: string, got: unknown, takes: string): never {
-  throw new OptionsError(`Option ${name.replace(/\.$/, '')} takes ${takes}; it got ${show(got)}.`)
+export function refuse(name: string, got: unknown, takes: string): never {
+  const option = name.replace(/\.$/, '').replace(/'s $/, "'s options")
+  throw new OptionsError(`Option ${option} takes ${takes}; it got ${show(got)}.`)
 }
 
 function show(value: unknown): string {

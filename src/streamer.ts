@@ -1,7 +1,7 @@
-import type { ClientCommands, FoundClient, Health, Presence } from './service/commands.js'
+import type { ClientCommands, FoundClient, Health, Presence, Removal } from './service/commands.js'
 import type { Client } from './delivery/client.js'
 import type { ClientOptions } from './service/clients.js'
-import { Clients } from './service/clients.js'
+import { Clients, ownerIn } from './service/clients.js'
 import { Cluster } from './cluster/cluster.js'
 import { ClusterCommands } from './cluster/cluster-commands.js'
 import { Timers } from './clock.js'
@@ -24,9 +24,12 @@ import type { AnyRequest } from './http/request.js'
 import type { HandleOptions } from './http/stream.js'
 import { admit, serve } from './http/stream.js'
 import { LocalCommands } from './service/local-commands.js'
-import { checkClientId, checkTopicName } from './service/names.js'
+import { checkClientId, checkIsText, checkTopicName } from './service/names.js'
+import { ownerFrom } from './service/owner.js'
+import type { Revocable, RevokeOptions } from './service/revocations.js'
+import { revocationFrom } from './service/revocations.js'
 import type { Settings, StreamerOptions } from './options.js'
-import { settingsFrom } from './options.js'
+import { checkShape, settingsFrom } from './options.js'
 import type { Log } from './log.js'
 import { logOf } from './log.js'
 import type { AnyResponse } from './http/response-outlet.js'
@@ -115,6 +118,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       attach: (client, outlet, arrival) => this.clients.attach(client, outlet, arrival),
       abandon: (client) => this.clients.abandon(client),
       checkRoom: (id, owner, address) => this.clients.checkRoom(id, owner, address),
+      checkRevoked: (logIn) => this.clients.revocations.check(logIn),
+      noteLogIn: (client, logIn) => this.clients.revocations.note(client, logIn),
     }
     if (settings.directory === undefined) {
       this.commands = new LocalCommands(this.clients, this.subscriptions)
@@ -164,6 +169,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   /** The client with this id, or undefined if it is not on this server. */
   getClient(id: string): Client | undefined {
+    checkIsText('getClient', 'an id', id)
     return this.clients.index.get(id)
   }
 
@@ -173,6 +179,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws DirectoryUnavailableError
    */
   async findClient(id: string): Promise<FoundClient | undefined> {
+    checkIsText('findClient', 'an id', id)
     return this.commands.find(id)
   }
 
@@ -188,60 +195,72 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   /** Counts one topic's clients, on all servers. See {@link totals}. */
   async clientsOf(topic: string): Promise<Presence> {
+    checkIsText('clientsOf', 'a topic', topic)
     return this.commands.count({ topic })
   }
 
-  /** Counts one owner's clients, on all servers. See {@link totals}. */
-  async clientsOfOwner(owner: string): Promise<Presence> {
-    return this.commands.count({ owner })
+  /**
+   * Counts one owner's clients, on all servers. See {@link totals}.
+   *
+   * @param owner Text, a number, or a principal with `sub` or `id`.
+   */
+  async clientsOfOwner(owner: string | number | bigint | object): Promise<Presence> {
+    return this.commands.count({ owner: ownerFrom('clientsOfOwner', owner) })
   }
 
   /**
    * Makes a client with a random id.
    *
-   * @throws TooManyClientsError, StreamerClosedError
+   * @throws OptionsError, TooManyClientsError, StreamerClosedError
    */
   async newClient(options: ClientOptions = {}): Promise<Client> {
-    return this.newCustomClient(this.settings.newId(), options)
+    return this.make(this.settings.newId(), ownerIn('newClient', options), options.transient)
   }
 
   /**
    * Makes a client with an id of your own. An id gives access to its client, so make it hard to
    * guess or give the client an `owner`.
    *
-   * @throws ClientExistsError if there is a client with this id; ClientIdError,
+   * @throws ClientExistsError if there is a client with this id; ClientIdError, OptionsError,
    *   TooManyClientsError, StreamerClosedError; LogUnavailableError if the driver has a log that
    *   can't be opened.
    */
   async newCustomClient(id: string, options: ClientOptions = {}): Promise<Client> {
-    const opening = this.delivery.ready()
-    if (opening !== undefined) await opening
-    if (this.refusing) throw new StreamerClosedError()
-    checkClientId(id)
-    const { index } = this.clients
-    if (index.get(id) !== undefined) throw new ClientExistsError()
-    if (index.size >= this.settings.maxClients) throw new TooManyClientsError()
-    if (options.transient) return this.clients.make(id, options)
-    return this.commands.create(id, options.owner)
+    return this.make(id, ownerIn('newCustomClient', options), options.transient)
   }
 
   /**
-   * Removes a client. It gets `Client closed`, and its stream ends.
+   * Removes a client, on any server. It gets `Client closed`, and its stream ends. It answers within
+   * `takeoverTimeout`: `pending` names what does not answer, where the client is ended later.
    *
-   * @throws NoClientError; with a `directory` DirectoryUnavailableError, ServerSilentError.
+   * @throws NoClientError; DirectoryUnavailableError if the client is not on this server, and the
+   *   `directory` does not answer.
    */
-  async removeClient(id: string): Promise<void> {
-    await this.commands.remove(id)
+  async removeClient(id: string): Promise<Removal> {
+    checkIsText('removeClient', 'an id', id)
+    return this.commands.remove(id)
   }
 
   /**
-   * Removes an owner's clients, or the client with this id, and ends their streams at once: for a
-   * user who was locked out, or a token that was withdrawn. A request with a removed id gets 401.
+   * Removes an owner's clients on all servers, or the client with this id, and ends their streams at
+   * once: for a user who was locked out, or a token that was withdrawn. `revoke({ session })` ends
+   * the streams of one log-in, as the option `session` of the middleware names it.
    *
-   * @returns the number of removed clients.
+   * Requests of who was revoked get 401 for the time of `for`, unless their token was issued later
+   * (`iat`). Otherwise automatic clients would be back in a few seconds. An example of a log-out:
+   *
+   * ```ts
+   * await streamer.revoke({ session: req.user.sid })
+   * ```
+   *
+   * It answers within `takeoverTimeout`. What can't be reached is named in `pending`, and is done
+   * when it is back.
+   *
+   * @param who An owner's name or a client's id, a principal with `sub` or `id`, or `{ session }`.
+   * @throws OptionsError, and nothing else.
    */
-  async revoke(ownerOrId: string): Promise<number> {
-    return this.commands.revoke(ownerOrId)
+  async revoke(who: Revocable, options: RevokeOptions = {}): Promise<Removal> {
+    return this.commands.revoke(revocationFrom(who, options))
   }
 
   /**
@@ -253,6 +272,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    *   try again.
    */
   async subscribe(id: string, topic: string, options: SubscribeOptions = {}): Promise<void> {
+    checkIsText('subscribe', 'an id', id)
     if (this.refusing) throw new StreamerClosedError()
     await this.commands.subscribe(id, topic, options)
   }
@@ -264,6 +284,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws NoClientError
    */
   async unsubscribe(id: string, topic: string): Promise<void> {
+    checkIsText('unsubscribe', 'an id', id)
     await this.commands.unsubscribe(id, topic)
   }
 
@@ -310,7 +331,9 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    *
    * @param options.over The period, in milliseconds. Default: 0, all at once.
    */
-  async drain({ over = 0 }: { over?: number } = {}): Promise<void> {
+  async drain(options: { over?: number } = {}): Promise<void> {
+    checkShape("drain's ", options, { over: () => undefined })
+    const { over = 0 } = options
     if (!(over >= 0 && over < Infinity)) {
       throw new OptionsError(`drain's over takes milliseconds from 0; it got ${String(over)}.`)
     }
@@ -338,6 +361,18 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   /** @throws TopicNameError if `name` can't be a topic's. */
   checkTopicName(name: unknown): asserts name is string {
     checkTopicName(name, this.settings.maxTopicLength)
+  }
+
+  private async make(id: string, owner: string | undefined, transient = false): Promise<Client> {
+    const opening = this.delivery.ready()
+    if (opening !== undefined) await opening
+    if (this.refusing) throw new StreamerClosedError()
+    checkClientId(id)
+    const { index } = this.clients
+    if (index.get(id) !== undefined) throw new ClientExistsError()
+    if (index.size >= this.settings.maxClients) throw new TooManyClientsError()
+    if (transient) return this.clients.make(id, owner, true)
+    return this.commands.create(id, owner)
   }
 
   /** The delivery for a driver with a log. */

@@ -4,6 +4,8 @@ import type { LocalCommands } from '../service/local-commands.js'
 import { MovedError } from '../service/local-commands.js'
 import type { ClientLease } from './client-lease.js'
 import type { Answer, Question } from './protocol.js'
+import type { Removals } from './removals.js'
+import { Tally } from './tally.js'
 import { errorAnswer, readQuestion, writeAnswer } from './protocol.js'
 
 const DONE: Answer = { is: 'done' }
@@ -26,6 +28,7 @@ export interface AnswersHost {
 export class ClusterAnswers {
   constructor(
     private readonly here: LocalCommands,
+    private readonly removals: Removals,
     private readonly host: AnswersHost,
   ) {}
 
@@ -43,9 +46,7 @@ export class ClusterAnswers {
 
   private async answer(question: Question): Promise<Answer> {
     if (question.ask === 'count') return { is: 'done', value: this.here.countHere(question) }
-    if (question.ask === 'revoke') {
-      return { is: 'done', value: await this.here.revoke(question.owner) }
-    }
+    if (question.ask === 'revoke' || question.ask === 'remove') return this.end(question)
     const { id } = question
     const lease = this.host.leaseOf(id)
     if (lease === undefined) return ELSEWHERE
@@ -62,9 +63,14 @@ export class ClusterAnswers {
         await lease.ready
         await this.here.unsubscribe(id, question.topic)
         return DONE
-      case 'remove':
-        await this.here.remove(id, question.end)
-        return DONE
     }
+  }
+
+  private async end(question: Question & { ask: 'revoke' | 'remove' }): Promise<Answer> {
+    const tally = new Tally()
+    if (question.ask === 'revoke') await this.removals.revokeHere(question.revocation, tally)
+    else await this.removals.removeHere(question.id, question.end, tally)
+    const { endedIds: ended, pending } = tally
+    return { is: 'done', value: { ended, pending } }
   }
 }

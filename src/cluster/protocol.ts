@@ -9,6 +9,8 @@ import {
   TopicNameError,
   UnifrostError,
 } from '../errors.js'
+import type { Revocation } from '../service/revocations.js'
+import { isRevocation } from '../service/revocations.js'
 import type { SubscribeOptions } from '../service/subscriptions.js'
 
 /** A question of one server to another. */
@@ -21,8 +23,8 @@ export type Question =
   | { ask: 'subscribe'; id: string; topic: string; options: SubscribeOptions }
   | { ask: 'unsubscribe'; id: string; topic: string }
   | { ask: 'remove'; id: string; end: 'removed' | 'revoked' }
-  /** Remove all clients of an owner. */
-  | { ask: 'revoke'; owner: string }
+  /** End who is revoked, and refuse them from now on. */
+  | { ask: 'revoke'; revocation: Revocation }
   /** Count clients: all, a topic's, or an owner's. */
   | { ask: 'count'; topic?: string; owner?: string }
 
@@ -54,7 +56,7 @@ const questions: Record<Question['ask'], (fields: Fields) => boolean> = {
   subscribe: ({ id, topic, options }) => isText(id) && isText(topic) && isObject(options),
   unsubscribe: ({ id, topic }) => isText(id) && isText(topic),
   remove: ({ id, end }) => isText(id) && (end === 'removed' || end === 'revoked'),
-  revoke: ({ owner }) => isText(owner),
+  revoke: ({ revocation }) => isRevocation(revocation),
   count: ({ topic, owner }) => isTextOrAbsent(topic) && isTextOrAbsent(owner),
 }
 

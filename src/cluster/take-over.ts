@@ -9,6 +9,8 @@ import {
 import type { OwnerCheck } from '../service/commands.js'
 import { MovedError } from '../service/local-commands.js'
 import { UNKNOWN_POSITION } from '../wire/position.js'
+import { Arrival } from './arrivals.js'
+import type { Arrivals } from './arrivals.js'
 import { ClientLease } from './client-lease.js'
 import type { DirectoryWriter } from './directory-writer.js'
 import { MOST_TRIES } from './directory-writer.js'
@@ -23,6 +25,13 @@ export type TakeOverReason =
   | 'stream'
   /** A command names it, and the server that its record names has died. */
   | 'orphan'
+
+/** What `TakeOvers` needs of its server. */
+export interface TakeOversHost {
+  readonly arrivals: Arrivals
+  /** Has a client's former server let it go. @returns whether that server answered. */
+  letGo(id: string, server: string): Promise<boolean>
+}
 
 /**
  * Brings clients of other servers to this one.
@@ -47,6 +56,7 @@ export class TakeOvers {
     private readonly directory: Directory,
     private readonly writer: DirectoryWriter,
     private readonly parts: ClusterParts,
+    private readonly host: TakeOversHost,
   ) {}
 
   /**
@@ -89,7 +99,9 @@ export class TakeOvers {
   async takeOver(id: string, check: OwnerCheck, reason: TakeOverReason): Promise<Client> {
     const present = this.parts.clients.index.get(id) ?? this.underWay.get(id)
     if (present !== undefined) return present
-    const takeOver = this.write(id, check, reason).finally(() => this.underWay.delete(id))
+    const takeOver = this.host.arrivals
+      .during(new Arrival(id, undefined), (arrival) => this.write(arrival, check, reason))
+      .finally(() => this.underWay.delete(id))
     this.underWay.set(id, takeOver)
     return takeOver
   }
@@ -98,7 +110,7 @@ export class TakeOvers {
   async peek(id: string): Promise<{ record: ClientRecord; stored: Stored } | undefined> {
     const stored = await this.directory.get(id)
     if (stored === undefined) return undefined
-    const record = readRecord(id, stored.text)
+    const record = readRecord(id, stored.text, this.parts.settings)
     if (typeof record !== 'string') return { record, stored }
     this.parts.warn({ reason: record }, 'Ignored a directory record that this version cannot read.')
     return undefined
@@ -122,26 +134,27 @@ export class TakeOvers {
   /**
    * Asks another server to give a client up.
    *
-   * @returns the client's position there, or undefined if that server does not answer.
+   * @returns the client's position there, if that server gives it, and whether it did not answer.
    */
   async askToRelease(
     { client, generation }: ClientLease,
     server: string,
     stream = client.connected,
-  ): Promise<string | undefined> {
-    if (server === this.server) return undefined
+  ): Promise<{ position?: string | undefined; silent: boolean }> {
+    if (server === this.server) return { silent: false }
     const question = writeQuestion({ ask: 'release', id: client.id, generation, stream })
     const { takeoverTimeout } = this.parts.settings
     try {
       const outcome = await this.directory.ask(server, question, takeoverTimeout)
-      if (typeof outcome === 'string') return undefined
+      if (typeof outcome === 'string') return { silent: outcome === 'silent' }
       const answer = readAnswer(outcome.answer)
-      if (answer.is !== 'done') return undefined
-      return (answer.value as { position: string } | undefined)?.position
+      if (answer.is !== 'done') return { silent: answer.is === 'error' }
+      const { position } = (answer.value ?? {}) as { position?: string }
+      return { position, silent: false }
     } catch (error) {
       // That server finds out when the directory refuses its next write.
       this.parts.warn({ err: error, server }, 'Could not tell a server that its client has moved.')
-      return undefined
+      return { silent: true }
     }
   }
 
@@ -158,10 +171,16 @@ export class TakeOvers {
     return lease.client.end === undefined
   }
 
-  private async write(id: string, check: OwnerCheck, reason: TakeOverReason): Promise<Client> {
+  private async write(
+    arrival: Arrival,
+    check: OwnerCheck,
+    reason: TakeOverReason,
+  ): Promise<Client> {
     const { settings, clients, delivery } = this.parts
+    const { id } = arrival
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       const { record, stored } = await this.recordOf(id)
+      if (arrival.stopped) throw new NoClientError()
       check(record.owner)
       if (this.parts.refusing()) throw new StreamerClosedError()
       if (clients.index.size >= settings.maxClients) throw new TooManyClientsError()
@@ -173,7 +192,12 @@ export class TakeOvers {
       const entry = { id, owner: record.owner, text: writeRecord(ours) }
       const life = connected ? this.writer.life : settings.clientTTL
       const revision = await this.directory.put(entry, stored.revision, life)
-      if (revision !== undefined) return this.take(record, generation, revision, reason)
+      if (revision === undefined) continue
+      if (!arrival.stopped) return this.take(record, generation, revision, reason)
+      await this.writer.remove(id, record.owner, revision)
+      const isElsewhere = record.server !== this.server
+      if (isElsewhere && !(await this.host.letGo(id, record.server))) arrival.silent = record.server
+      throw new NoClientError()
     }
     throw new DirectoryUnavailableError(
       new Error(`Gave up after ${MOST_TRIES} tries: the client's record kept changing.`),
@@ -193,16 +217,16 @@ export class TakeOvers {
     const { id, owner, server, topics, rest } = record
     const { clients, subscriptions } = this.parts
     const stream = reason === 'stream'
-    const client = clients.make(id, { owner })
+    const client = clients.make(id, owner)
     client.comeFrom((record.connected ? undefined : record.position) ?? UNKNOWN_POSITION)
     const lease = this.hold(client, generation, revision, rest)
     if (stream) lease.claims = 1
     const restored = [...topics].map(([name, since]) => subscriptions.restore(client, name, since))
-    lease.ready = Promise.all([this.askToRelease(lease, server, stream), ...restored]).then(
-      ([position]) => {
-        if (position !== undefined) client.comeFrom(position)
-      },
-    )
+    const released = this.askToRelease(lease, server, stream)
+    lease.former = { server, silent: released.then(({ silent }) => silent) }
+    lease.ready = Promise.all([released, ...restored]).then(([{ position }]) => {
+      if (position !== undefined) client.comeFrom(position)
+    })
     await lease.ready
     return client
   }

@@ -2,6 +2,7 @@ import type { Client } from '../delivery/client.js'
 import type { Outlet } from '../delivery/connection.js'
 import type { Arrival } from '../service/clients.js'
 import type { OwnerCheck } from '../service/commands.js'
+import type { LogIn } from '../service/revocations.js'
 
 /**
  * What a request for a stream calls on a Streamer, in this order: `claim`, whose `check` calls
@@ -33,6 +34,10 @@ export interface Door {
    * @throws TooManyConnectionsError if one more stream would exceed a limit.
    */
   checkRoom(id: string | undefined, owner: string | undefined, address: string | undefined): void
+  /** @throws RevokedError if who sends the request was revoked. */
+  checkRevoked(logIn: LogIn): void
+  /** Notes with which log-in a request has its client, so that `revoke` finds it. */
+  noteLogIn(client: Client, logIn: LogIn): void
 }
 
 /**

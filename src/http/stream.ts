@@ -18,6 +18,16 @@ export interface HandleOptions {
    * `token-expired`, and the client's TTL starts. Default: never.
    */
   expires?: number | undefined
+  /**
+   * The log-in that the request belongs to, such as a session's id, for `revoke({ session })`.
+   * Default: none.
+   */
+  session?: string | undefined
+  /**
+   * When the request's token was issued, in seconds since 1970: a token that was issued after
+   * `revoke` is not refused. Default: not known, so it is refused for as long as `revoke` says.
+   */
+  issuedAt?: number | undefined
   /** The network address for `maxConnectionsPerAddress`. Default: the socket's. */
   address?: string | undefined
 }
@@ -35,7 +45,7 @@ export const STREAM_HEADERS: Readonly<Record<string, string>> = {
 /**
  * Checks a request for a stream, and claims the client that it names.
  *
- * @throws NoIdError, NotOwnerError, AuthenticationError, TooManyConnectionsError,
+ * @throws NoIdError, NotOwnerError, AuthenticationError, RevokedError, TooManyConnectionsError,
  *   RequestGoneError, and what {@link checkRequest} and {@link Door.claim} throw.
  */
 export async function admit(
@@ -46,7 +56,10 @@ export async function admit(
   checkRequest(request)
   const id = options.id ?? queryOf(request).get('id')
   if (id === null || id === '') throw new NoIdError()
-  return door.claim(id, (owner) => {
+  const { owner: user, session, issuedAt } = options
+  const logIn = { id, owner: user, session, issuedAt }
+  door.checkRevoked(logIn)
+  const client = await door.claim(id, (owner) => {
     // If the browser has left, it may have reconnected to another server, which keeps the client.
     if (request.aborted || request.socket.destroyed) throw new RequestGoneError()
     if (owner !== undefined && owner !== options.owner) throw new NotOwnerError()
@@ -54,7 +67,17 @@ export async function admit(
       throw new AuthenticationError('The token has expired.', true)
     }
     door.checkRoom(id, owner, addressOf(request, options))
+    door.checkRevoked(logIn)
   })
+  try {
+    // The client may have been on its way here when its log-in was revoked.
+    door.checkRevoked(logIn)
+  } catch (error) {
+    door.abandon(client)
+    throw error
+  }
+  door.noteLogIn(client, logIn)
+  return client
 }
 
 /** Answers a request with a client's stream. The response's headers have not been sent. */

@@ -8,7 +8,9 @@ import type { StreamerEvents } from './events.js'
 import { Connections } from './connections.js'
 import { closedMessage, comeBackMessage, errorMessage } from '../wire/messages.js'
 import type { Settings } from '../options.js'
+import { boolean, checkShape, refuse } from '../options.js'
 import { ClientIndex } from './client-index.js'
+import { Revocations } from './revocations.js'
 import type { Counters } from './stats.js'
 import type { Subscriptions } from './subscriptions.js'
 
@@ -17,8 +19,12 @@ const RETRY_AFTER_REPLACED = 7 * 24 * 60 * 60 * 1000
 
 /** What a new client may be given. */
 export interface ClientOptions {
-  /** Who it belongs to. Over HTTP, nobody else may connect to it, change or remove it. */
-  owner?: string | undefined
+  /**
+   * Who it belongs to. Over HTTP, nobody else may connect to it, change or remove it. Default, and
+   * with `false`: nobody, so whoever has the id may. `undefined` is refused, since it is what a user
+   * who was not found looks like.
+   */
+  owner?: string | false
   /**
    * Whether it goes as soon as its connection ends, because its request says all that is needed
    * to make it anew; its topics are then held open for `clientTTL`. Default: false.
@@ -40,7 +46,7 @@ export interface Arrival {
 export interface ClientsHost {
   emit<Name extends keyof StreamerEvents>(event: Name, ...details: StreamerEvents[Name]): void
   /** See `Streamer.removeClient`. */
-  removeClient(id: string): Promise<void>
+  removeClient(id: string): Promise<unknown>
   /** The request that a client was claimed for has got its stream, or has not. */
   claimSettled(client: Client): void
   streamEnded(client: Client): void
@@ -54,6 +60,7 @@ export interface ClientsHost {
 export class Clients {
   readonly index = new ClientIndex()
   readonly connections: Connections
+  readonly revocations: Revocations
   private readonly clientHost: ClientHost
   private readonly expire = (client: Client): void => this.remove(client, 'expired')
   private over = false
@@ -72,6 +79,7 @@ export class Clients {
         return delivery.delivered
       },
     }
+    this.revocations = new Revocations(timers, this.index)
     this.connections = new Connections(settings, timers, {
       ready: ({ client }) => delivery.catchUp(client),
       gone: (connection, reason) => this.gone(connection, reason),
@@ -80,7 +88,7 @@ export class Clients {
   }
 
   /** Makes a client. Its TTL runs. */
-  make(id: string, { owner, transient = false }: ClientOptions): Client {
+  make(id: string, owner: string | undefined, transient = false): Client {
     this.delivery.flush()
     const client = new Client(id, owner, transient, this.clientHost)
     this.index.add(client)
@@ -238,6 +246,30 @@ export class Clients {
     const { min, max } = this.settings.retry
     return Math.round(min + this.settings.random() * (max - min))
   }
+}
+
+/**
+ * The owner that options name, or undefined for none.
+ *
+ * @throws OptionsError for unknown options, and for an owner that is nobody by accident.
+ */
+export function ownerIn(method: string, options: ClientOptions): string | undefined {
+  checkShape(`${method}'s `, options, {
+    owner: (name, got) => void (got === false || isOwner(got) || refuseOwner(name, got)),
+    transient: boolean,
+  })
+  if ('owner' in options && options.owner === undefined) {
+    refuseOwner(`${method}'s owner`, undefined)
+  }
+  return options.owner === false ? undefined : options.owner
+}
+
+function isOwner(got: unknown): got is string {
+  return typeof got === 'string' && got !== ''
+}
+
+function refuseOwner(name: string, got: unknown): never {
+  refuse(name, got, 'text that is not empty, or false for a client that belongs to nobody')
 }
 
 function shuffle<T>(items: T[], random: () => number): void {

@@ -1,4 +1,5 @@
 import type { Client } from '../delivery/client.js'
+import type { Revocation } from './revocations.js'
 import type { SubscribeOptions } from './subscriptions.js'
 
 /** A number of clients. */
@@ -31,6 +32,17 @@ export interface Presence extends Count {
   silent: string[]
 }
 
+/** What came of `removeClient` or `revoke`. */
+export interface Removal {
+  /** How many clients were ended, as far as is known. */
+  ended: number
+  /**
+   * Where it is not done yet: names of servers that have not answered, and `directory` if the
+   * directory has not. It is done when they are back. Empty if all is done.
+   */
+  pending: string[]
+}
+
 /** See `Streamer.health`. */
 export interface Health {
   /** False while the Streamer drains or is closed, or while its directory is unreachable. */
@@ -57,7 +69,8 @@ export interface ClientCommands {
   count(of: CountFilter): Promise<Presence>
   subscribe(id: string, topic: string, options: SubscribeOptions): Promise<void>
   unsubscribe(id: string, topic: string): Promise<void>
-  remove(id: string): Promise<void>
-  /** Removes the client with this id and all of the owner's. @returns how many. */
-  revoke(ownerOrId: string): Promise<number>
+  /** @throws NoClientError; DirectoryUnavailableError if nothing is known. */
+  remove(id: string): Promise<Removal>
+  /** Ends the clients that are revoked, and refuses them from now on. Never rejects. */
+  revoke(revocation: Revocation): Promise<Removal>
 }

@@ -8,8 +8,11 @@ import type {
   FoundClient,
   OwnerCheck,
   Presence,
+  Removal,
 } from './commands.js'
+import type { Revocation } from './revocations.js'
 import type { SubscribeOptions, Subscriptions } from './subscriptions.js'
+import { checkOptions } from './subscriptions.js'
 
 /** The client moved to another server before this one had carried out a command. */
 export class MovedError extends Error {}
@@ -25,10 +28,6 @@ export interface ClientRecords {
   save(client: Client): Promise<void>
   /** Whether the record has the client's current state. */
   isSaved(client: Client): boolean
-  /**
-   * Deletes a removed client's record. Settles when that is done, or the directory does not answer.
-   */
-  ended(client: Client): Promise<void>
 }
 
 /**
@@ -44,7 +43,7 @@ export class LocalCommands implements ClientCommands {
   ) {}
 
   async create(id: string, owner: string | undefined): Promise<Client> {
-    return this.clients.make(id, { owner })
+    return this.clients.make(id, owner)
   }
 
   async claim(id: string, check: OwnerCheck): Promise<Client> {
@@ -79,6 +78,7 @@ export class LocalCommands implements ClientCommands {
    * @throws MovedError, DirectoryUnavailableError, and the errors of `Streamer.subscribe`
    */
   async subscribe(id: string, topic: string, options: SubscribeOptions): Promise<void> {
+    checkOptions(options)
     const client = this.get(id)
     const had = client.topics.includes(topic)
     await this.subscriptions.subscribe(client, topic, options)
@@ -100,22 +100,17 @@ export class LocalCommands implements ClientCommands {
     })
   }
 
-  async remove(id: string, end: 'removed' | 'revoked' = 'removed'): Promise<void> {
-    await this.end(this.get(id), end)
+  async remove(id: string): Promise<Removal> {
+    this.clients.remove(this.get(id), 'removed')
+    return { ended: 1, pending: [] }
   }
 
-  async revoke(ownerOrId: string): Promise<number> {
-    const { index } = this.clients
-    const clients = new Set(index.of(ownerOrId))
-    const named = index.get(ownerOrId)
-    if (named !== undefined) clients.add(named)
-    await Promise.all([...clients].map((client) => this.end(client, 'revoked')))
-    return clients.size
-  }
-
-  private async end(client: Client, end: 'removed' | 'revoked'): Promise<void> {
-    this.clients.remove(client, end)
-    await this.records?.ended(client)
+  async revoke(revocation: Revocation): Promise<Removal> {
+    const { revocations } = this.clients
+    revocations.learn(revocation)
+    const clients = revocations.clientsOf(revocation)
+    for (const client of clients) this.clients.remove(client, 'revoked')
+    return { ended: clients.length, pending: [] }
   }
 
   private get(id: string): Client {

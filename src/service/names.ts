@@ -1,4 +1,4 @@
-import { ClientIdError, TopicNameError } from '../errors.js'
+import { ClientIdError, OptionsError, TopicNameError } from '../errors.js'
 
 /** Names of EventSource's own events. A page could not tell a topic's messages from them. */
 const RESERVED = new Set(['message', 'open', 'error'])
@@ -46,6 +46,12 @@ export function checkClientId(id: unknown): asserts id is string {
       `A client's id has 1 to ${LONGEST_ID} characters, none of them a control character.`,
     )
   }
+}
+
+/** @throws OptionsError if an argument of a method is not text. */
+export function checkIsText(method: string, what: string, got: unknown): asserts got is string {
+  if (typeof got === 'string') return
+  throw new OptionsError(`${method} takes ${what} as text; it got ${describe(got)}.`)
 }
 
 function describe(value: unknown): string {

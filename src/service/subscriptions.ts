@@ -13,6 +13,7 @@ import {
 import type { Membership } from '../delivery/membership.js'
 import { checkTopicName } from './names.js'
 import type { Settings } from '../options.js'
+import { checkShape, refuse } from '../options.js'
 import type { Counters } from './stats.js'
 import type { LogPlace, Topic } from '../delivery/topic.js'
 import { numberBefore } from '../wire/position.js'
@@ -77,7 +78,6 @@ export class Subscriptions {
   /** Subscribes a client. See `Streamer.subscribe`. */
   async subscribe(client: Client, name: string, options: JoinOptions): Promise<void> {
     checkTopicName(name, this.settings.maxTopicLength)
-    checkOptions(options)
     const reaching = options.after === undefined ? undefined : this.delivery.reach(options.after)
     if (reaching !== undefined) {
       await reaching
@@ -257,13 +257,17 @@ function quote(topic: Topic): string {
 }
 
 /** @throws OptionsError */
-export function checkOptions({ rewind, after }: SubscribeOptions): void {
-  if (rewind !== undefined && !(Number.isInteger(rewind) && rewind >= 0)) {
-    throw new OptionsError(
-      `subscribe's rewind takes a whole number from 0; it got ${String(rewind)}.`,
-    )
-  }
-  if (rewind !== undefined && after !== undefined) {
+export function checkOptions(options: SubscribeOptions): void {
+  checkShape("subscribe's ", options, { rewind, after })
+  if (options.rewind !== undefined && options.after !== undefined) {
     throw new OptionsError('subscribe takes rewind or after, not both.')
   }
+}
+
+function rewind(name: string, got: unknown): void {
+  if (!(Number.isInteger(got) && (got as number) >= 0)) refuse(name, got, 'a whole number from 0')
+}
+
+function after(name: string, got: unknown): void {
+  if (typeof got !== 'string') refuse(name, got, 'a position: the text of a Last-Event-ID')
 }
