@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ClientCommands, FoundClient, Health, Presence, Removal } from './service/commands.js'
 import type { Client } from './delivery/client.js'
 import type { ClientOptions } from './service/clients.js'
@@ -238,7 +239,10 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    */
   async removeClient(id: string): Promise<Removal> {
     checkIsText('removeClient', 'an id', id)
-    return this.commands.remove(id)
+    const removal = await this.commands.remove(id)
+    // By then the goodbyes have been handed to the operating system.
+    await nextTurn()
+    return removal
   }
 
   /**
@@ -260,7 +264,9 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws OptionsError, and nothing else.
    */
   async revoke(who: Revocable, options: RevokeOptions = {}): Promise<Removal> {
-    return this.commands.revoke(revocationFrom(who, options))
+    const removal = await this.commands.revoke(revocationFrom(who, options))
+    await nextTurn()
+    return removal
   }
 
   /**

@@ -236,11 +236,8 @@ export class Removals {
       this.leave(tally, error, id, () => this.end(id, end, new Tally()))
     }
     if (former !== undefined) {
-      const silent = await tally.during(former.server, former.silent)
-      if (silent) {
-        tally.leave(former.server)
-        this.owe(former.server, { ask: 'remove', id, end })
-      }
+      const letGo = await tally.during(former.server, former.letGo)
+      if (!letGo) await this.tell(former.server, { ask: 'remove', id, end }, tally)
     }
     return outcome === 'changed' ? 'changed' : 'gone'
   }

@@ -134,27 +134,28 @@ export class TakeOvers {
   /**
    * Asks another server to give a client up.
    *
-   * @returns the client's position there, if that server gives it, and whether it did not answer.
+   * @returns the client's position there, and whether that server has let it go for sure: it may
+   *   also not answer, or say that it has a claim of its own.
    */
   async askToRelease(
     { client, generation }: ClientLease,
     server: string,
     stream = client.connected,
-  ): Promise<{ position?: string | undefined; silent: boolean }> {
-    if (server === this.server) return { silent: false }
+  ): Promise<{ position?: string | undefined; letGo: boolean }> {
+    if (server === this.server) return { letGo: true }
     const question = writeQuestion({ ask: 'release', id: client.id, generation, stream })
     const { takeoverTimeout } = this.parts.settings
     try {
       const outcome = await this.directory.ask(server, question, takeoverTimeout)
-      if (typeof outcome === 'string') return { silent: outcome === 'silent' }
+      if (typeof outcome === 'string') return { letGo: outcome === 'gone' }
       const answer = readAnswer(outcome.answer)
-      if (answer.is !== 'done') return { silent: answer.is === 'error' }
+      if (answer.is !== 'done') return { letGo: false }
       const { position } = (answer.value ?? {}) as { position?: string }
-      return { position, silent: false }
+      return { position, letGo: true }
     } catch (error) {
       // That server finds out when the directory refuses its next write.
       this.parts.warn({ err: error, server }, 'Could not tell a server that its client has moved.')
-      return { silent: true }
+      return { letGo: false }
     }
   }
 
@@ -223,7 +224,7 @@ export class TakeOvers {
     if (stream) lease.claims = 1
     const restored = [...topics].map(([name, since]) => subscriptions.restore(client, name, since))
     const released = this.askToRelease(lease, server, stream)
-    lease.former = { server, silent: released.then(({ silent }) => silent) }
+    lease.former = { server, letGo: released.then(({ letGo }) => letGo) }
     lease.ready = Promise.all([released, ...restored]).then(([{ position }]) => {
       if (position !== undefined) client.comeFrom(position)
     })
