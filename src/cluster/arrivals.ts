@@ -1,9 +1,14 @@
+import type { Deferred } from './client-lease.js'
+import { deferred } from './client-lease.js'
+
 /** A client on its way to this server: its record is being written, and it is not made yet. */
 export class Arrival {
   /** Whether it was removed meanwhile. It is then not made, and its record is deleted. */
   stopped = false
-  /** The server that had it and has not said yet that it gave it up, if the client was stopped. */
-  silent: string | undefined = undefined
+  /** If it was stopped: what did not answer when its former server was to let it go. */
+  silent: readonly string[] = []
+  /** Settles when the client is made, or will not be. */
+  readonly over: Deferred<void> = deferred()
 
   constructor(
     readonly id: string,
@@ -13,22 +18,27 @@ export class Arrival {
 
 /** The clients on their way to this server. */
 export class Arrivals {
-  private readonly underWay = new Map<Arrival, Promise<unknown>>()
+  private readonly underWay = new Set<Arrival>()
 
   /** Runs what brings a client here. */
   async during<T>(arrival: Arrival, work: (arrival: Arrival) => Promise<T>): Promise<T> {
-    const done = work(arrival)
-    this.underWay.set(arrival, done)
+    this.underWay.add(arrival)
     try {
-      return await done
+      return await work(arrival)
     } finally {
-      this.underWay.delete(arrival)
+      this.end(arrival)
     }
+  }
+
+  /** The client is made. From now on it is found among those of this server. */
+  end(arrival: Arrival): void {
+    this.underWay.delete(arrival)
+    arrival.over.resolve()
   }
 
   /** Stops those with this id, and those of this owner. @returns them. */
   stop({ id, owner }: { id?: string; owner?: string }): Arrival[] {
-    const stopped = [...this.underWay.keys()].filter(
+    const stopped = [...this.underWay].filter(
       (arrival) => arrival.id === id || (owner !== undefined && arrival.owner === owner),
     )
     for (const arrival of stopped) arrival.stopped = true
@@ -37,6 +47,6 @@ export class Arrivals {
 
   /** Settles when these have come, or have been stopped. */
   async settled(arrivals: readonly Arrival[]): Promise<void> {
-    await Promise.allSettled(arrivals.map(async (arrival) => this.underWay.get(arrival)))
+    await Promise.all(arrivals.map(async ({ over }) => over.promise))
   }
 }

@@ -68,7 +68,7 @@ export class Cluster implements DirectoryHost {
     this.removals = new Removals(this)
     this.takeOvers = new TakeOvers(this.server, directory, this.writer, parts, {
       arrivals: this.arrivals,
-      letGo: (id, server) => this.removals.letGo(id, server),
+      letGo: (id) => this.removals.letGo(id),
     })
     this.here = new LocalCommands(clients, subscriptions, {
       save: (client) => this.save(client),

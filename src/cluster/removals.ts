@@ -18,6 +18,8 @@ import { Tally } from './tally.js'
 const DIRECTORY = 'directory'
 /** The time until a server that has not answered is asked again, in milliseconds. */
 const AGAIN = 1_000
+/** How long a server that had a client may still be writing to its record, in milliseconds. */
+const RECENTLY = 60_000
 
 type End = 'removed' | 'revoked'
 
@@ -89,7 +91,7 @@ export class Removals {
     const stopped = revocation.of === 'session' ? [] : arrivals.stop({ id: name, owner: name })
     const ends = revocations.clientsOf(revocation).map((one) => this.endHere(one, 'revoked', tally))
     await Promise.all([...ends, tally.during(DIRECTORY, arrivals.settled(stopped))])
-    for (const { silent } of stopped) if (silent !== undefined) tally.leave(silent)
+    for (const place of stopped.flatMap(({ silent }) => silent)) tally.leave(place)
   }
 
   /** Ends the client with this id if it is here or on its way here, for another server. */
@@ -99,20 +101,20 @@ export class Removals {
     const client = parts.clients.index.get(id)
     if (client !== undefined) return this.endHere(client, end, tally).then(() => undefined)
     await arrivals.settled(stopped)
-    for (const { silent } of stopped) if (silent !== undefined) tally.leave(silent)
+    for (const place of stopped.flatMap(({ silent }) => silent)) tally.leave(place)
     const arrived = parts.clients.index.get(id)
     if (arrived !== undefined) await this.endHere(arrived, end, tally)
   }
 
   /**
-   * Has another server let a client go that was stopped on its way here.
+   * Has all other servers let a client go that was stopped on its way here.
    *
-   * @returns whether it answered. If not, it is asked again.
+   * @returns what did not answer. It is asked again.
    */
-  async letGo(id: string, server: string): Promise<boolean> {
+  async letGo(id: string): Promise<string[]> {
     const tally = new Tally()
-    await this.tell(server, { ask: 'remove', id, end: 'removed' }, tally)
-    return !tally.pending.includes(server)
+    await this.tellOthers(id, 'removed', tally)
+    return tally.pending
   }
 
   /** The directory answers: carries out what is left to do, and what was missed meanwhile. */
@@ -136,8 +138,8 @@ export class Removals {
     await this.end(id, 'removed', tally)
     if (tally.endedIds.length > 0 || tally.pending.length > 0) return
     // Automatic clients are in no directory.
-    const question: Question = { ask: 'remove', id, end: 'removed' }
     const servers = await tally.during(DIRECTORY, this.others())
+    const question: Question = { ask: 'remove', id, end: 'removed' }
     await Promise.all(servers.map((server) => this.tell(server, question, tally)))
     if (tally.endedIds.length === 0 && tally.pending.length === 0) throw new NoClientError()
   }
@@ -200,7 +202,7 @@ export class Removals {
         continue
       }
       await tally.during(DIRECTORY, arrivals.settled(stopped))
-      for (const { silent } of stopped) if (silent !== undefined) tally.leave(silent)
+      for (const place of stopped.flatMap(({ silent }) => silent)) tally.leave(place)
       if (parts.clients.index.get(id) !== undefined) continue
       const found = await tally.during(DIRECTORY, takeOvers.peek(id))
       if (found === undefined) {
@@ -213,7 +215,11 @@ export class Removals {
       const entry = { id, owner: record.owner }
       if (!(await tally.during(DIRECTORY, directory.delete(entry, stored.revision)))) continue
       tally.ended(id)
-      if (record.server !== ours) await this.tell(record.server, { ask: 'remove', id, end }, tally)
+      if (record.server === ours) return
+      const there = new Tally()
+      await tally.during(record.server, this.tell(record.server, { ask: 'remove', id, end }, there))
+      tally.add(there)
+      if (there.endedIds.length === 0) await this.tellOthers(id, end, tally)
       return
     }
     const moves = new Error('The client keeps moving from server to server.')
@@ -226,6 +232,7 @@ export class Removals {
     const { parts, writer } = this.cluster
     const { id } = client
     const former = writer.leaseOf(client)?.former
+    const now = parts.timers.clock.now()
     if (client.end === undefined) {
       parts.clients.remove(client, end)
       tally.ended(id)
@@ -237,9 +244,23 @@ export class Removals {
     }
     if (former !== undefined) {
       const letGo = await tally.during(former.server, former.letGo)
-      if (!letGo) await this.tell(former.server, { ask: 'remove', id, end }, tally)
+      if (!letGo || former.at + RECENTLY > now) await this.tellOthers(id, end, tally)
     }
     return outcome === 'changed' ? 'changed' : 'gone'
+  }
+
+  /**
+   * Has all other servers end a client. One of those that had it may not know yet that it has lost
+   * it, and would write the record again that it finds missing.
+   */
+  private async tellOthers(id: string, end: End, tally: Tally): Promise<void> {
+    try {
+      const servers = await tally.during(DIRECTORY, this.others())
+      const question: Question = { ask: 'remove', id, end }
+      await Promise.all(servers.map((server) => this.tell(server, question, tally)))
+    } catch (error) {
+      this.leave(tally, error, `others ${id}`, () => this.tellOthers(id, end, new Tally()))
+    }
   }
 
   /** Asks another server to end clients. If it does not answer, it is asked again. Never rejects. */

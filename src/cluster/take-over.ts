@@ -29,8 +29,8 @@ export type TakeOverReason =
 /** What `TakeOvers` needs of its server. */
 export interface TakeOversHost {
   readonly arrivals: Arrivals
-  /** Has a client's former server let it go. @returns whether that server answered. */
-  letGo(id: string, server: string): Promise<boolean>
+  /** Has all other servers let a client go. @returns the names of those that did not answer. */
+  letGo(id: string): Promise<string[]>
 }
 
 /**
@@ -194,10 +194,13 @@ export class TakeOvers {
       const life = connected ? this.writer.life : settings.clientTTL
       const revision = await this.directory.put(entry, stored.revision, life)
       if (revision === undefined) continue
-      if (!arrival.stopped) return this.take(record, generation, revision, reason)
+      if (!arrival.stopped) {
+        const taking = this.take(record, generation, revision, reason)
+        this.host.arrivals.end(arrival)
+        return taking
+      }
       await this.writer.remove(id, record.owner, revision)
-      const isElsewhere = record.server !== this.server
-      if (isElsewhere && !(await this.host.letGo(id, record.server))) arrival.silent = record.server
+      if (record.server !== this.server) arrival.silent = await this.host.letGo(id)
       throw new NoClientError()
     }
     throw new DirectoryUnavailableError(
@@ -224,7 +227,11 @@ export class TakeOvers {
     if (stream) lease.claims = 1
     const restored = [...topics].map(([name, since]) => subscriptions.restore(client, name, since))
     const released = this.askToRelease(lease, server, stream)
-    lease.former = { server, letGo: released.then(({ letGo }) => letGo) }
+    lease.former = {
+      server,
+      at: this.parts.timers.clock.now(),
+      letGo: released.then(({ letGo }) => letGo),
+    }
     lease.ready = Promise.all([released, ...restored]).then(([{ position }]) => {
       if (position !== undefined) client.comeFrom(position)
     })

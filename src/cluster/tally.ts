@@ -20,6 +20,12 @@ export class Tally {
     this.left.add(place)
   }
 
+  /** Takes in what another tally has. */
+  add({ endedIds, pending }: Tally): void {
+    for (const id of endedIds) this.ended(id)
+    for (const place of pending) this.leave(place)
+  }
+
   /** Waits for a place. While it does, that place is pending. */
   async during<T>(place: string, work: Promise<T>): Promise<T> {
     this.waiting.set(place, (this.waiting.get(place) ?? 0) + 1)

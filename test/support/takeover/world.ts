@@ -119,7 +119,9 @@ export class World {
       how === 'remove'
         ? streamer.removeClient(this.id)
         : streamer.revoke(this.owner as string, options)
-    const done = removal.catch((error: unknown) => (error as { code: string }).code)
+    const done = removal.catch(
+      (error: unknown) => (error as { code?: string }).code ?? String(error),
+    )
     this.act(done)
     return done
   }
