@@ -112,7 +112,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       abandon: (client) => this.clients.abandon(client),
       takeSeat: (id, owner, address) => this.clients.takeSeat(id, owner, address),
       checkTopics: (names) => checkTopicNames(names, settings),
-      authorizing: new Turnstile(settings.maxAuthorizeCalls),
+      authorizing: new Turnstile(settings.maxAuthorizeCalls, this.timers),
     }
     if (settings.directory === undefined) {
       this.commands = new LocalCommands(this.clients, this.subscriptions)
