@@ -10,6 +10,7 @@ import { memoryDriver, Streamer } from 'unifrost'
 import * as forExpress from 'unifrost/express'
 import * as forKoa from 'unifrost/koa'
 import { FakeEngine } from '../support/fake-directory.js'
+import { turns } from '../support/stage.js'
 import { until } from '../support/until.js'
 import { listen } from './support/apps.js'
 
@@ -56,7 +57,7 @@ let running = 0
 async function authorize(): Promise<boolean> {
   counted.authorizeCalls++
   counted.authorizedAtOnce = Math.max(counted.authorizedAtOnce, ++running)
-  await new Promise((resolve) => setTimeout(resolve, 2))
+  await turns()
   running--
   return true
 }
@@ -96,7 +97,7 @@ const frameworks: Frame[] = [
       app.silent = true
       app.use(async (_ctx, next) => {
         await next()
-        await new Promise((resolve) => setTimeout(resolve, 5))
+        for (let i = 0; i < 10; i++) await turns()
       })
       const routes: Record<string, Koa.Middleware> = {
         '/clients': forKoa.clients(streamer, { principal }),
@@ -105,7 +106,7 @@ const frameworks: Frame[] = [
       app.use((ctx, next) => routes[ctx.path]?.(ctx, next) ?? next())
       app.use(forKoa.autoClient(streamer, { principal, authorize, redirect }))
       app.use(forKoa.unifrostKoa(streamer, { principal }))
-      return app.callback() as Handler
+      return app.callback()
     },
   },
 ]
@@ -344,7 +345,7 @@ test('streams that wait for the directory count from when they are admitted', as
   await streamer.open()
   const clients = await Promise.all(names(12).map(() => streamer.newClient({ owner: 'alice' })))
   await start(
-    ((request, response) => void streamer.handle(request, response, { owner: 'alice' })) as Handler,
+    ((request, response) => void streamer.handle(request, response, { owner: 'alice' })),
   )
   let waiting = 0
   let letGo: () => void = () => undefined
