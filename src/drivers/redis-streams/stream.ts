@@ -1,4 +1,4 @@
-import type { SourceEvents } from '../../driver-kit/sources.js'
+import type { SourceEvents } from '../../driver-kit/index.js'
 import type { Call } from './epoch.js'
 import { numberOf } from './number.js'
 import { compareIds, judge, START } from './position.js'
@@ -63,7 +63,7 @@ export class OpenStream {
     this.#place = info ? { id: info.last, count: info.added } : START
     this.#length = info?.length ?? 0
     this.#epoch = epoch
-    if (epoch !== undefined) this.#tell(() => events.log?.begin(epoch, this.#place.id))
+    if (epoch !== undefined) events.log?.begin(epoch, this.#place.id)
   }
 
   get log(): LogEvents | undefined {
@@ -85,7 +85,7 @@ export class OpenStream {
 
   /** Hands on what was read. */
   read(entries: readonly Entry[]): void {
-    for (const entry of entries) this.#tell(() => this.events.message(toMessage(this.name, entry)))
+    for (const entry of entries) this.events.message(toMessage(this.name, entry))
     const last = entries.at(-1)
     if (last === undefined) return
     const { count } = this.#place
@@ -109,34 +109,26 @@ export class OpenStream {
     this.#epoch = epoch
     const begins = isOther && !(anew && after !== undefined)
     if (begins) this.#begin(this.#place.id)
-    else if (before !== undefined) this.#gap(before, throughBefore(this.#place, entries, info))
+    else if (before !== undefined) this.gap(before, throughBefore(this.#place, entries, info))
     this.read(entries)
     if (isOther && !begins) this.#begin(place.id)
-    else if (after !== undefined) this.#gap(after, throughAfter(info, verdict))
+    else if (after !== undefined) this.gap(after, throughAfter(info, verdict))
     this.#place = place
     this.#length = info?.length ?? 0
-    this.#tell(() => this.events.log?.at(place.id))
+    this.events.log?.at(place.id)
   }
 
   fail(error: Error): void {
-    this.#tell(() => this.events.fail(error))
+    this.events.fail(error)
+  }
+
+  /** @param through The last number that may be missing. */
+  gap(reason: string, through?: number): void {
+    this.events.gap(`${this.name}: ${reason}`, through)
   }
 
   #begin(id: string): void {
-    this.#tell(() => this.events.log?.begin(this.#epoch!, id))
-  }
-
-  #gap(reason: string, through: number | undefined): void {
-    this.#tell(() => this.events.gap(`${this.name}: ${reason}`, through))
-  }
-
-  /** An error here would stop the reading of all streams. */
-  #tell(call: () => void): void {
-    try {
-      call()
-    } catch (error) {
-      process.emitWarning(error instanceof Error ? error : String(error))
-    }
+    this.events.log?.begin(this.#epoch!, id)
   }
 }
 

@@ -1,5 +1,6 @@
+import type { ConnectAttempt } from '../../driver-kit/index.js'
 import type { RedisConnection, RedisServer } from './connection.js'
-import { connected } from './opening.js'
+import { letIn } from './opening.js'
 import type { Emitter } from './opening.js'
 
 /** What is used of ioredis, versions 5 and 6. */
@@ -25,13 +26,13 @@ interface IoRedisOptions {
 export function ioRedisServer(client: IoRedis): RedisServer {
   return {
     where: whereIoRedis(client.options),
-    open: (timeout, signal) =>
-      openIoRedis(client.duplicate(ioRedisOptions(timeout)), timeout, signal),
+    load: async () => undefined,
+    connect: (attempt) => openIoRedis(client.duplicate(ioRedisOptions(attempt)), attempt),
   }
 }
 
-/** As with node-redis: what is told here to do without is done by the driver. */
-export function ioRedisOptions(timeout: number): object {
+/** Turns off what the driver does itself, as for node-redis. */
+export function ioRedisOptions({ timeout }: ConnectAttempt): object {
   return {
     lazyConnect: true,
     connectTimeout: timeout,
@@ -66,8 +67,7 @@ function whereIoRedis({ host, port, path, sentinels }: IoRedisOptions): string {
 
 export async function openIoRedis(
   client: IoRedis,
-  timeout: number,
-  signal: AbortSignal,
+  { signal }: ConnectAttempt,
 ): Promise<RedisConnection> {
   const listeners = new Map<string, (payload: Buffer) => void>()
   const destroy = () => client.disconnect()
@@ -81,8 +81,7 @@ export async function openIoRedis(
   client.on('messageBuffer', (channel: Buffer, payload: Buffer) => {
     listeners.get(channel.toString())?.(payload)
   })
-  await connected(client.connect(), lost, timeout, signal, destroy)
-  return {
+  const connection: RedisConnection = {
     call: ([command = '', ...args]) => client.callBuffer(command, ...args),
     async subscribe(channel, listener) {
       listeners.set(channel, listener)
@@ -95,4 +94,5 @@ export async function openIoRedis(
     lost,
     destroy,
   }
+  return letIn(connection, client.connect(), signal)
 }
