@@ -4,11 +4,15 @@ import type { Topic } from './topic.js'
 import { TickBatch } from './tick-batch.js'
 
 /**
- * What has arrived and has not yet been given to those who keep up. Everything of one turn of
- * the event loop goes out as one write per client.
+ * Frames that have arrived and are not written to the live clients yet. All frames of one tick of
+ * the event loop go out as one write per client.
+ *
+ * An example: in one tick, frames 8 and 9 arrive for topic `a` and frame 10 for topic `b`. At the
+ * tick's end a client of both is written one batch of three, a client of `a` one of two, and
+ * `delivered` goes from 7 to 10.
  */
 export class Broadcast {
-  /** Everybody who keeps up has been given everything through this number. */
+  /** Every live client has been given everything through this number. */
   delivered = 0
   /** Events handed to connections, counted once for each client. */
   sent = 0
@@ -16,18 +20,18 @@ export class Broadcast {
   private topics: Topic[] = []
   private scheduled: NodeJS.Immediate | undefined
 
-  /** Takes a new frame; it goes out at the end of the turn at the latest. */
+  /** Takes a new frame, which is written at the end of the tick at the latest. */
   add(topic: Topic, frame: Frame): void {
     this.newest = frame.number
     if (topic.fresh.push(frame) === 1) this.topics.push(topic)
-    // Not a microtask: brokers' libraries hand over the messages of one packet in several.
+    // A microtask would be too early: libraries hand over one packet's messages in several of them.
     this.scheduled ??= setImmediate(() => {
       this.scheduled = undefined
       this.flush()
     })
   }
 
-  /** Writes now. */
+  /** Writes what has arrived, now. */
   flush(): void {
     if (this.topics.length === 0) return
     const topics = this.topics
@@ -35,20 +39,20 @@ export class Broadcast {
     this.topics = []
     this.delivered = this.newest
     for (const client of this.address(topics)) {
-      const turn = client.tick!
+      const { tick } = client
       client.tick = undefined
-      client.deliver(turn.batches(), before)
-      this.sent += turn.size
+      client.deliver(tick!.batches(), before)
+      this.sent += tick!.size
     }
   }
 
-  /** There is nothing for anybody through this number any more. */
+  /** Nothing is left to write through this number. */
   advance(number: number): void {
     this.newest = number
     this.delivered = number
   }
 
-  /** Hands each client that keeps up the part of the turn that is its own. */
+  /** Gives each live client the part of the tick that is its own. */
   private address(topics: readonly Topic[]): Client[] {
     const clients: Client[] = []
     for (const topic of topics) {

@@ -2,18 +2,18 @@ import type { Client } from './client.js'
 import type { Timer } from '../clock.js'
 import type { Encoded } from '../wire/encode.js'
 
-/** Where a connection's bytes go. */
+/** Where a connection writes its bytes: a response of Node's, as a rule. */
 export interface Outlet {
-  /** Whom to tell `drained` and `gone`. The connection sets it. */
+  /** The connection that is told `drained` and `gone`. The connection sets it. */
   connection: Connection | undefined
-  /** Whether to give it bytes in HTTP/1.1 chunk framing. */
+  /** Whether it takes bytes in HTTP/1.1 chunk framing. */
   readonly chunked: boolean
-  /** Whether it still takes bytes at all. */
+  /** Whether it takes bytes at all; false once the response has ended. */
   readonly writable: boolean
   /**
-   * Writes. The bytes are taken in any case.
+   * Takes the bytes in any case.
    *
-   * @returns whether it takes more at once; if not, `Connection.drained` is called when it does.
+   * @returns whether it takes more at once. If not, it calls `Connection.drained` when it does.
    */
   write(bytes: Buffer): boolean
   /** Ends the response in order. `Connection.gone` follows. */
@@ -22,19 +22,19 @@ export interface Outlet {
   destroy(): void
 }
 
-/** Who is told what becomes of a connection. */
+/** What a connection tells its Streamer. */
 export interface ConnectionHost {
-  /** It takes no more; bytes wait. */
+  /** The peer takes no more: bytes wait. */
   stalled(connection: Connection): void
-  /** It takes again. `stalled` may follow at once, if what was waiting is too much again. */
+  /** The peer takes again. `stalled` may follow at once, if the waiting bytes are too many. */
   flowing(connection: Connection): void
-  /** Everything that waited is written, and there is room for more. */
+  /** All waiting bytes are written, and there is room for more. */
   ready(connection: Connection): void
-  /** It is over. Called once. */
+  /** The connection is over. Called once. */
   gone(connection: Connection, reason: DisconnectReason): void
 }
 
-/** What a write tells: go on; taken, but wait until `ready`; not taken, it is over. */
+/** What a write tells: go on; taken, but wait until `ready`; not taken, the connection is over. */
 export type WriteResult = 'ok' | 'full' | 'closed'
 
 /** Why a connection ended. */
@@ -54,23 +54,24 @@ export type DisconnectReason =
   /** The Streamer was closed or drained. */
   | 'closed'
 
-/** Larger batches are cut, so that a slow peer that does take something is seen to. */
+/** Larger batches are cut, so that a slow peer that does take some bytes counts as one that reads. */
 const SLICE = 64 * 1024
-/** Shared by all connections with which nothing waits. */
+/** Shared by all connections whose bytes are all written. */
 const NOTHING: readonly Buffer[] = []
 
 /**
- * One open response of a client. It keeps no queue: only the rest of the batch that filled it,
- * whose bytes all who get it share, and a goodbye.
+ * One open response of a client. It has no queue. It keeps the rest of the one batch that filled
+ * it, whose bytes all its readers share, and a goodbye.
  */
 export class Connection {
-  /** The connections's: when the next heartbeat is due. */
+  // The timers are set by `Connections`.
+  /** Ends when the next heartbeat is due. */
   beat: Timer | undefined = undefined
-  /** The connections's: when it has lived long enough, or has had time enough to say goodbye. */
+  /** Ends at `maxConnectionAge`; after a goodbye, when the peer has had time enough to read it. */
   limit: Timer | undefined = undefined
-  /** The connections's: when the token that opened it expires. */
+  /** Ends when the token that opened the connection expires. */
   expiry: Timer | undefined = undefined
-  /** The connections's: when it will have taken nothing for too long. */
+  /** Ends when the peer has taken nothing for `slowClientTimeout`. */
   patience: Timer | undefined = undefined
   private state: 'open' | 'ending' | 'gone' = 'open'
   private waiting = false
@@ -79,7 +80,7 @@ export class Connection {
 
   constructor(
     readonly client: Client,
-    /** The network address that it comes from, where that is known. */
+    /** The peer's network address, where it is known. */
     readonly address: string | undefined,
     private readonly outlet: Outlet,
     private readonly host: ConnectionHost,
@@ -87,12 +88,12 @@ export class Connection {
     outlet.connection = this
   }
 
-  /** Whether the last write said that it takes no more for now. */
+  /** Whether the peer takes no more for now. */
   get full(): boolean {
     return this.waiting
   }
 
-  /** Sends an event, or several joined. What gives `full` was taken; write no more then. */
+  /** Sends an event, or several joined. After `full`, write no more until `ready`. */
   write(encoded: Pick<Encoded, 'chunked' | 'bytes'>): WriteResult {
     if (this.state !== 'open' || !this.outlet.writable) return 'closed'
     this.push(this.outlet.chunked ? encoded.chunked : encoded.bytes)

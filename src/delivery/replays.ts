@@ -11,13 +11,13 @@ export interface Place {
   number: number
 }
 
-/** How many batches are kept for those who come next. */
+/** How many batches are kept for the clients that come next. */
 const MOST_SHARED = 8
 
 /**
- * What clients have missed, merged by number over their topics, in batches that are joined once
- * for all who stand at the same place: where a proxy restarts, thousands come back from the same
- * one at once.
+ * What clients have missed, merged by number over their topics. Each batch is joined once for all
+ * clients that read on at the same places: when a proxy restarts, thousands come back from there
+ * at once.
  */
 export class Replays {
   private readonly shared = new Map<number, { places: readonly Place[]; batch: Batch }>()

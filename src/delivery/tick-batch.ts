@@ -2,11 +2,17 @@ import { Batch, Frame } from '../wire/frame.js'
 import type { Topic } from './topic.js'
 
 /**
- * The frames that one set of topics has got in the current turn of the event loop, joined once
- * for all clients with exactly that set.
+ * The frames of one set of topics in the current tick of the event loop, joined once for all
+ * clients with exactly that set.
  *
- * Turns form a tree: each further topic is a branch. Topics are walked in one order for all
- * clients, so clients with the same topics meet in the same node without comparing sets.
+ * The sets form a tree, in which each further topic is a branch. Topics are walked in one order for
+ * all clients, so clients with equal sets come to the same node, and no sets are compared:
+ *
+ * ```text
+ *   a ──▶ a+b ──▶ a+b+c      clients of a and b share the node a+b
+ *    └──▶ a+c
+ *   b ──▶ b+c
+ * ```
  */
 export class TickBatch {
   private branches: Map<Topic, TickBatch> | undefined
@@ -41,7 +47,7 @@ export class TickBatch {
     return isRising(all) ? all : all.sort(Frame.compare)
   }
 
-  /** From the root on, since topics are walked in the order of their first frames. */
+  /** From the root on: topics are walked in the order of their first frames. */
   private collect(all: Frame[]): void {
     this.parent?.collect(all)
     for (const frame of this.frames) all.push(frame)

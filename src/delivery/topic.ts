@@ -25,15 +25,14 @@ export interface TopicHost {
 /**
  * One broker subscription, shared by all its clients, and its frames.
  *
- * It is also the {@link Sink} that the driver calls. Calls that come before the driver's
- * `subscribe` has been entered or after the topic is over do not count.
+ * It is also the {@link Sink} that the driver calls. It ignores calls that come after it is over.
  */
 export class Topic implements Sink {
   /** All its subscribed clients, connected or not; dense, in no order. */
   readonly members: Membership[] = []
-  /** Their clients, in the same order: what is walked for each message. */
+  /** The members' clients, in the members' order. Each message walks them. */
   readonly audience: Client[] = []
-  /** Its frames that have not yet been given to those who keep up. */
+  /** Its frames that are not written to the live clients yet. */
   fresh: Frame[] = []
   /** Settles when the broker has opened the topic, or has refused it. */
   opened: Promise<void> = Promise.resolve()
@@ -41,11 +40,11 @@ export class Topic implements Sink {
   isOpen = false
   /** Settles when the topic is closed; undefined before that has begun. Never rejects. */
   closed: Promise<void> | undefined = undefined
-  /** Waits for the moment to let the topic go. */
+  /** Ends when the topic is let go, while it has no clients. */
   lingering: Timer | undefined = undefined
-  /** Not let go before this time, by the clock: a client that left may come back. */
+  /** The topic is not let go before this time, by the clock: a client that left may come back. */
   heldUntil = 0
-  /** Whether it has been said that messages were refused: one line per cause. */
+  /** Whether the log has a line that messages of this topic were refused: one line per cause. */
   hasRefused = false
   private over = false
   private subscription: Subscription | undefined
@@ -72,7 +71,7 @@ export class Topic implements Sink {
     this.over = true
     this.closed ??= this.opened
       .then(() => this.subscription?.close())
-      // A topic that never opened has nothing to let go; its opener has been told why.
+      // A topic that never opened has nothing to let go; the caller of `subscribe` was told why.
       .catch((error: unknown) => {
         if (this.isOpen) report(error)
       })

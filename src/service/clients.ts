@@ -12,7 +12,7 @@ import { ClientIndex } from './client-index.js'
 import type { Counters } from './stats.js'
 import type { Subscriptions } from './subscriptions.js'
 
-/** A replaced tab must not take its client back by itself: a week, in milliseconds. */
+/** The wait of a page whose client has a newer stream, in milliseconds: a week. It must not take the client back. */
 const RETRY_AFTER_REPLACED = 7 * 24 * 60 * 60 * 1000
 
 /** What a new client may be given. */
@@ -26,17 +26,17 @@ export interface ClientOptions {
   transient?: boolean
 }
 
-/** What a new connection brings along. */
+/** What a request for a stream brings along. */
 export interface Arrival {
-  /** What its client says that it got last. */
+  /** The position that the client says it got last. */
   position: string | undefined
-  /** The network address that it comes from. */
+  /** The network address that the request comes from. */
   address: string | undefined
-  /** Milliseconds until what opened it expires. Default: never. */
+  /** Milliseconds until the token that opened the stream expires. Default: never. */
   lifetime?: number | undefined
 }
 
-/** What is told of clients, and asked for them. */
+/** What the clients tell their Streamer, and ask of it. */
 export interface ClientsHost {
   emit<Name extends keyof StreamerEvents>(event: Name, ...details: StreamerEvents[Name]): void
   /** See `Streamer.removeClient`. */
@@ -44,13 +44,13 @@ export interface ClientsHost {
   /** The request that a client was claimed for has got its stream, or has not. */
   claimSettled(client: Client): void
   streamEnded(client: Client): void
-  /** A client is over, and not because another server may have it. */
+  /** A client is over, and no other server may have it. */
   ended(client: Client): void
-  /** Whether a client that this server lets go may go on at another. */
+  /** Whether there may be other servers at which a client can go on. */
   readonly others: boolean
 }
 
-/** The clients that live in this process: their making, their streams, their end. */
+/** The clients of this process: how they are made, get streams, and end. */
 export class Clients {
   readonly index = new ClientIndex()
   readonly connections: Connections
@@ -79,7 +79,7 @@ export class Clients {
     })
   }
 
-  /** Makes a client, whose TTL runs. */
+  /** Makes a client. Its TTL runs. */
   make(id: string, { owner, transient = false }: ClientOptions): Client {
     this.delivery.flush()
     const client = new Client(id, owner, transient, this.clientHost)
@@ -170,13 +170,13 @@ export class Clients {
     this.remove(client, end)
   }
 
-  /** Removes a client whose time has come to go, with the wait that its page is told. */
+  /** Removes a client in the course of a drain. Its page is told to wait until the drain is over. */
   sendAway(client: Client, remaining: number, spread: number): void {
     const wait = Math.round(remaining + this.settings.random() * spread)
     this.remove(client, 'closed', wait + this.retry())
   }
 
-  /** Has clients sent away in a random order, spread over a time; settles at its end, or when all have gone. */
+  /** Sends clients away in a random order, spread over a time. Settles at its end, or when all have gone. */
   async drain(over: number, sendAway: (client: Client, wait: number) => void): Promise<void> {
     const clients = this.index.all().filter((client) => client.connected)
     shuffle(clients, this.settings.random)
@@ -188,14 +188,14 @@ export class Clients {
     await Promise.race([this.connections.none(), timeIsUp])
   }
 
-  /** Removes everybody. Settles when no connection is left. */
+  /** Removes all clients. Settles when no connection is left. */
   async close(): Promise<void> {
     this.over = true
     for (const client of this.index.all()) this.remove(client, 'closed')
     await this.connections.none()
   }
 
-  /** Ends the connection that a client has, in favour of one that comes. */
+  /** Ends a client's connection in favour of a new one. */
   private replace(client: Client): void {
     const { connection } = client
     if (connection === undefined) return

@@ -17,37 +17,36 @@ import type { Counters } from './stats.js'
 import type { LogPlace, Topic } from '../delivery/topic.js'
 import { Topics } from './topics.js'
 
-/** From where on a new subscription counts, where that is not now. */
+/** Where a new subscription begins. Default: with the next message. */
 export interface SubscribeOptions {
-  /** Send the last so many messages first, as far as the history has them. */
+  /** Send this many of the last messages first, as far as the history has them. */
   rewind?: number
   /**
-   * Send everything that came after this position (a `Last-Event-ID` of this Streamer's) first;
-   * what the history no longer has is told by `messages-lost`. A position of another Streamer's
-   * life counts as now.
+   * Send everything after this position first: a `Last-Event-ID` of this Streamer. What the history
+   * no longer has is told by `messages-lost`. A position from before a restart counts as now.
    */
   after?: string | undefined
 }
 
-/** What only servers tell one another. */
+/** What a client that moves here from another server brings along. */
 export interface JoinOptions extends SubscribeOptions {
   /**
-   * The position from which the subscription counts, which another server has given it, in the
-   * same log. One that is not of this log counts as now.
+   * The position after which the subscription counts, in a log that both servers read. A position
+   * of another log counts as now.
    */
   since?: string | undefined
 }
 
-/** What is told of topics. */
+/** What the subscriptions tell their Streamer. */
 export interface SubscriptionsHost {
   opened(topic: string): void
   closed(topic: string): void
-  /** Something that nobody waits for went wrong. */
+  /** Something went wrong, and no caller waits for it. */
   report(cause: unknown, message: string): void
   warn(details: object, message: string): void
 }
 
-/** Who is subscribed to what, and what the broker says of it. */
+/** Which client is subscribed to which topic, and what the broker says of the topics. */
 export class Subscriptions {
   private readonly topics: Topics
 
@@ -74,7 +73,7 @@ export class Subscriptions {
     return this.topics.size
   }
 
-  /** See `Streamer.subscribe`. */
+  /** Subscribes a client. See `Streamer.subscribe`. */
   async subscribe(client: Client, name: string, options: JoinOptions): Promise<void> {
     checkTopicName(name, this.settings.maxTopicLength)
     checkOptions(options)
@@ -106,7 +105,7 @@ export class Subscriptions {
    */
   async restore(client: Client, name: string, since: string | null): Promise<void> {
     const membership = this.member(client, name)
-    this.await(membership, this.place(membership, since === null ? {} : { since }))
+    this.holdBack(membership, this.place(membership, since === null ? {} : { since }))
     try {
       await membership.topic.opened
       if (client.connected) this.delivery.catchUp(client)
@@ -126,14 +125,14 @@ export class Subscriptions {
     return { clients: members.length, connected: connected.length }
   }
 
-  /** See `Streamer.unsubscribe`. */
+  /** Unsubscribes a client. See `Streamer.unsubscribe`. */
   unsubscribe(client: Client, name: string): void {
     const membership = client.membership(name)
     if (membership !== undefined) this.leave(membership)
     for (const failed of client.failed) if (failed.topic.name === name) client.forget(failed)
   }
 
-  /** Ends all subscriptions of a client, and holds their topics until then. */
+  /** Ends all subscriptions of a client. Their topics stay open until this time, by the clock. */
   leaveAll(client: Client, heldUntil: number): void {
     for (const membership of client.memberships) {
       membership.topic.heldUntil = Math.max(membership.topic.heldUntil, heldUntil)
@@ -158,11 +157,11 @@ export class Subscriptions {
     }
     const membership = this.member(client, name)
     const older = this.place(membership, options)
-    this.await(membership, older)
+    this.holdBack(membership, older)
     return membership
   }
 
-  /** Has a subscription count from an older place than now. @returns whether it does. */
+  /** Puts a subscription at the place that the options name. @returns whether that is before now. */
   private place(membership: Membership, { rewind, after, since }: JoinOptions): boolean {
     const { topic } = membership
     if (rewind !== undefined && rewind > 0) {
@@ -188,8 +187,8 @@ export class Subscriptions {
     return membership
   }
 
-  /** Has a client wait for a topic that is being opened, where older messages of it come first. */
-  private await(membership: Membership, older: boolean): void {
+  /** Stops a live client where older messages of a topic come first. */
+  private holdBack(membership: Membership, older: boolean): void {
     const { client } = membership
     if (older) membership.awaitOpening()
     if ((membership.rewind !== undefined || membership.awaits) && client.live) {
@@ -236,7 +235,7 @@ export class Subscriptions {
     this.host.warn({ topic: topic.name, reason }, 'Messages of a topic may be missing.')
   }
 
-  /** The broker has ended a subscription: everybody gets that in its place, then is without it. */
+  /** The broker has ended a subscription: its clients are told in its place, and are without it. */
   private failed(topic: Topic, error: Error): void {
     this.counts.failures++
     const endedAt = this.delivery.tell(topic, 'subscription-failure')
@@ -246,7 +245,7 @@ export class Subscriptions {
   }
 
   private closed(topic: Topic): void {
-    // A topic that has failed keeps its frames for those who have not yet got them.
+    // A topic that has failed keeps its frames for the clients that have not got them yet.
     if (topic.members.length === 0) this.delivery.drop(topic)
     this.host.closed(topic.name)
   }

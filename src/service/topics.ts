@@ -4,7 +4,7 @@ import { StreamerClosedError } from '../errors.js'
 import type { Delivery } from '../delivery/delivery.js'
 import type { Topic, TopicHost } from '../delivery/topic.js'
 
-/** What the topics of a Streamer need of it. */
+/** What the topics tell their Streamer. */
 export interface TopicsHost extends TopicHost {
   opened(topic: Topic): void
   /** Its frames can be let go. */
@@ -14,8 +14,8 @@ export interface TopicsHost extends TopicHost {
 }
 
 /**
- * The topics that are open on the broker, each once. A topic that nobody is subscribed to is let
- * go after a while; one that is asked for again while it is being let go is opened anew, after.
+ * The topics that are open on the broker, each once. A topic without clients is closed after
+ * `topicLinger`. A topic that is asked for again while it is being closed is opened anew after that.
  */
 export class Topics {
   private readonly current = new Map<string, Topic>()
@@ -43,7 +43,7 @@ export class Topics {
     return this.current.get(name)
   }
 
-  /** The topic of this name, opened if need be; `topic.opened` tells when it is. */
+  /** The topic of this name. It is opened if need be: `topic.opened` settles then. */
   acquire(name: string): Topic {
     const current = this.current.get(name)
     if (current !== undefined) {
@@ -52,8 +52,8 @@ export class Topics {
     }
     const topic = this.delivery.newTopic(name, this.host)
     this.current.set(name, topic)
-    // Never at once: a driver may call the sink inside `subscribe`, and finds those who asked
-    // for the topic among its members then.
+    // Never at once: a driver may call the sink inside `subscribe`, and the client that asked for the
+    // topic must be among its members by then.
     const before = this.closing.get(name) ?? Promise.resolve()
     topic
       .open(() => before.then(() => this.openOnBroker(topic)))
@@ -68,7 +68,7 @@ export class Topics {
     return topic
   }
 
-  /** Lets a topic go, after a while, if nobody is subscribed to it any more. */
+  /** Closes a topic without clients, after `topicLinger`. */
   release(topic: Topic): void {
     if (topic.members.length > 0 || topic.isOver || !topic.isOpen) return
     this.timers.cancel(topic.lingering)
@@ -77,7 +77,7 @@ export class Topics {
     else topic.lingering = this.timers.after(wait, () => void this.close(topic))
   }
 
-  /** Lets a topic go now. Never rejects. */
+  /** Closes a topic now. Never rejects. */
   close(topic: Topic): Promise<void> {
     this.timers.cancel(topic.lingering)
     this.forget(topic)
@@ -93,7 +93,7 @@ export class Topics {
     return closed
   }
 
-  /** Lets every topic go. Those whose opening still hangs are not waited for. */
+  /** Closes every topic. It does not wait for topics whose opening hangs. */
   async closeAll(): Promise<void> {
     const topics = this.all()
     for (const topic of topics) if (!topic.isOpen) void this.close(topic)

@@ -17,19 +17,20 @@ export interface LogReplayHost {
   replayFailed(error: unknown): void
 }
 
-/** How many passes over the log there may be at once. Who comes meanwhile shares the next one. */
+/** How many passes over the log run at once. Clients that ask meanwhile share the next one. */
 const MOST_PASSES = 4
-/** How much of the log is in memory for one pass, unless one entry is larger. */
+/** How many bytes of the log one pass has in memory, unless one entry is larger. */
 const SEGMENT_BYTES = 8 * BATCH_BYTES
-/** How often in a row reading may fail, until what is missing counts as lost. */
+/** How often in a row reading may fail before the missing entries count as lost. */
 const MOST_FAILURES = 5
-/** After how many milliseconds it is tried again. */
+/** The pause before a failed read is tried again, in milliseconds. */
 const RETRY_AFTER = 1_000
 
 /**
- * Reads the driver's log for clients that are behind what the history has: in segments, each of
- * which goes to all who wait. A client that takes no more leaves, and asks again from where it is
- * when it does. So it takes as much memory however many there are and however far they are behind.
+ * Reads the driver's log for clients that are behind what the history has. The log is read in
+ * segments, each of which goes to all waiting clients. A client whose connection is full leaves, and
+ * asks again from its cursor when it has drained. So the memory is that of a segment, however many
+ * clients wait and however far they are behind.
  */
 export class LogReplay {
   private readonly waiting = new Set<Client>()
@@ -44,13 +45,13 @@ export class LogReplay {
     private readonly host: LogReplayHost,
   ) {}
 
-  /** Has a client brought on as soon as what it lacks is read. */
+  /** Queues a client until the entries that it lacks are read from the log. */
   ask(client: Client): void {
     this.waiting.add(client)
     this.startSoon()
   }
 
-  /** Nobody waits any more, and what is being read is of no use. */
+  /** Forgets all waiting clients. A pass that is under way gives nothing to anybody. */
   reset(): void {
     this.life++
     this.waiting.clear()
@@ -58,7 +59,7 @@ export class LogReplay {
   }
 
   private startSoon(): void {
-    // Those who came together share a pass.
+    // Clients that ask in one tick share a pass.
     this.starting ??= setImmediate(() => {
       this.starting = undefined
       if (this.running < MOST_PASSES && this.waiting.size > 0) void this.run()
@@ -81,7 +82,7 @@ export class LogReplay {
     if (this.waiting.size > 0) this.startSoon()
   }
 
-  /** Reads once over what the clients lack, and brings them on by the way. */
+  /** Reads once over all entries that the clients lack, and writes them as they come. */
   private async pass(group: Set<Client>): Promise<void> {
     const { life } = this
     const range = rangeOf(group)
@@ -110,7 +111,7 @@ export class LogReplay {
     if (life === this.life) this.give(group, part.segment(topics, through))
   }
 
-  /** Brings those on who wait, and keeps those who need more and take it. */
+  /** Writes a segment to the clients. Keeps those in the group that lack more and take more. */
   private give(group: Set<Client>, segment: LogSegment): void {
     for (const client of group) {
       this.host.catchUp(client, segment)
@@ -134,7 +135,7 @@ export class LogReplay {
   }
 }
 
-/** What a group of clients lacks together. */
+/** Which entries a group of clients lacks together. */
 function rangeOf(group: ReadonlySet<Client>) {
   const topics = new Set<string>()
   let [after, through] = [Infinity, 0]

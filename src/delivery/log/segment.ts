@@ -3,7 +3,7 @@ import { BATCH_BYTES } from '../../wire/frame.js'
 import type { LogMembership } from './membership.js'
 
 /**
- * A part of a driver's log, read for those who are behind what the history still has: the entries
+ * A part of a driver's log, read for clients that are behind what the history still has: the entries
  * of some topics after one number and through another.
  */
 export class LogSegment {
@@ -15,7 +15,7 @@ export class LogSegment {
     private readonly topics: ReadonlyMap<string, readonly Frame[]>,
   ) {}
 
-  /** Whether it has what of a topic comes next after `number`. */
+  /** Whether it has the entries of a topic that come next after `number`. */
   covers(topic: string, number: number): boolean {
     return number >= this.after && number < this.through && this.topics.has(topic)
   }
@@ -30,10 +30,10 @@ export class LogSegment {
   }
 
   /**
-   * What comes next for a subscription after `floor`, up to one batch: from this segment what it
-   * has, and from the history what came before and after, and all that is in no log. An entry
-   * that the history got before another topic was opened here does not say in its `id:` that it
-   * is for that one too; here it does.
+   * The next frames of a subscription after `floor`, up to one batch. Entries that both have are
+   * taken from the segment: its `id:` names all topics of an entry, also one that was opened here
+   * after the history had got the entry. The history adds what the segment lacks, and the entries of
+   * our own (gaps, failures), which stand in no log.
    */
   next({ topic, endedAt = Infinity }: LogMembership, floor: number, limit: number): Frame[] {
     const { history, name } = topic
