@@ -39,14 +39,26 @@ describe('inTime', () => {
     expect(await outcome(inTime(never, 100, late))).toEqual(['Start it.', 100])
   })
 
-  test('is ended by a signal, with its reason, and leaves no listener', async () => {
+  test('is ended by a signal, with its reason', async () => {
     const closing = new AbortController()
-    const remove = jest.spyOn(closing.signal, 'removeEventListener')
     const waiting = outcome(inTime(never, Infinity, undefined, closing.signal))
     closing.abort(new Error('closed'))
     expect((await waiting)[0]).toBe('closed')
-    expect(remove).toHaveBeenCalled()
     expect(await outcome(inTime(never, 100, undefined, closing.signal))).toEqual(['closed', 0])
+  })
+
+  test('has any number of waits share one listener of a signal', async () => {
+    const closing = new AbortController()
+    const add = jest.spyOn(closing.signal, 'addEventListener')
+    const waits = Array.from({ length: 100 }, () =>
+      outcome(inTime(never, Infinity, undefined, closing.signal)),
+    )
+    expect(await outcome(inTime(Promise.resolve(1), 100, undefined, closing.signal))).toEqual([
+      1, 0,
+    ])
+    closing.abort(new Error('closed'))
+    for (const [error] of await Promise.all(waits)) expect(error).toBe('closed')
+    expect(add).toHaveBeenCalledTimes(1)
   })
 })
 
