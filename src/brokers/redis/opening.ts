@@ -1,6 +1,6 @@
 import { inTime, within } from '../../driver-kit/index.js'
 import type { RedisConnection } from './connection.js'
-import { isCredentialsRefused } from './replies.js'
+import { isCredentialsRefused, isReply } from './replies.js'
 
 /** What is used of either library's events. */
 export interface Emitter {
@@ -25,21 +25,21 @@ export async function letIn(
     return connection
   } catch (error) {
     // ioredis rejects with a general error, and emits the one that says why just before.
-    const reason = await within(connection.lost, 0)
+    const reason = signal.aborted ? undefined : await within(connection.lost, 0)
     connection.destroy()
-    throw reason instanceof Error && !signal.aborted ? reason : error
+    throw reason instanceof Error ? reason : error
   }
 }
 
 /**
- * Finds out whether Redis takes our commands: without the password that it asks for, a connection is
- * made all the same. Every answer but that one will do. One that forbids PING may allow the rest, and
- * one that says "not now" is for whoever sends the first command.
+ * Finds out whether Redis takes our commands: it accepts connections without the password that it
+ * asks for. Any other reply is as good as PONG. One that forbids PING may allow the rest, and one that
+ * says "not now" is for whoever sends the first command.
  */
 async function greet(connection: RedisConnection): Promise<void> {
   try {
     await connection.call(['PING'])
   } catch (error) {
-    if (isCredentialsRefused(error)) throw error
+    if (!isReply(error) || isCredentialsRefused(error)) throw error
   }
 }

@@ -123,11 +123,8 @@ export class RedisEngine implements Directory, StayingEngine {
   }
 
   async enter(host: DirectoryHost): Promise<{ memory: string; lost: Promise<unknown> }> {
-    const { connectTimeout, timeout } = this.settings
-    const [commands, messages] = await Promise.all([
-      this.#commands.get(connectTimeout),
-      this.#messages.get(connectTimeout),
-    ])
+    const { timeout } = this.settings
+    const [commands, messages] = await Promise.all([this.#commands.get(), this.#messages.get()])
     const info = String(await this.#reply(commands, ['INFO', 'server']))
     const version = /^redis_version:(\d+)[^\r\n]*/m.exec(info)
     if (version === null || Number(version[1]) < OLDEST) {
