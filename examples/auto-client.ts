@@ -1,10 +1,10 @@
-// No login and no script: each EventSource names its topics, and gets a client of its own.
+// No login: each EventSource names its topics, and the server makes a client for it.
 //
 //   npx tsx examples/auto-client.ts
 //   curl -N 'localhost:3000/events?topic=clock&topic=dice'
 //
-// When the connection drops, the browser asks the same address again, with its Last-Event-ID,
-// and goes on exactly where it was.
+// When the connection breaks, the browser requests the same address with its Last-Event-ID, and
+// resumes exactly where it was.
 import express from 'express'
 import { memoryDriver, Streamer } from 'unifrost'
 import { autoClient, unifrostExpress } from 'unifrost/express'

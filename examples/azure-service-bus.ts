@@ -1,9 +1,9 @@
-// What is published to topics of Azure Service Bus, in the browser. The topics have to exist.
+// Shows messages of Azure Service Bus topics in the browser. The topics must exist.
 //
 //   SERVICE_BUS='Endpoint=sb://…' npx tsx examples/azure-service-bus.ts
 //   curl -N 'localhost:3000/events?topic=prices&topic=news'
 //
-// SERVICE_BUS_ADMIN is for the emulator, whose HTTP interface has a port of its own.
+// SERVICE_BUS_ADMIN is for the emulator, whose HTTP interface has another port.
 import { ServiceBusClient } from '@azure/service-bus'
 import express from 'express'
 import { Streamer } from 'unifrost'
@@ -33,7 +33,7 @@ const senders = topics.map((topic) => publisher.createSender(topic))
 let count = 0
 let sending: Promise<unknown> = Promise.resolve()
 const timer = setInterval(() => {
-  // A string would be sent as JSON, in quotes.
+  // The library would send a string as JSON, in quotes.
   const body = Buffer.from(String(++count))
   sending = Promise.all(senders.map((sender) => sender.sendMessages({ body })))
 }, 1_000)

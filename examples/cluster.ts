@@ -3,8 +3,8 @@
 //   redis-server & REDIS_URL=redis://localhost:6379 npx tsx examples/cluster.ts
 //   curl -N 'localhost:3000/events?topic=clock&topic=dice'
 //
-// Or with NATS_URL, for `nats-server --jetstream`. SERVERS says how many, 3 unless told otherwise.
-// `kill -HUP` replaces them one after the other, and nobody misses a message.
+// Set NATS_URL instead for `nats-server --jetstream`. SERVERS is the number of processes, by
+// default 3. `kill -HUP` replaces them one after the other, and no client misses a message.
 import cluster from 'node:cluster'
 import type { Worker } from 'node:cluster'
 import { once } from 'node:events'
@@ -19,7 +19,7 @@ async function lead(): Promise<void> {
   let ending = false
   const start = async (index: number) => {
     const worker = cluster.fork({ NAME: `s${index + 1}` })
-    // One that dies is replaced; its clients have long gone on with the others.
+    // A process that dies is replaced; its clients have reconnected to the others.
     worker.on('exit', (code, signal) => {
       if (ending || worker.exitedAfterDisconnect) return
       console.error(`A server ended by ${signal ?? code}.`)

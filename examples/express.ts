@@ -12,7 +12,7 @@ const streamer = new Streamer(driver, { clientTTL: 30_000 })
 const app = express()
 
 app.post('/login', async (_request, response) => {
-  // Where the application knows who this is, it makes the client and picks its topics.
+  // The application knows the user here, so it makes the client and picks its topics.
   const client = await streamer.newClient()
   await streamer.subscribe(client.id, 'clock')
   response.status(201).json({ client_id: client.id })

@@ -1,4 +1,4 @@
-// One topic on Google Pub/Sub feeds a topic for each user: no subscription for each of them.
+// One topic on Google Pub/Sub feeds a topic for each user, with one subscription for all of them.
 //
 //   gcloud beta emulators pubsub start --host-port=localhost:8085 &
 //   PUBSUB_EMULATOR_HOST=localhost:8085 npx tsx examples/google-pubsub.ts

@@ -1,4 +1,4 @@
-// No framework: node:http alone. `streamer.handle` answers errors as well, as JSON.
+// Without a framework, on node:http. `streamer.handle` also answers errors, in JSON.
 //
 //   npx tsx examples/http.ts
 //   curl -X POST localhost:3000/login            → {"client_id":"…"}

@@ -1,4 +1,4 @@
-// A stream of NATS JetStream: what a page misses while the server restarts is still there.
+// A stream of NATS JetStream keeps the messages that a page misses while the server restarts.
 //
 //   nats-server -js & npx tsx examples/jetstream.ts
 //   curl -N 'localhost:3000/events?topic=orders.1'

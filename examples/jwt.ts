@@ -1,5 +1,5 @@
-// JSON Web Tokens. EventSource can't send an Authorization header, so a browser's token travels
-// in a cookie, or, where cookies can't be had, in the query. Other clients use the header.
+// JSON Web Tokens. EventSource can't send an Authorization header, so a browser sends its token in
+// a cookie or, without cookies, in the query. Other clients use the header.
 //
 //   npx tsx examples/jwt.ts
 //   curl -c jar -X POST 'localhost:3000/login?name=alice'     → {"token":"…"}, and a cookie
@@ -39,7 +39,7 @@ app.use(
   '/subscriptions',
   auth,
   subscriptions(streamer, {
-    // Everybody may have the news, and their own inbox.
+    // Every user may have the news, and their own inbox.
     authorize: (user: { sub: string }, topic) => topic === 'news' || topic === `inbox.${user.sub}`,
   }),
 )

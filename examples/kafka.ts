@@ -1,4 +1,4 @@
-// One Kafka topic that feeds a topic for each user: nobody makes a Kafka topic for each of them.
+// One Kafka topic feeds a topic for each user, so there is no Kafka topic for each user.
 //
 //   KAFKA_BROKERS=localhost:9092 npx tsx examples/kafka.ts
 //   curl -N 'localhost:3000/events?topic=user.7'

@@ -1,4 +1,4 @@
-// N topics on NATS, switched on and off while the page is connected.
+// Topics on NATS, which the page switches on and off while it is connected.
 //
 //   nats-server & npx tsx examples/nats-topics.ts
 //   curl -X POST localhost:3000/clients                       → {"client_id":"…"}

@@ -1,4 +1,4 @@
-// Topics on RabbitMQ, published here once a second and shown by a page that names them.
+// Publishes topics on RabbitMQ once a second. A page names those that it wants.
 //
 //   RABBITMQ_URL=amqp://localhost npx tsx examples/rabbitmq.ts
 //   curl -N 'localhost:3000/events?topic=topic1&topic=topic3'
@@ -34,7 +34,7 @@ app.get('/', (_request, response) => {
 </script>`)
 })
 
-// Any program that publishes to the exchange would do.
+// Any other program can publish to the exchange as well.
 const connection = await connect(url)
 const channel = await connection.createChannel()
 await channel.assertExchange('unifrost', 'direct')

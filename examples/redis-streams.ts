@@ -1,4 +1,4 @@
-// One Redis stream for all users: each browser gets what is for its own.
+// One Redis stream for all users: each browser gets its user's entries.
 //
 //   redis-server & npx tsx examples/redis-streams.ts
 //   curl -N 'localhost:3000/events?topic=user-7'
@@ -20,7 +20,7 @@ const driver = redisStreamsDriver(client, {
 const streamer = new Streamer(driver)
 const app = express()
 
-// Here everybody may see everything; a real server compares the topic with who is asking.
+// This example allows every topic. A real server compares the topic with the user.
 app.use('/events', autoClient(streamer, { authorize: () => true }), unifrostExpress(streamer))
 
 const server = app.listen(Number(process.env.PORT ?? 3000), 'localhost', () => {
@@ -31,7 +31,7 @@ let count = 0
 async function publish() {
   count++
   const fields = { user: String(count % 10), data: JSON.stringify({ order: count }) }
-  // About the last 10,000 are kept: that is how long a server may be away and miss nothing.
+  // Keeps about the last 10,000 entries. A server that was away while more came gets a gap.
   const TRIM = { strategy: 'MAXLEN', strategyModifier: '~', threshold: 10_000 } as const
   await client.xAdd('orders', '*', fields, { TRIM })
 }

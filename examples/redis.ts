@@ -1,4 +1,4 @@
-// What is published on Redis channels, in the browser.
+// Shows messages of Redis channels in the browser.
 //
 //   redis-server & npx tsx examples/redis.ts
 //   curl -N 'localhost:3000/events?topic=news&topic=weather'
@@ -13,8 +13,7 @@ const client = createClient({ url: process.env.REDIS_URL ?? 'redis://localhost:6
 client.on('error', (error) => console.error(String(error)))
 await client.connect()
 
-// The driver takes the client's settings for a connection of its own, so that the client can
-// go on publishing.
+// The driver opens its own connection with the client's settings, so the client can still publish.
 const driver = redisDriver(client, { address: (topic) => `app:${topic}` })
 const streamer = new Streamer(driver)
 const topics = ['news', 'weather']

@@ -1,6 +1,6 @@
-// What is published to SNS topics, in the browser.
+// Shows messages of SNS topics in the browser.
 //
-//   FAUXQS_PORT=4566 npx fauxqs &      (or real ones: leave AWS_ENDPOINT out)
+//   FAUXQS_PORT=4566 npx fauxqs &      (for AWS itself, leave AWS_ENDPOINT out)
 //   AWS_ENDPOINT=http://127.0.0.1:4566 AWS_REGION=us-east-1 \
 //     AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test npx tsx examples/sqs.ts
 //   curl -N 'localhost:3000/events?topic=prices&topic=news'
@@ -15,7 +15,7 @@ const endpoint = process.env.AWS_ENDPOINT
 const config = endpoint ? { endpoint } : {}
 const [sqs, sns] = [new SQSClient(config), new SNSClient(config)]
 
-// Making a topic that is there gives its ARN.
+// For a topic that exists already, this returns its ARN.
 const topics = ['prices', 'news']
 const arns = new Map<string, string>()
 for (const topic of topics) {

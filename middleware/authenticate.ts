@@ -5,11 +5,11 @@ import { queryOf } from '../src/for-middleware.js'
 import type { RequestContext } from './request-context.js'
 
 /**
- * Where a token may stand: a header's Bearer token, a cookie, a query parameter, or wherever a
- * function looks.
+ * Where a token is read from: the Bearer token of the `Authorization` header, a cookie, a query
+ * parameter, or a function of the application's.
  *
- * EventSource can't send headers, so a browser needs one of the others. A cookie is the better
- * one: a URL stands in logs and in the browser's history.
+ * EventSource can't send headers, so a browser needs one of the others. Prefer a cookie: a URL is
+ * written to logs and to the browser's history.
  */
 export type TokenSource<Context> =
   | 'authorization'
@@ -17,18 +17,17 @@ export type TokenSource<Context> =
   | { query: string }
   | ((request: Context) => string | undefined)
 
-/** What `authenticate` takes. */
+/** Options of `authenticate`. */
 export interface AuthenticateOptions<Context, Principal = unknown> {
   /**
-   * The principal that a token stands for; undefined, null or false where it stands for nobody,
-   * which is answered with 401. What it throws is a failure of the server, answered with 500,
-   * unless it is an `AuthenticationError`.
+   * Returns the principal of a token. Undefined, null or false means that the token is not valid:
+   * the request gets 401. An error that it throws gives 500, unless it is an `AuthenticationError`.
    */
   verify: (
     token: string,
     request: Context,
   ) => Principal | undefined | null | false | Promise<Principal | undefined | null | false>
-  /** Where to look, in this order. Default: `['authorization']`. */
+  /** Where to look for the token, in this order. Default: `['authorization']`. */
   from?: TokenSource<Context>[]
 }
 
@@ -38,8 +37,7 @@ export async function identify<Context, Principal>(
   { verify, from = ['authorization'] }: AuthenticateOptions<Context, Principal>,
 ): Promise<Principal> {
   const token = tokenOf(context, from)
-  if (token === undefined)
-    throw new AuthenticationError('A token is needed, and there is none.', false)
+  if (token === undefined) throw new AuthenticationError('The request has no token.', false)
   let principal
   try {
     principal = await verify(token, context.frameworkRequest)
@@ -47,12 +45,12 @@ export async function identify<Context, Principal>(
     throw error instanceof UnifrostError ? error : new CallbackError('verify', error)
   }
   if (principal === undefined || principal === null || principal === false) {
-    throw new AuthenticationError('The token does not hold.', true)
+    throw new AuthenticationError('The token is not valid.', true)
   }
   return principal
 }
 
-/** @throws OptionsError at set-up rather than at the first request. */
+/** Checks the options when the middleware is made. @throws OptionsError */
 export function checkAuthenticateOptions<C, P>(options: AuthenticateOptions<C, P>): void {
   if (typeof (options as Partial<typeof options> | undefined)?.verify !== 'function') {
     throw new OptionsError('authenticate takes { verify: (token, request) => principal }.')

@@ -4,30 +4,29 @@ import { checkRequest, doorOf, lastEventIdOf, queryOf } from '../src/for-middlew
 import type { Authorize, RequestContext, PrincipalOptions } from './request-context.js'
 import { assignClient, isAuthorized, ownerOf, principalOf } from './request-context.js'
 
-/** What `autoClient` takes. */
+/** Options of `autoClient`. */
 export interface AutoClientOptions<Context, Principal = unknown> extends PrincipalOptions<
   Context,
   Principal
 > {
   /**
-   * The topics of each new client, chosen by the server. Default: those that the request names,
-   * `?topic=a&topic=b`, each of which `authorize` must allow.
+   * The topics of each new client, chosen by the server. Default: those that the request names, as
+   * in `?topic=a&topic=b`; `authorize` must allow each.
    */
   topics?: string[] | ((request: Context) => string[] | Promise<string[]>)
   /**
-   * Whether the sender may have a topic that the request names. Only `true` allows it. Default:
-   * none is allowed.
+   * Whether the user may have a topic that the request names. Only `true` allows it. Default: no.
    */
   authorize?: Authorize<Context, Principal>
   /**
-   * The id of the request's client, for clients that are to be found again by something that the
-   * server knows; such a client keeps its state for `clientTTL`. Default: a random one, which
-   * goes with its connection, since the request says all that is needed to make it anew.
+   * The id of the request's client, such as a session's. The client is found again by this id, for
+   * `clientTTL` after it has disconnected. Default: a random id, and the client is removed when it
+   * disconnects, since the next request names all that is needed to make it anew.
    */
   id?: (request: Context) => string | Promise<string>
   /**
-   * Answers 307 to the same address with `?id=…` instead of opening the stream here, so that the
-   * page learns an id that it can use elsewhere. Default: false.
+   * Whether to answer 307 to the same address with `?id=…`, instead of opening the stream at once.
+   * The page then finds the id in the stream's address and can use it elsewhere. Default: false.
    */
   redirect?: boolean
 }
@@ -35,9 +34,9 @@ export interface AutoClientOptions<Context, Principal = unknown> extends Princip
 /**
  * Makes a client for a request that names none.
  *
- * @param response Takes the client with it if it closes before the client has had a stream.
- * @returns where to redirect to, or undefined to go on.
- * @throws ForbiddenTopicError, and what making a client and subscribing it throw.
+ * @param response If it closes before the client has had a stream, the client is removed.
+ * @returns the address to redirect to, or undefined to go on.
+ * @throws ForbiddenTopicError, and the errors of `newClient` and `subscribe`.
  */
 export async function assureClient<Context, Principal>(
   streamer: Streamer,
@@ -51,12 +50,12 @@ export async function assureClient<Context, Principal>(
   const client = await findOrMake(streamer, context, options)
   if (!options.redirect) {
     assignClient(context.request, client)
-    // What stands between here and the stream may answer in its place.
+    // A middleware between this one and the stream may answer the request itself.
     response.once('close', () => dismiss(streamer, client.id))
     return undefined
   }
   query.set('id', client.id)
-  // Relative to the address as the browser sees it, whatever has been cut off it on the way here.
+  // Relative, since a proxy or a router may have cut off a part of the browser's path.
   return `?${query.toString()}`
 }
 
@@ -74,7 +73,7 @@ async function findOrMake<Context, Principal>(
   const existing = id === undefined ? undefined : await streamer.findClient(id)
   if (existing !== undefined) return existing
   const owner = ownerOf(context, options)
-  // Before any work, and before the broker hears of it: whoever is refused costs next to nothing.
+  // Checked first, so that a refused request costs almost nothing and never reaches the broker.
   doorOf(streamer).checkRoom(undefined, owner, context.address)
   const topics = await topicsFor(context, options)
   const settings = { owner, transient: id === undefined && !options.redirect }

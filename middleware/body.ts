@@ -1,15 +1,15 @@
 import type { AnyRequest } from '../src/index.js'
 import { BodyError, BodyTooLargeError, MediaTypeError } from '../src/index.js'
 
-/** The most that is read of a body unless the options say otherwise, in bytes. */
+/** The default of `maxBodyBytes`. */
 export const MAX_BODY_BYTES = 64 * 1024
 
 const JSON_TYPE = /^application\/(?:[\w.!#$&^-]+\+)?json\s*(?:;|$)/i
 
 /**
- * A request's JSON body: what a body parser has left, or read here.
+ * A request's JSON body, as a body parser has left it, or read here.
  *
- * @returns undefined where there is none.
+ * @returns undefined if the request has no body.
  * @throws MediaTypeError, BodyTooLargeError, BodyError
  */
 export async function jsonBody(
@@ -40,7 +40,7 @@ async function read(request: AnyRequest, maxBytes: number): Promise<string> {
   if (declared > maxBytes) throw new BodyTooLargeError(maxBytes)
   const chunks: Buffer[] = []
   let size = 0
-  // Not `for await`: leaving that loop early destroys the request, and with it the answer's socket.
+  // Leaving a `for await` early would destroy the request, and with it the socket of the answer.
   await new Promise<void>((resolve, reject) => {
     request.on('data', (chunk: Buffer) => {
       size += chunk.length

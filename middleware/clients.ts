@@ -7,18 +7,18 @@ import { checkSite } from './cross-site.js'
 import type { Answer, RequestContext, PrincipalOptions } from './request-context.js'
 import { ownerOf } from './request-context.js'
 
-/** What `clients` takes. */
+/** Options of `clients`. */
 export interface ClientsOptions<Context, Principal = unknown>
   extends PrincipalOptions<Context, Principal>, CrossSiteOptions {
-  /** The most that is read of a body, in bytes. Default: 65,536. */
+  /** The largest body that is read, in bytes. A larger one gets 413. Default: 65,536. */
   maxBodyBytes?: number
 }
 
 /**
- * `POST` makes a client that belongs to who asks; `DELETE` removes one, named by `?id=` or by
- * `{"client_id"}`.
+ * `POST` makes a client, whose owner is the request's user. `DELETE` removes the client that `?id=`
+ * or `{"client_id"}` names.
  *
- * @throws MethodError, NoIdError, NoClientError, NotOwnerError, and what the body is refused with
+ * @throws MethodError, NoIdError, NoClientError, NotOwnerError, and the errors of `jsonBody`
  */
 export async function answerClients<Context, Principal>(
   streamer: Streamer,

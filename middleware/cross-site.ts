@@ -1,22 +1,22 @@
 import type { AnyRequest } from '../src/index.js'
 import { CrossSiteError } from '../src/index.js'
 
-/** What middleware that changes something takes against other sites' pages. */
+/** Options against requests that other sites' pages make. */
 export interface CrossSiteOptions {
   /**
-   * Other origins whose pages may send requests with cookies, such as `https://app.example`;
-   * CORS headers for them are the application's. Default: none but the server's own.
+   * Other origins whose pages may send requests with cookies, such as `https://app.example`. The
+   * application sets the CORS headers for them. Default: only the server's own origin.
    */
   origins?: string[]
 }
 
 /**
- * Refuses a request that carries cookies and was made by a page of another origin: the browser
- * would act on behalf of its user without the user's knowledge. A request without cookies has
- * proven who it is by itself.
+ * Refuses a request that carries cookies and that a page of another origin made: the user may know
+ * nothing of it (cross-site request forgery). A request without cookies is let through: a page must
+ * add a token to it by itself, and another site's page has none.
  *
- * Browsers tell by `Sec-Fetch-Site` (Fetch Metadata) and `Origin` (RFC 6454); who sends neither
- * is no browser.
+ * Browsers name the page's origin in `Origin` (RFC 6454) and `Sec-Fetch-Site` (Fetch Metadata). A
+ * request with neither comes from another kind of program, and is let through.
  *
  * @throws CrossSiteError
  */
@@ -28,6 +28,6 @@ export function checkSite(request: AnyRequest, { origins = [] }: CrossSiteOption
   const authority = request.headers[':authority'] ?? host
   const sameOrigin =
     origin === undefined || (URL.canParse(origin) && new URL(origin).host === authority)
-  // Behind a proxy that changes Host, what the browser itself says of the site is to be believed.
+  // `Sec-Fetch-Site` counts first: a proxy may have changed Host, with which Origin is compared.
   if (site === undefined ? !sameOrigin : !sameSite) throw new CrossSiteError()
 }

@@ -26,13 +26,13 @@ export { patterns } from './patterns.js'
 export type { OwnStreamerOptions } from './stream.js'
 export type { SubscriptionsOptions } from './subscriptions.js'
 
-/** A middleware that carries its Streamer. */
+/** A middleware with its Streamer. */
 export type StreamHandler = RequestHandler & { readonly streamer: Streamer }
 
 /**
  * Streams the events of the client that `?id=` names, or that `autoClient` has made.
  *
- * @param given A Streamer, or the options to make one, which the middleware then carries.
+ * @param given A Streamer, or the options to make one. It is then the middleware's `streamer`.
  */
 export function unifrostExpress<Principal = unknown>(
   given?: Streamer | OwnStreamerOptions,
@@ -47,7 +47,7 @@ export function unifrostExpress<Principal = unknown>(
 }
 
 /**
- * Lets through only requests with a token that holds, and leaves its principal in `req.auth`.
+ * Lets through only requests with a valid token, and sets `req.auth` to its principal.
  *
  * @throws OptionsError
  */
@@ -61,7 +61,7 @@ export function authenticate<Principal = unknown>(
   })
 }
 
-/** Makes a client for each request that names none; put it before `unifrostExpress`. */
+/** Makes a client for each request that names none. Put it before `unifrostExpress`. */
 export function autoClient<Principal = unknown>(
   streamer: Streamer,
   options: AutoClientOptions<Request, Principal> = {},
@@ -74,7 +74,7 @@ export function autoClient<Principal = unknown>(
   })
 }
 
-/** `POST` makes a client for who asks, `DELETE` removes one. */
+/** `POST` makes a client, whose owner is the request's user. `DELETE` removes a client. */
 export function clients<Principal = unknown>(
   streamer: Streamer,
   options: ClientsOptions<Request, Principal> = {},
@@ -84,7 +84,7 @@ export function clients<Principal = unknown>(
   })
 }
 
-/** `POST` changes a client's topics, as far as `authorize` allows. */
+/** `POST` changes a client's topics. `authorize` must allow each new one. */
 export function subscriptions<Principal = unknown>(
   streamer: Streamer,
   options: SubscriptionsOptions<Request, Principal> = {},
@@ -114,7 +114,7 @@ function send(response: Response, { status, headers = {}, body }: Answer): void 
   else response.json(body)
 }
 
-/** Express 4 does not look at promises, so a rejection goes to `next` by hand. */
+/** Hands a rejection to `next`, since Express 4 ignores promises. */
 function handling(
   handle: (request: Request, response: Response, next: NextFunction) => Promise<void>,
 ): RequestHandler {
@@ -126,8 +126,8 @@ function handling(
 }
 
 /**
- * The application's error handler decides what is answered. Where there is none, the answer is
- * ours: Express's own would show the stack.
+ * Leaves the answer to the application's error handler. If it has none, answers with the error in
+ * JSON: Express's own handler would send the stack.
  */
 function fail(error: unknown, request: Request, response: Response, next: NextFunction): void {
   const app = request.app as Application | undefined
@@ -137,7 +137,7 @@ function fail(error: unknown, request: Request, response: Response, next: NextFu
   }
   sendError(response, error)
   const expected = error instanceof UnifrostError && error.expose
-  // Express logs what nobody handles, once the answer is out.
+  // Express's own handler then only logs the error, since the answer has been sent.
   if (!expected) response.once('finish', () => next(error))
 }
 
@@ -146,7 +146,7 @@ interface Layer {
 }
 
 function handlesErrors(app: Application & { parent?: Application }): boolean {
-  // Express 4 has the router in `_router`, and a `router` that throws.
+  // Express 4 keeps the router in `_router`; there, reading `router` throws.
   const { _router: router } = app as { _router?: { stack?: Layer[] } }
   const stack = router?.stack ?? (app.router as { stack?: Layer[] } | undefined)?.stack ?? []
   return hasErrorLayer(stack) || (app.parent !== undefined && handlesErrors(app.parent))

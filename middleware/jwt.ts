@@ -2,29 +2,29 @@ import type { KeyObject, webcrypto } from 'node:crypto'
 import type { JWTPayload, JWTVerifyGetKey, JWTVerifyOptions } from 'jose'
 import { AuthenticationError, OptionsError } from '../src/index.js'
 
-/** What `jwt` takes. */
+/** Options of `jwt`. */
 export interface JwtOptions {
-  /** The shared secret of HS256 and its like, in UTF-8. */
+  /** The shared secret of HS256, HS384 or HS512; a string is taken as UTF-8. */
   secret?: string | Uint8Array
-  /** A public key, as Web Crypto and Node have it. */
+  /** A public key of Web Crypto or of Node. */
   publicKey?: webcrypto.CryptoKey | KeyObject
-  /** Where the issuer publishes its keys as a JWK Set. They are fetched and kept. */
+  /** The address of the issuer's JWK Set. The keys are fetched and cached. */
   jwksUrl?: string | URL
-  /** Which algorithms to accept. Default: HS256 with a secret, else what fits the key. */
+  /** The algorithms to accept. Default: HS256 with a secret, else those that fit the key. */
   algorithms?: string[]
-  /** What `iss` must be. */
+  /** The value that `iss` must have. Default: `iss` is not checked. */
   issuer?: string | string[]
-  /** What `aud` must be. */
+  /** The value that `aud` must have. Default: `aud` is not checked. */
   audience?: string | string[]
-  /** By how many seconds clocks may differ. Default: 5. */
+  /** How many seconds the clocks of issuer and server may differ. Default: 5. */
   clockTolerance?: number
 }
 
 /**
- * A `verify` for `authenticate`: checks a JSON Web Token's signature, its times and what else
- * the options ask for. The principal is the token's payload. It runs on `jose`.
+ * A `verify` for `authenticate`. It checks a JSON Web Token's signature, its times, and its issuer
+ * and audience if the options name them. The principal is the token's payload. It uses `jose`.
  *
- * @throws OptionsError when there is not exactly one of secret, publicKey and jwksUrl.
+ * @throws OptionsError if not exactly one of secret, publicKey and jwksUrl is given.
  */
 export function jwt(options: JwtOptions): (token: string) => Promise<JWTPayload> {
   const { secret, publicKey, jwksUrl } = options
@@ -41,7 +41,7 @@ export function jwt(options: JwtOptions): (token: string) => Promise<JWTPayload>
   let remoteKeys: JWTVerifyGetKey | undefined
 
   return async (token) => {
-    // Loaded when it is first needed: who brings a verify of their own does without it.
+    // Loaded on first use, so that an application with a `verify` of its own need not install it.
     const jose = await import('jose')
     try {
       if (key !== undefined) return (await jose.jwtVerify(token, key, checks)).payload
@@ -51,14 +51,13 @@ export function jwt(options: JwtOptions): (token: string) => Promise<JWTPayload>
       if (error instanceof jose.errors.JWTExpired) {
         throw new AuthenticationError('The token has expired.', true)
       }
-      if (isTokensFault(error, jose))
-        throw new AuthenticationError('The token does not hold.', true)
+      if (isTokensFault(error, jose)) throw new AuthenticationError('The token is not valid.', true)
       throw error
     }
   }
 }
 
-/** That the issuer's keys could not be had, or are no keys, says nothing of the token. */
+/** Whether the token is not valid. False if the issuer's keys can't be fetched or read. */
 function isTokensFault(error: unknown, { errors }: typeof import('jose')): boolean {
   if (!(error instanceof errors.JOSEError)) return false
   return !['ERR_JOSE_GENERIC', 'ERR_JWKS_TIMEOUT', 'ERR_JWKS_INVALID'].includes(error.code)

@@ -27,13 +27,13 @@ export { patterns } from './patterns.js'
 export type { OwnStreamerOptions } from './stream.js'
 export type { SubscriptionsOptions } from './subscriptions.js'
 
-/** A middleware that carries its Streamer. */
+/** A middleware with its Streamer. */
 export type StreamMiddleware = Middleware & { readonly streamer: Streamer }
 
 /**
  * Streams the events of the client that `?id=` names, or that `autoClient` has made.
  *
- * @param given A Streamer, or the options to make one, which the middleware then carries.
+ * @param given A Streamer, or the options to make one. It is then the middleware's `streamer`.
  */
 export function unifrostKoa<Principal = unknown>(
   given?: Streamer | OwnStreamerOptions,
@@ -56,8 +56,7 @@ export function unifrostKoa<Principal = unknown>(
 }
 
 /**
- * Lets through only requests with a token that holds, and leaves its principal in
- * `ctx.state.user`.
+ * Lets through only requests with a valid token, and sets `ctx.state.user` to its principal.
  *
  * @throws OptionsError
  */
@@ -71,7 +70,7 @@ export function authenticate<Principal = unknown>(
   })
 }
 
-/** Makes a client for each request that names none; put it before `unifrostKoa`. */
+/** Makes a client for each request that names none. Put it before `unifrostKoa`. */
 export function autoClient<Principal = unknown>(
   streamer: Streamer,
   options: AutoClientOptions<Context, Principal> = {},
@@ -84,7 +83,7 @@ export function autoClient<Principal = unknown>(
   })
 }
 
-/** `POST` makes a client for who asks, `DELETE` removes one. */
+/** `POST` makes a client, whose owner is the request's user. `DELETE` removes a client. */
 export function clients<Principal = unknown>(
   streamer: Streamer,
   options: ClientsOptions<Context, Principal> = {},
@@ -94,7 +93,7 @@ export function clients<Principal = unknown>(
   })
 }
 
-/** `POST` changes a client's topics, as far as `authorize` allows. */
+/** `POST` changes a client's topics. `authorize` must allow each new one. */
 export function subscriptions<Principal = unknown>(
   streamer: Streamer,
   options: SubscriptionsOptions<Context, Principal> = {},
@@ -105,8 +104,8 @@ export function subscriptions<Principal = unknown>(
 }
 
 /**
- * The body that Koa is given. Koa, and everything further out, sees a stream like any other; but
- * when it is piped, it hands the response to the Streamer, which writes there without a hop.
+ * The body of Koa's response. For Koa and for outer middleware it is an ordinary stream. When it is
+ * piped, it hands the destination to the Streamer, which writes to it directly.
  */
 class EventStream extends Readable {
   private opened = false
@@ -132,7 +131,7 @@ class EventStream extends Readable {
   }
 
   override _read(): void {
-    // Nothing comes through here: the Streamer writes to what this is piped to.
+    // There is nothing to read: the Streamer writes to the destination of `pipe`.
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
@@ -158,11 +157,11 @@ function send(ctx: Context, { status, headers = {}, body }: Answer): void {
   ctx.set('Cache-Control', 'no-store')
   ctx.set(headers)
   ctx.body = body ?? null
-  // Koa takes an empty body for 204.
+  // Setting an empty body changes the status to 204.
   ctx.status = status
 }
 
-/** Runs a handler, then the rest where it says so; errors are thrown for the app's own handler. */
+/** Runs a handler, and then `next` if it returns 'next'. Errors go to the app's own handler. */
 function handling(handle: (ctx: Context) => Promise<'next' | undefined | void>): Middleware {
   return async (ctx, next) => {
     let result
@@ -177,8 +176,8 @@ function handling(handle: (ctx: Context) => Promise<'next' | undefined | void>):
 }
 
 /**
- * Where no middleware catches the error and the app has no handler of its own, the answer is
- * ours, in JSON, in place of Koa's plain text.
+ * Has the error answered in JSON instead of Koa's plain text, if no middleware catches it and the
+ * app has no handler of its own.
  */
 function answerInJson(ctx: Context, error: unknown): void {
   const { onerror } = ctx
@@ -193,7 +192,7 @@ function answerInJson(ctx: Context, error: unknown): void {
   }
 }
 
-/** That a browser leaves is no error; newer Koa reports it as one for every stream. */
+/** A browser that leaves is not an error. Newer versions of Koa report it as one. */
 function ignoreDisconnects(ctx: Context): void {
   const { onerror } = ctx
   ctx.onerror = (error) => {

@@ -1,28 +1,30 @@
 import { OptionsError } from '../src/index.js'
 
 /**
- * What a pattern grants: `true` for the topics that it matches, or `'wildcards'` for the one
- * wildcard subject that its own text is, and nothing else.
+ * What a pattern grants. `true`: the topics that it matches. `'wildcards'`: only the broker's
+ * wildcard subject that is written like the pattern: for `orders.{sub}.*` and the principal
+ * `{ sub: 'ann' }` only the subject `orders.ann.*`.
  */
 export type Grant = true | 'wildcards'
 
-/** Characters that some broker takes for a wildcard, or some proxy for an escape. */
+/** Characters that a broker may take for a wildcard, or a proxy for an escape. */
 const SPECIAL = /[*>#%?{}[\]\\\s\p{C}]/u
 
 /**
- * An `authorize` from patterns given as data:
+ * An `authorize` that is made of patterns:
  *
  * ```ts
  * subscriptions(streamer, { authorize: patterns({ 'orders.{sub}.*': true, news: true }) })
  * ```
  *
- * A pattern's segments stand between dots. `*` takes the place of exactly one segment, `{claim}`
- * that of the principal's value of this name; all else is taken to the letter. What stands in
- * the place of `*` or of a claim must be plain: no wildcard of any broker, no escape, no look-alike
- * that Unicode's compatibility normalization would turn into one. A wildcard subject is a topic
- * like any other, and needs a grant of its own: `{ 'orders.{sub}.*': 'wildcards' }`.
+ * Dots divide a pattern into segments. `*` matches any one segment. `{claim}` matches the
+ * principal's value of this name. Any other segment matches itself. A segment that `*` or a claim
+ * matches must be plain: no broker's wildcard, no escape, and no character that Unicode's
+ * compatibility normalization turns into one. An example: for the principal `{ sub: 'ann' }`,
+ * `orders.{sub}.*` matches `orders.ann.open`, but not `orders.bob.open`, `orders.ann`, or the
+ * wildcard subject `orders.ann.*`. A wildcard subject needs the grant `'wildcards'`.
  *
- * @throws OptionsError for a pattern that can't be meant.
+ * @throws OptionsError for a pattern with an empty segment or a stray brace, and for another grant.
  */
 export function patterns(
   grants: Record<string, Grant>,

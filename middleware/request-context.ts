@@ -1,62 +1,62 @@
 import type { AnyRequest, Client } from '../src/index.js'
 import { CallbackError, OptionsError } from '../src/index.js'
 
-/** One request, in terms that no framework owns. */
+/** One request, in a form that is the same for all frameworks. */
 export interface RequestContext<FrameworkRequest> {
   /** Node's request. */
   request: AnyRequest
-  /** The framework's: what the application's own functions get. */
+  /** The framework's request or context. The application's functions get it. */
   frameworkRequest: FrameworkRequest
-  /** Who asks, as some authentication before has found. */
+  /** The user, as earlier authentication middleware has set it. */
   principal: unknown
-  /** What a body parser before has made of the body. */
+  /** The body, as an earlier body parser has set it. */
   parsedBody: unknown
-  /** The sender's network address, as the framework's own proxy settings have it. */
+  /** The client's network address, by the framework's own proxy settings. */
   address: string | undefined
 }
 
-/** A complete answer, for a framework to send. */
+/** A complete answer, for the framework to send. */
 export interface Answer {
   status: number
   headers?: Record<string, string>
-  /** To be sent as JSON. */
+  /** Sent as JSON. */
   body?: unknown
 }
 
-/** How every middleware finds out who asks. */
+/** How a middleware finds out which user sends the request. */
 export interface PrincipalOptions<FrameworkRequest, Principal = unknown> {
   /**
-   * Who asks. Default: what other middleware has left, `req.auth` or `req.user` in Express,
-   * `ctx.state.user` in Koa.
+   * The user of the request (its principal). Default: what earlier middleware has set: `req.auth`
+   * or `req.user` in Express, `ctx.state.user` in Koa.
    */
   principal?: (request: FrameworkRequest) => Principal | undefined
   /**
-   * The owner that a principal stands for. Default: the principal itself where it is a string or
-   * a number, else its `sub` or `id`.
+   * The owner's name of a principal. Default: the principal itself if it is a string or a number,
+   * else its `sub` or `id`.
    */
   owner?: (principal: Principal) => string
 }
 
-/** What a middleware that streams takes beside. */
+/** Further options of a middleware that streams. */
 export interface StreamOptions<FrameworkRequest, Principal = unknown> extends PrincipalOptions<
   FrameworkRequest,
   Principal
 > {
   /**
-   * When what proves who asks expires, in milliseconds since 1970; the stream ends then.
-   * Default: the principal's `exp`, in seconds, as a JSON Web Token has it, else never.
+   * When the principal's token expires, in milliseconds since 1970. The stream ends then. Default:
+   * the principal's `exp`, which is in seconds as in a JSON Web Token, else never.
    */
   expires?: (principal: Principal) => number | undefined
 }
 
-/** Whether `principal` may have `topic`. */
+/** Whether `principal` may subscribe to `topic`. Only `true` allows it. */
 export type Authorize<FrameworkRequest, Principal = unknown> = (
   principal: Principal,
   topic: string,
   request: FrameworkRequest,
 ) => boolean | Promise<boolean>
 
-/** The client that `autoClient` has made for a request, for the middleware that streams. */
+/** The client that `autoClient` has made for each request, for the middleware that streams. */
 const clients = new WeakMap<AnyRequest, Pick<Client, 'id'>>()
 
 export function assignClient(request: AnyRequest, client: Pick<Client, 'id'>): void {
@@ -67,7 +67,7 @@ export function assignedClient(request: AnyRequest): Pick<Client, 'id'> | undefi
   return clients.get(request)
 }
 
-/** Who the request's sender is, as the owner of clients; undefined where nobody is known. */
+/** The owner's name of the request's user, or undefined if the user is not known. */
 export function ownerOf<Context, Principal>(
   context: RequestContext<Context>,
   options: PrincipalOptions<Context, Principal>,
@@ -79,7 +79,7 @@ export function ownerOf<Context, Principal>(
     : defaultOwner(principal)
   if (typeof owner === 'string' && owner !== '') return owner
   throw new OptionsError(
-    'The principal names no owner: it is no string, and has neither a sub nor an id. ' +
+    'The principal is not a string or a number, and has neither sub nor id. ' +
       'Give owner: principal => string.',
   )
 }
@@ -103,7 +103,7 @@ function defaultOwner(principal: unknown): string | undefined {
   return undefined
 }
 
-/** When the principal's proof expires, in milliseconds since 1970, or undefined for never. */
+/** When the principal's token expires, in milliseconds since 1970, or undefined for never. */
 export function expiryOf<Context, Principal>(
   context: RequestContext<Context>,
   options: StreamOptions<Context, Principal>,
@@ -115,7 +115,7 @@ export function expiryOf<Context, Principal>(
   return typeof exp === 'number' ? exp * 1000 : undefined
 }
 
-/** Asks the application's `authorize`, which may throw. */
+/** Calls the application's `authorize`. @throws CallbackError if that throws. */
 export async function isAuthorized<Context, Principal>(
   authorize: Authorize<Context, Principal> | undefined,
   context: RequestContext<Context>,
@@ -124,7 +124,7 @@ export async function isAuthorized<Context, Principal>(
 ): Promise<boolean> {
   if (authorize === undefined) return false
   try {
-    // Only `true`: an answer that is merely truthy is most likely a forgotten comparison.
+    // Another truthy value is most likely a mistake, such as a forgotten comparison.
     return (await authorize(principal as Principal, topic, context.frameworkRequest)) === true
   } catch (error) {
     throw new CallbackError('authorize', error)

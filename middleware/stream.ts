@@ -4,13 +4,13 @@ import { admit, doorOf, hasDoor } from '../src/for-middleware.js'
 import type { RequestContext, StreamOptions } from './request-context.js'
 import { assignedClient, expiryOf, ownerOf } from './request-context.js'
 
-/** What makes a Streamer, where a middleware is not given one. */
+/** The options of a Streamer that the middleware makes itself. */
 export interface OwnStreamerOptions extends StreamerOptions {
-  /** Default: a memory driver; `middleware.streamer.driver` publishes then. */
+  /** Default: a memory driver, which publishes by `middleware.streamer.driver`. */
   driver?: Driver
 }
 
-/** The Streamer that a middleware was given, or one made from options. */
+/** The given Streamer, or one made from the given options. */
 export function streamerFrom(given: Streamer | OwnStreamerOptions | undefined): Streamer {
   if (isStreamer(given)) return given
   if (given !== undefined && typeof given !== 'object') {
@@ -20,7 +20,7 @@ export function streamerFrom(given: Streamer | OwnStreamerOptions | undefined): 
   return new Streamer(driver, options)
 }
 
-/** The client whose stream this request may have. @throws what `Streamer.handle` answers with */
+/** Claims the client that the request names. @throws the errors that `admit` throws */
 export async function admitStream<Context, Principal>(
   streamer: Streamer,
   context: RequestContext<Context>,
@@ -37,14 +37,14 @@ export async function admitStream<Context, Principal>(
     const client = await admit(doorOf(streamer), context.request, terms)
     return { client, terms }
   } catch (error) {
-    // It was made for this request alone.
+    // `autoClient` made this client for this request only.
     const client = made && streamer.getClient(made.id)
     if (client !== undefined) doorOf(streamer).abandon(client)
     throw error
   }
 }
 
-/** A Streamer of the package's other module format (ESM beside CommonJS) is one as well. */
+/** True also for a Streamer of the package's other module format (ESM beside CommonJS). */
 function isStreamer(given: unknown): given is Streamer {
   return hasDoor(given)
 }

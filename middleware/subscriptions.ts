@@ -14,19 +14,19 @@ import { checkSite } from './cross-site.js'
 import type { Answer, Authorize, RequestContext, PrincipalOptions } from './request-context.js'
 import { isAuthorized, ownerOf, principalOf } from './request-context.js'
 
-/** What `subscriptions` takes. */
+/** Options of `subscriptions`. */
 export interface SubscriptionsOptions<Context, Principal = unknown>
   extends PrincipalOptions<Context, Principal>, CrossSiteOptions {
   /**
-   * Whether the sender may subscribe to a topic. Only `true` allows it. Default: nothing is
-   * allowed. Unsubscribing is always allowed.
+   * Whether the user may subscribe to a topic. Only `true` allows it. Default: no topic is allowed.
+   * Unsubscribing is always allowed.
    */
   authorize?: Authorize<Context, Principal>
-  /** The most that is read of a body, in bytes. Default: 65,536. */
+  /** The largest body that is read, in bytes. A larger one gets 413. Default: 65,536. */
   maxBodyBytes?: number
 }
 
-/** One topic that was not subscribed to, and why. */
+/** One topic that the client was not subscribed to, and why. */
 interface Refusal {
   topic: string
   code: string
@@ -34,15 +34,14 @@ interface Refusal {
 }
 
 /**
- * `POST {"client_id", "add", "remove"}` changes a client's topics, first removing. The answer
- * lists the client's topics after it, and what was added, removed and refused.
+ * `POST {"client_id", "add", "remove"}` changes a client's topics: first it removes, then it adds.
+ * The answer lists the client's topics after that, and those that were added, removed and refused.
  *
- * Names that can't be topics refuse the whole request before anything is done. A topic that is
- * not allowed, or that the broker does not open, is refused on its own; where that leaves nothing
- * done, the status is that of the first refusal, else 200.
+ * A name that can't be a topic's refuses the whole request before anything is done. A topic that is
+ * not allowed, or that the broker does not open, is refused alone. If no topic was added or
+ * removed, the status is that of the first refusal, else 200.
  *
- * @throws MethodError, NoClientError, NotOwnerError, TopicNameError, and what the body is refused
- *   with
+ * @throws MethodError, NoClientError, NotOwnerError, TopicNameError, and the errors of `jsonBody`
  */
 export async function answerSubscriptions<Context, Principal>(
   streamer: Streamer,
@@ -59,7 +58,7 @@ export async function answerSubscriptions<Context, Principal>(
   if (client === undefined) throw new NoClientError()
   if (client.owner !== undefined && client.owner !== owner) throw new NotOwnerError()
 
-  // All is asked before anything is done, so that a failing `authorize` leaves nothing half-done.
+  // All topics are authorized first: if `authorize` throws, the client is unchanged.
   const principal = principalOf(context, options)
   const allowed = await Promise.all(
     wanted.add.map((topic) => isAuthorized(options.authorize, context, principal, topic)),

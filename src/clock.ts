@@ -1,8 +1,8 @@
-/** Where time comes from. Tests bring one of their own; a Streamer takes it as an option. */
+/** A clock and its timers. A Streamer takes one as an option, so that tests can move time. */
 export interface Clock {
-  /** Milliseconds that only ever rise, whatever happens to the system's time. */
+  /** Milliseconds that never fall, also when the system's time is changed. */
   now(): number
-  /** As the global one; the timer must not keep the process alive. */
+  /** Like the global `setTimeout`, but the timer must not keep the process alive. */
   setTimeout(callback: () => void, milliseconds: number): unknown
   clearTimeout(timer: unknown): void
 }
@@ -30,12 +30,12 @@ class Appointment<T = unknown> implements Timer {
   ) {}
 }
 
-/** The longest time that Node's own timers take. */
+/** The longest time that a timer of Node's takes, in milliseconds. */
 const LONGEST_SLEEP = 2 ** 31 - 1
 
 /**
- * All waiting of a Streamer on one timer of Node's: a heap ordered by time. With 10,000
- * clients there are some 20,000 appointments and still one timer.
+ * All timers of a Streamer, in a heap ordered by time, on one timer of Node's. 10,000 clients have
+ * some 20,000 appointments here.
  */
 export class Timers {
   private readonly heap: Appointment[] = []
@@ -79,7 +79,8 @@ export class Timers {
 
   private arm(): void {
     const first = this.heap[0]
-    // A timer that is due too early only looks and arms anew: cheaper than moving it each time.
+    // If Node's timer is due before the first appointment, `wake` finds nothing due and arms it
+    // again. That is cheaper than moving it with each cancelled appointment.
     if (first === undefined || this.timerDue <= first.due) return
     this.disarm()
     this.timerDue = first.due

@@ -1,17 +1,16 @@
 /**
- * The seam to what remembers clients where there is more than one server. Everything that an
- * engine's directory may rely on, and everything it must keep, is written here.
+ * The contract between a Streamer and a directory, which remembers the clients of several servers
+ * in an engine such as Redis: all that a directory may rely on, and all that it must do.
  *
- * A directory knows nothing of what it keeps: a text for each client, the owner whose it is, and
- * when it may be forgotten.
+ * For each client a directory keeps a text, an owner and an expiry time. It does not read the text.
  */
 
-/** Names one version of one entry, and no other one ever, not even after it was deleted. */
+/** Names one version of one entry. It is never used again, not even after the entry was deleted. */
 export type Revision = string
 
-/** What is kept of a client. */
+/** What a directory keeps of a client. */
 export interface Entry {
-  /** The client's id: 1 to 256 characters, any but control characters. It is never logged. */
+  /** The client's id: 1 to 256 characters without control characters. It is never logged. */
   readonly id: string
   readonly owner: string | undefined
   readonly text: string
@@ -24,83 +23,88 @@ export interface Stored {
 }
 
 /**
- * What became of a question: the answer; `gone`, where the engine is sure that no server of that
- * name listens; or `silent`, where none came in time.
+ * How a question to another server ended: with its answer; `gone` if the engine is sure that no
+ * server of that name is running; `silent` if no answer came in time.
  */
 export type Outcome = { readonly answer: string } | 'gone' | 'silent'
 
 /** The server that a directory works for. */
 export interface DirectoryHost {
-  /** Its name, of letters, digits, `-` and `_`: no other server has it, nor will. */
+  /** Its name, of letters, digits, `-` and `_`. No other server ever has the same name. */
   readonly server: string
 
-  /** Answers what another server asks. Never rejects. */
+  /** Answers another server's question. Never rejects. */
   receive(message: string): Promise<string>
 
   /**
-   * The engine is there: this server has a lease, and is asked what others ask. Called after every
-   * time in which a question, or the lease, may have been lost.
+   * The engine answers: this server has a lease, and other servers' questions reach it. The
+   * directory calls it each time after a question, or the lease, may have been lost.
    *
-   * @param memory Names what the engine remembers: another name once it may have forgotten
-   *   something, since it was started anew.
+   * @param memory Names the engine's data. It changes when the engine may have lost entries, for
+   *   instance after a restart.
    */
   up(memory: string): void
 
-  /** The engine is away; it is tried for again without end. */
+  /** The engine does not answer. The directory keeps trying to reach it. */
   down(error: Error): void
 
   /**
-   * This process has been stopped for so long that its lease may have lapsed and others have taken
-   * its clients. `up` or `down` follows.
+   * This process was stopped for so long that its lease may have lapsed and other servers may have
+   * taken its clients. `up` or `down` follows.
    */
   lapsed(): void
 }
 
 /**
- * An engine that remembers. There is one directory to a Streamer.
+ * A connection to an engine that remembers clients. A Streamer has at most one directory.
  *
- * Each verb but `open` and `close` may be called at any time and as often as needed at once. It
- * settles in bounded time, and rejects where the engine does not answer, or refuses; then the
- * change may or may not have been made.
+ * The Streamer may call any method but `open` and `close` at any time, and many at once. Each
+ * settles in bounded time. It rejects if the engine does not answer or refuses; the change may have
+ * been made all the same.
  */
 export interface Directory {
   /**
-   * Connects, and keeps connected from then on. Called once. It resolves when the engine is there
-   * for the first time; it rejects when the first attempt fails, with an error that says what to
-   * do, and goes on trying all the same.
+   * Connects, and reconnects from then on. The Streamer calls it once. It resolves when the engine
+   * first answers. It rejects when the first attempt fails, with an error that says what to do; the
+   * directory goes on trying.
    *
-   * From then until `close`, this server has a lease that the engine itself lets lapse, within
-   * {@link Directory.lease} milliseconds after the process has gone.
+   * From then until `close`, this server has a lease in the engine. The lease lapses by itself
+   * within {@link Directory.lease} milliseconds after the process has died.
    */
   open(host: DirectoryHost): Promise<void>
 
-  /** How long a lease holds without being renewed, in milliseconds. */
+  /** How long a lease lasts if it is not renewed, in milliseconds. */
   readonly lease: number
 
-  /** The entry of an id, or undefined where there is none or its time is over. */
+  /** The entry of an id, or undefined if there is none or it has expired. */
   get(id: string): Promise<Stored | undefined>
 
   /**
-   * Writes an entry if it is still at `revision`, or if there is none where that is undefined, in
-   * one step that no other write can come into.
+   * Writes an entry in one atomic step, if its current revision is `revision`. Where that is
+   * undefined, it writes only if there is no entry.
    *
-   * @param ttl Milliseconds after which the engine itself forgets it.
-   * @returns its new revision, or undefined where it was another's, or is gone: nothing has changed.
+   * @param ttl Milliseconds after which the engine deletes the entry by itself.
+   * @returns the new revision, or undefined if the entry has another revision, or is gone: then
+   *   nothing was written.
    */
   put(entry: Entry, revision: Revision | undefined, ttl: number): Promise<Revision | undefined>
 
-  /** Deletes an entry if it is still at `revision`. @returns whether it was, or was gone already. */
+  /**
+   * Deletes an entry if its current revision is `revision`.
+   *
+   * @returns true if it was deleted, or was gone already; false if it has another revision.
+   */
   delete(entry: Omit<Entry, 'text'>, revision: Revision): Promise<boolean>
 
-  /** The ids of an owner's entries, some of which may be gone. */
+  /** The ids of an owner's entries. Some of the entries may be gone. */
   idsOf(owner: string): Promise<string[]>
 
   /** The servers that have a lease. */
   servers(): Promise<string[]>
 
-  /** Asks another server. @param timeout How long to wait for its answer, in milliseconds. */
+  /** Asks another server. @param timeout How long to wait for the answer, in milliseconds. */
   ask(server: string, message: string, timeout: number): Promise<Outcome>
 
-  /** Gives the lease back and closes everything that it opened itself. Calling it again is a no-op. */
+  /** Gives the lease back and closes all that it opened itself. Calling it again does nothing. */
   close(): Promise<void>
 }

@@ -1,15 +1,15 @@
 /**
- * Every error of ours. `code` is stable and part of the public API; `status`, `expose` and
- * `headers` are read by Express, Koa and everything else that knows `http-errors`.
+ * Base of all errors that this package throws. `code` is stable and part of the public API.
+ * Express, Koa and other users of `http-errors` read `status`, `expose` and `headers`.
  */
 export abstract class UnifrostError extends Error {
-  /** Stable and unique to the cause, `ERR_UNIFROST_…`. */
+  /** Names the cause: `ERR_UNIFROST_…`. It is stable. */
   abstract readonly code: string
-  /** The HTTP status that says the same. */
+  /** The HTTP status of the answer. */
   abstract readonly status: number
-  /** Whether the message may be shown to whoever sent the request. */
+  /** Whether the message may be sent to the client. */
   readonly expose: boolean = true
-  /** Headers that belong to the answer. */
+  /** Headers to send with the answer. */
   readonly headers: Record<string, string> = {}
 
   override get name(): string {
@@ -38,13 +38,13 @@ export class ClientExistsError extends UnifrostError {
   }
 }
 
-/** An id for a client that is not a string of 1 to 256 characters without control characters. */
+/** The client id is not a string of 1 to 256 characters, or it holds a control character. */
 export class ClientIdError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_CLIENT_ID'
   readonly status = 400
 }
 
-/** A name that can't be a topic. Nothing has reached the broker. */
+/** The name can't be a topic's. The broker was not asked. */
 export class TopicNameError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_TOPIC_NAME'
   readonly status = 400
@@ -56,19 +56,19 @@ export class TooManyTopicsError extends UnifrostError {
   readonly status = 400
   constructor(readonly limit: number) {
     super(
-      `This client has ${limit} topics, as many as one may have. Unsubscribe from one first, ` +
+      `This client has ${limit} topics, the most that it may have. Unsubscribe from one first, ` +
         'or raise maxTopics.',
     )
   }
 }
 
-/** As many clients are live as `maxClients` allows. */
+/** The Streamer has `maxClients` clients. */
 export class TooManyClientsError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_TOO_MANY_CLIENTS'
   readonly status = 503
   override readonly headers = { 'Retry-After': '5' }
   constructor() {
-    super('The server has as many clients as it takes. Try again later.')
+    super('The server has reached its limit of clients. Try again later.')
   }
 }
 
@@ -78,13 +78,11 @@ export class StreamerClosedError extends UnifrostError {
   readonly status = 503
   override readonly headers = { 'Retry-After': '5' }
   constructor() {
-    super('The streamer is closing or closed and takes no new work.')
+    super('The server is shutting down and takes no new clients or subscriptions.')
   }
 }
 
-/**
- * The broker did not give us the topic. `cause` is the driver's own error, and says what to do.
- */
+/** The driver could not open the topic. `cause` is the driver's own error; it says what to do. */
 export class SubscribeError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_SUBSCRIBE'
   readonly status = 502
@@ -97,8 +95,8 @@ export class SubscribeError extends UnifrostError {
 }
 
 /**
- * The driver's log could not be opened, and without it there are no positions. `cause` is the
- * driver's own error, and says what to do.
+ * The driver's log could not be opened, so positions are not known. `cause` is the driver's own
+ * error; it says what to do.
  */
 export class LogUnavailableError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_LOG_UNAVAILABLE'
@@ -109,7 +107,7 @@ export class LogUnavailableError extends UnifrostError {
   }
 }
 
-/** A wrong option. The message names it, what it got and what it takes. */
+/** An option is wrong. The message names it, what it got and what it takes. */
 export class OptionsError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_OPTIONS'
   readonly status = 500
@@ -125,33 +123,31 @@ export class NoIdError extends UnifrostError {
   }
 }
 
-/** The request was broken off before it could be answered. Nobody is there to see this. */
+/** The client closed its connection before it was answered. It never sees this error. */
 export class RequestGoneError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_REQUEST_GONE'
   readonly status = 499
   constructor() {
-    super('The request was broken off before it could be answered.')
+    super('The client closed its connection before it was answered.')
   }
 }
 
-/** The client belongs to someone else. */
+/** The client belongs to another owner. */
 export class NotOwnerError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_NOT_OWNER'
   readonly status = 403
   constructor() {
-    super('This client belongs to someone else.')
+    super('This client belongs to another owner.')
   }
 }
 
-/** The request's method is not one that this address answers. */
+/** The address does not accept the request's method. */
 export class MethodError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_METHOD'
   readonly status = 405
   override readonly headers: Record<string, string>
   constructor(got: string, allowed: readonly string[]) {
-    super(
-      `${got} is not answered here; ${allowed.join(', ')} ${allowed.length > 1 ? 'are' : 'is'}.`,
-    )
+    super(`This address does not accept ${got}. It accepts ${allowed.join(' and ')}.`)
     this.headers = { Allow: allowed.join(', ') }
   }
 }
@@ -161,18 +157,19 @@ export class NotAcceptableError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_NOT_ACCEPTABLE'
   readonly status = 406
   constructor() {
-    super('This address answers with text/event-stream only, which the Accept header excludes.')
+    super('This address answers with text/event-stream only. The Accept header excludes it.')
   }
 }
 
-/** The request proves nobody's identity: no token, or one that does not hold. */
+/** The request has no token, or its token is not valid. */
 export class AuthenticationError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_UNAUTHENTICATED'
   readonly status = 401
   override readonly headers: Record<string, string>
   /**
-   * @param message Why, in words that may be shown.
-   * @param presented Whether there was a token at all (RFC 6750, section 3.1).
+   * @param message Says why. It is sent to the client.
+   * @param presented Whether the request had a token. The `WWW-Authenticate` header says
+   *   `invalid_token` only then (RFC 6750, section 3.1).
    */
   constructor(message: string, presented: boolean) {
     super(message)
@@ -181,7 +178,7 @@ export class AuthenticationError extends UnifrostError {
   }
 }
 
-/** Topics that the caller may not have. */
+/** The client may not subscribe to these topics. */
 export class ForbiddenTopicError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_FORBIDDEN_TOPIC'
   readonly status = 403
@@ -190,22 +187,22 @@ export class ForbiddenTopicError extends UnifrostError {
   }
 }
 
-/** A request's body that is not what is expected. The message names the field. */
+/** The request's body is not what the address expects. The message names the field. */
 export class BodyError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_BODY'
   readonly status = 400
 }
 
-/** A request's body that is larger than is taken. */
+/** The request's body is larger than `maxBodyBytes`. */
 export class BodyTooLargeError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_BODY_TOO_LARGE'
   readonly status = 413
   constructor(limit: number) {
-    super(`The body has more than ${limit} bytes, which is the most that is taken here.`)
+    super(`The body is larger than ${limit} bytes, the most that this address reads.`)
   }
 }
 
-/** A request's body in another form than JSON. */
+/** The request's body is not JSON, by its `Content-Type`. */
 export class MediaTypeError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_MEDIA_TYPE'
   readonly status = 415
@@ -226,19 +223,17 @@ export class CallbackError extends UnifrostError {
   }
 }
 
-/** As many streams are open for this owner, or this address, as the limits allow. */
+/** This owner, or this network address, has as many open streams as the limit allows. */
 export class TooManyConnectionsError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_TOO_MANY_CONNECTIONS'
   readonly status = 429
   override readonly headers = { 'Retry-After': '5' }
   constructor(per: 'owner' | 'address', limit: number) {
-    super(
-      `There are ${limit} streams open for this ${per}, the most there may be. Close one first.`,
-    )
+    super(`This ${per} has ${limit} open streams, the most that it may have. Close one first.`)
   }
 }
 
-/** The directory of clients does not answer. `cause` is the engine's own error, and says why. */
+/** The directory of clients does not answer. `cause` is the engine's own error; it says why. */
 export class DirectoryUnavailableError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_DIRECTORY_UNAVAILABLE'
   readonly status = 503
@@ -249,8 +244,8 @@ export class DirectoryUnavailableError extends UnifrostError {
 }
 
 /**
- * Another server has the client, and does not answer or could not do what was asked. What was
- * asked may have been done all the same. A client that has a stream there comes back by itself.
+ * The server that has the client did not answer in time, or failed. It may have carried out the
+ * command all the same. A client whose stream is on that server reconnects by itself.
  */
 export class ServerSilentError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_SERVER_SILENT'
@@ -258,7 +253,7 @@ export class ServerSilentError extends UnifrostError {
   override readonly expose = false
   override readonly headers = { 'Retry-After': '5' }
   constructor(
-    /** The servers that did not answer, with commas between them. */
+    /** The servers that did not answer, separated by commas. */
     readonly server: string,
     cause?: unknown,
   ) {
@@ -268,11 +263,11 @@ export class ServerSilentError extends UnifrostError {
   }
 }
 
-/** A request with cookies that a page of another site has made. */
+/** The request carries cookies, and a page of another site made it. */
 export class CrossSiteError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_CROSS_SITE'
   readonly status = 403
   constructor() {
-    super('This request comes from another site, which may not use the cookies of this one.')
+    super('A page of another site made this request. It may not use the cookies of this site.')
   }
 }

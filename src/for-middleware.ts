@@ -1,4 +1,4 @@
-/** What `middleware/` needs of the core beyond the public API. The package does not export it. */
+/** What `middleware/` needs beyond the public API. The package does not export it. */
 export type { Door } from './http/door.js'
 export { doorOf, hasDoor } from './http/door.js'
 export { publicError, sendError } from './http/error-response.js'

@@ -5,7 +5,7 @@ import { systemClock } from './clock.js'
 import type { Directory } from './directory.js'
 import { OptionsError } from './errors.js'
 
-/** The methods of a logger that are used: pino's, and those of most others. */
+/** The methods that a Streamer calls on a logger. Pino and most other loggers have them. */
 export interface Logger {
   debug(details: object, message: string): void
   info(details: object, message: string): void
@@ -13,100 +13,105 @@ export interface Logger {
   error(details: object, message: string): void
 }
 
-/** What a Streamer takes. Every option may be left out. Durations are in milliseconds. */
+/** Options of a Streamer. Each may be left out. Durations are in milliseconds. */
 export interface StreamerOptions {
   /**
-   * How long a client lives without a connection: from its creation until it first connects,
-   * and from each disconnection. Inside it, its state is unchanged and nothing is missed;
-   * after it, its id is unknown. Default: 60,000.
+   * How long a client lives without a connection: from its creation until it first connects, and
+   * after each disconnection. A client that reconnects in time gets every message that it missed;
+   * after this time the server no longer knows its id. Default: 60,000.
    */
   clientTTL?: number
-  /** How much is kept for clients that are away or slow. */
+  /** Bounds of the history: the messages kept for clients that are disconnected or slow. */
   history?: {
-    /** Bytes over all topics, each frame counted with its overhead. Default: 64 MiB. */
+    /** Bytes of all topics' messages, overhead included. Default: 64 MiB. */
     maxBytes?: number
-    /** Bytes of any one topic, so that a loud one can't push out the rest. Default: an eighth. */
+    /** Bytes of one topic, so that a busy one can't push out the rest. Default: `maxBytes` / 8. */
     maxBytesPerTopic?: number
     /**
-     * How long a frame is kept. Longer than `clientTTL`, since a dead link is noticed late, and
-     * its browser comes back with an older position. Default: `clientTTL` plus 60,000.
+     * How long a message is kept. It should be longer than `clientTTL`: the server notices a dead
+     * connection late, so the browser resumes from an older position. An example: the link dies at
+     * 0 s, the server notices it at 50 s, and the client returns 55 s later. It then needs messages
+     * of 105 s. Default: `clientTTL` + 60,000.
      */
     maxAge?: number
   }
   /**
-   * How long a topic that nobody is subscribed to stays open on the broker, so that a reload
-   * of a page does not tear it down. Default: 5,000. 0 closes it at once.
+   * How long a topic without subscribers stays open on the broker, so that reloading a page does
+   * not close and reopen it. Default: 5,000. 0 closes it at once.
    */
   topicLinger?: number
   /**
-   * How long a connection may take nothing, with bytes waiting for it, before it is closed.
-   * The client's TTL then starts. Default: 30,000.
+   * After how long the server closes a connection that has bytes waiting and accepts none. The
+   * client's TTL then starts. Default: 30,000.
    */
   slowClientTimeout?: number
   /**
-   * What keeps proxies from closing a quiet stream: a `comment`, which only they see, or a
-   * `message` `{"heartbeat":true}`, which pages can watch for to notice a dead link.
-   * Default: `comment`.
+   * What the server sends on a quiet stream, so that proxies keep it open: a `comment`, which a
+   * page does not see, or the `message` `{"heartbeat":true}`, which tells a page that the
+   * connection is alive. Default: `comment`.
    */
   heartbeat?: 'comment' | 'message'
-  /** How often. Default: 25,000, since proxies cut at 60,000 and more. 0 turns it off. */
+  /** How often it is sent. Default: 25,000; proxies close at 60,000 or later. 0: never. */
   heartbeatInterval?: number
   /**
-   * After how long a connection is ended politely; its browser comes back at once and goes on
-   * where it was. For proxies that acknowledge on behalf of peers that are gone. Shortened by
-   * up to a tenth at random. Default: 0, never.
+   * After how long the server ends a connection; the browser reconnects and resumes. Use it behind
+   * a proxy that keeps reading after the browser has gone. Each connection gets up to a tenth less,
+   * at random. Default: 0, never.
    */
   maxConnectionAge?: number
-  /** How many topics a client may have. Default: 256. */
+  /** The most topics of one client. Default: 256. */
   maxTopics?: number
-  /** How many bytes a topic's name may have in UTF-8. Default: 1,024. */
+  /** The most bytes of a topic's name, in UTF-8. Default: 1,024. */
   maxTopicLength?: number
-  /** How many clients there may be, connected or not. Default: Infinity. */
+  /** The most clients of this server, connected or not; more get 503. Default: Infinity. */
   maxClients?: number
-  /** How many streams may be open for one owner; more get 429. Default: Infinity. */
+  /** The most open streams of one owner; more get 429. Default: Infinity. */
   maxConnectionsPerOwner?: number
   /**
-   * How many streams may be open for one network address; more get 429. Behind a proxy the
-   * framework's own setting says what the address is: Express's `trust proxy`, Koa's `app.proxy`.
+   * The most open streams of one network address; more get 429. Behind a proxy, set the framework's
+   * own option so that it knows the address: Express's `trust proxy`, Koa's `app.proxy`.
    * Default: Infinity.
    */
   maxConnectionsPerAddress?: number
   /**
-   * Between which bounds a browser's waiting time before it connects again is chosen at random,
-   * so that all do not come back at once. Default: 2,000 to 5,000.
+   * Bounds of the time that a browser waits before it reconnects. The server picks it at random, so
+   * that not all browsers come back at once. Default: 2,000 to 5,000.
    */
   retry?: { min?: number; max?: number }
   /**
-   * Where clients are remembered, so that any of several servers can go on with them, such as
-   * `redisDirectory(url)`. The Streamer closes it. Default: in this process only.
+   * Where servers share their clients, so that a client can reconnect to any of them, such as
+   * `redisDirectory(url)`. The Streamer closes it. Default: clients exist in this process only.
    */
   directory?: Directory
   /**
-   * What this server is called in errors and logs, with something random behind it: 1 to 64
-   * letters, digits, `-` or `_`. Default: the host's name.
+   * This server's name in errors and logs: 1 to 64 letters, digits, `-` or `_`. The Streamer
+   * appends random digits. Default: the host's name.
    */
   server?: string
   /**
-   * How long another server is waited for when a client comes from it to this one, and when it is
-   * asked something. Default: 1,000.
+   * How long this server waits for another server's answer, for instance when it takes over a
+   * client. Default: 1,000.
    */
   takeoverTimeout?: number
   /**
-   * After how long without the directory this server ends its streams, so that their clients can go
-   * on at a server that is not cut off from it. Default: 0, never.
+   * After how long without the directory this server ends its streams, so that their clients
+   * reconnect to a server that reaches it. Default: 0, never.
    */
   maxDirectoryOutage?: number
-  /** Where to log, in pino's shape. Default: nowhere. */
+  /** A logger, in pino's shape. Default: nothing is logged. */
   logger?: Logger
-  /** Where time comes from. Default: the process's monotonic clock. */
+  /** The clock and its timers. Default: the process's monotonic clock. */
   clock?: Clock
-  /** Numbers from 0 up to 1, for jitter. Default: `Math.random`. */
+  /** Returns numbers from 0 up to 1, for jitter. Default: `Math.random`. */
   random?: () => number
-  /** Makes the ids of new clients; they are capabilities, so they must be unguessable. Default: `crypto.randomUUID`. */
+  /**
+   * Makes the ids of new clients. An id gives access to its client, so it must be hard to guess.
+   * Default: `crypto.randomUUID`.
+   */
   newId?: () => string
 }
 
-/** Options with every default filled in. */
+/** A Streamer's options with all defaults filled in. */
 export interface Settings {
   clientTTL: number
   history: { maxBytes: number; maxBytesPerTopic: number; maxAge: number }

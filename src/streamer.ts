@@ -36,11 +36,11 @@ import type { SubscribeOptions } from './service/subscriptions.js'
 import { Subscriptions } from './service/subscriptions.js'
 
 /**
- * Carries the topics of one broker to clients over Server-Sent Events.
+ * Sends the topics of one broker to clients over Server-Sent Events.
  *
- * Every message that reaches a topic while a client is subscribed to it reaches that client in
- * order and exactly once, across any number of reconnects inside `clientTTL`, or the client gets
- * a `messages-lost` message in the place where something is missing.
+ * A client gets every message of the topics that it is subscribed to, in order and exactly once,
+ * also across reconnects that each come within `clientTTL`. Where messages are missing, it gets
+ * `messages-lost` in their place.
  */
 export class Streamer extends SafeEmitter implements AsyncDisposable {
   private readonly settings: Settings
@@ -54,12 +54,12 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   private refusing = false
   private closing: Promise<void> | undefined
 
-  /** @internal What the middleware and `handle` ask for a request's stream. */
+  /** @internal How `handle` and the middleware open the stream of a request. */
   readonly [DOOR]: Door
 
-  /** @throws OptionsError when an option is unknown or has a value that it does not take. */
+  /** @throws OptionsError if an option is unknown or has a value that it does not take. */
   constructor(
-    /** The driver that it was given. */
+    /** The driver that this Streamer was made with. */
     readonly driver: Driver,
     options: StreamerOptions = {},
   ) {
@@ -137,38 +137,38 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * Settles when the directory is there, where there is one. It is connected in any case; this is
-   * to find out at start that it can't be.
+   * Waits for the directory's first connection; without a directory it resolves at once. A Streamer
+   * connects also without this call. Call it to learn at start that the directory can't be reached.
    *
-   * @throws what keeps the directory from opening; it is tried on all the same.
+   * @throws the directory's error if the first attempt fails. The directory keeps trying.
    */
   async open(): Promise<void> {
     await this.cluster?.open()
   }
 
-  /** Whether this server can do all that it is there for. For a load balancer's health check. */
+  /** This server's health, for a load balancer's check. */
   health(): Health {
     const state = this.cluster?.state
     return { ok: !this.refusing && state?.directory !== 'down', ...state }
   }
 
-  /** How many clients are live, connected or not; with a `directory`, those on this server. */
+  /** The number of this server's clients, connected or not. */
   get totalClients(): number {
     return this.clients.index.size
   }
 
-  /** The client's time to live between connections, in milliseconds. */
+  /** How long a client lives without a connection, in milliseconds: the option `clientTTL`. */
   get clientTTL(): number {
     return this.settings.clientTTL
   }
 
-  /** The client with this id, or undefined; with a `directory`, only if it is on this server. */
+  /** The client with this id, or undefined if it is not on this server. */
   getClient(id: string): Client | undefined {
     return this.clients.index.get(id)
   }
 
   /**
-   * The client with this id, on whichever server it is, or undefined.
+   * The client with this id, on any server, or undefined.
    *
    * @throws DirectoryUnavailableError
    */
@@ -177,8 +177,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * How many clients there are, over all servers. Each says what it has at the moment when it is
-   * asked: a client that moves meanwhile may be counted twice or not at all.
+   * Counts the clients of all servers. Each server counts when it is asked, so a client that moves
+   * meanwhile may be counted twice or not at all.
    *
    * @throws DirectoryUnavailableError
    */
@@ -186,12 +186,12 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     return this.commands.count({})
   }
 
-  /** The same of one topic's clients. */
+  /** Counts one topic's clients, on all servers. See {@link totals}. */
   async clientsOf(topic: string): Promise<Presence> {
     return this.commands.count({ topic })
   }
 
-  /** The same of one owner's clients. */
+  /** Counts one owner's clients, on all servers. See {@link totals}. */
   async clientsOfOwner(owner: string): Promise<Presence> {
     return this.commands.count({ owner })
   }
@@ -206,12 +206,12 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * Makes a client with an id of your own: at least as hard to guess as what it gives access to,
-   * or with an `owner`.
+   * Makes a client with an id of your own. An id gives access to its client, so make it hard to
+   * guess or give the client an `owner`.
    *
-   * @throws ClientExistsError when a client with this id is live; ClientIdError,
-   *   TooManyClientsError, StreamerClosedError; LogUnavailableError when the driver has a log and
-   *   it can't be opened.
+   * @throws ClientExistsError if there is a client with this id; ClientIdError,
+   *   TooManyClientsError, StreamerClosedError; LogUnavailableError if the driver has a log that
+   *   can't be opened.
    */
   async newCustomClient(id: string, options: ClientOptions = {}): Promise<Client> {
     const opening = this.delivery.ready()
@@ -226,7 +226,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * Removes a client: it is told `Client closed`, and its stream ends.
+   * Removes a client. It gets `Client closed`, and its stream ends.
    *
    * @throws NoClientError; with a `directory` DirectoryUnavailableError, ServerSilentError.
    */
@@ -235,23 +235,22 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * Ends the streams of an owner's clients, or of the client with this id, now, and removes them:
-   * for a user who has been locked out, or a token that was taken back. Whoever comes with such
-   * an id gets 401.
+   * Removes an owner's clients, or the client with this id, and ends their streams at once: for a
+   * user who was locked out, or a token that was withdrawn. A request with a removed id gets 401.
    *
-   * @returns how many clients that were.
+   * @returns the number of removed clients.
    */
   async revoke(ownerOrId: string): Promise<number> {
     return this.commands.revoke(ownerOrId)
   }
 
   /**
-   * Subscribes a client to a topic. When it resolves, messages published after that arrive.
-   * A client that is already subscribed stays as it is.
+   * Subscribes a client to a topic. The client gets all messages that are published after this has
+   * resolved. For a client that is already subscribed, it does nothing.
    *
    * @throws NoClientError, TopicNameError, TooManyTopicsError, StreamerClosedError;
-   *   SubscribeError when the broker does not open the topic. The client is as it was then, and
-   *   the topic may be tried again.
+   *   SubscribeError if the driver can't open the topic. The client is then unchanged, and you may
+   *   try again.
    */
   async subscribe(id: string, topic: string, options: SubscribeOptions = {}): Promise<void> {
     if (this.refusing) throw new StreamerClosedError()
@@ -259,8 +258,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * Ends a client's subscription; nothing of the topic is sent to it after that. A client that
-   * is not subscribed stays as it is. It wins over a `subscribe` that is still pending.
+   * Ends a client's subscription. The client gets nothing of the topic after that. For a client
+   * that is not subscribed, it does nothing. It cancels a `subscribe` that is still pending.
    *
    * @throws NoClientError
    */
@@ -269,7 +268,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * Answers a request of `node:http` or `node:http2` with a client's stream, or with an error as
+   * Answers a request of `node:http` or `node:http2` with a client's stream, or with an error in
    * JSON. Never rejects.
    */
   async handle(
@@ -286,7 +285,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     }
   }
 
-  /** The state of things, and what has happened so far. */
+  /** Counts of what there is now, and of what has happened since the Streamer was made. */
   stats(): Stats {
     const { frames, bytes, evictions } = this.delivery.history
     return {
@@ -300,12 +299,16 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * Closes with the goodbyes spread over a time, so that all browsers do not come back at once:
-   * each is told to wait until the time is over and a while more. New clients and subscriptions
-   * are refused meanwhile; clients that are there get their messages until their turn comes, or,
-   * if they reconnect, until the time is over.
+   * Ends the streams one by one over a period, then closes, so that not all browsers reconnect at
+   * once. Each browser is told to wait for the rest of the period, up to a further period at
+   * random, and a `retry` time. An example: with `over` 10,000 and a `retry` of 2,000, the browser
+   * of a stream that ends after 4,000 waits 8,000 to 18,000.
    *
-   * @param options.over How long it may take, in milliseconds. Default: 0, at once.
+   * Meanwhile the Streamer takes no new clients and subscriptions. A client gets its messages until
+   * its stream ends. A client that was disconnected and comes back gets them until the period is
+   * over.
+   *
+   * @param options.over The period, in milliseconds. Default: 0, all at once.
    */
   async drain({ over = 0 }: { over?: number } = {}): Promise<void> {
     if (!(over >= 0 && over < Infinity)) {
@@ -317,11 +320,11 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * Tells everybody `Client closed`, ends the responses, lets all topics go and closes the driver.
-   * Settles when all that is done; a peer that does not read is cut off after five seconds.
-   * Calling it again waits for the same.
+   * Sends `Client closed` to all clients, ends their streams, closes all topics and closes the
+   * driver. Settles when all that is done. A connection that does not read is cut off after five
+   * seconds. A second call returns the first one's promise.
    *
-   * @throws what the driver's own `close` rejects with.
+   * @throws the error that the driver's `close` rejects with.
    */
   close(): Promise<void> {
     this.closing ??= this.shutDown()
@@ -332,7 +335,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     await this.close()
   }
 
-  /** @throws TopicNameError when `name` can't be a topic here. */
+  /** @throws TopicNameError if `name` can't be a topic's. */
   checkTopicName(name: unknown): asserts name is string {
     checkTopicName(name, this.settings.maxTopicLength)
   }
@@ -349,7 +352,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   private async shutDown(): Promise<void> {
     this.refusing = true
-    // Without a cluster everybody is told at once, in the same turn.
+    // No `await` without a cluster: all clients get `Client closed` in this turn of the event loop.
     if (this.cluster !== undefined) await this.cluster.releaseAll()
     await this.clients.close()
     this.delivery.stop()
@@ -361,12 +364,12 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   private lost(client: Client, topic: string): void {
     this.counts.messagesLost++
-    // Later, since a listener may publish, and this is the middle of a write.
+    // This is called in the middle of a write, and a listener may publish.
     queueMicrotask(() => this.emit('messagesLost', client, topic))
   }
 
   private sendAway(client: Client, remaining: number, spread: number): void {
-    // Others are there, to which it may come at once.
+    // With a cluster the client may reconnect to another server at once.
     if (this.cluster !== undefined) void this.cluster.release(client)
     else this.clients.sendAway(client, remaining, spread)
   }

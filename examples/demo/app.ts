@@ -30,7 +30,7 @@ export function createApp({ streamer, publisher, brokerName, ticks }: AppOptions
   })
   app.use(express.static(PUBLIC, { cacheControl: false }))
 
-  // The product: the stream, a client for whoever asks, and its topics.
+  // unifrost's part: the stream, a new client, and its topics.
   app.use('/events', cutter.watch, unifrostExpress(streamer))
   app.use('/clients', clients(streamer))
   app.use(
@@ -38,7 +38,7 @@ export function createApp({ streamer, publisher, brokerName, ticks }: AppOptions
     subscriptions(streamer, { authorize: (_principal, topic) => switchable.has(topic) }),
   )
 
-  // What everybody gets is subscribed by the server, with what was said before they came.
+  // The server subscribes every client to these topics, with their last messages.
   app.post('/join', json, async (req, res) => {
     const id = clientIdField(req.body)
     await streamer.subscribe(id, CHAT, { rewind: 10 })
@@ -79,9 +79,9 @@ export function createApp({ streamer, publisher, brokerName, ticks }: AppOptions
   return app
 }
 
-/** Errors as JSON: what the caller may know, and nothing of what it may not. */
+/** Answers errors in JSON that holds only what the client may see. */
 const sendError: ErrorRequestHandler = (error, _req, res, next) => {
-  // Express itself ends a response that has begun.
+  // Express ends a response that has begun.
   if (res.headersSent) return next(error)
   const { status = 500, expose = false, code, type, message, headers } = error
   if (headers) res.set(headers)

@@ -2,16 +2,16 @@ import { memoryDriver, type Driver } from 'unifrost'
 import type { Publish } from './publisher.js'
 import { StartError } from './settings.js'
 
-/** A broker: the driver that reads from it, and a way of our own to publish to it. */
+/** A broker: the driver that reads from it, and a function to publish to it. */
 export interface Broker {
   name: string
   driver: Driver
   publish: Publish
-  /** Ends the publishing. The driver is closed by the Streamer that it was given to. */
+  /** Ends publishing. The Streamer closes the driver. */
   close(): Promise<void>
 }
 
-/** Keeps the demo's subjects apart from whatever else is on the broker. */
+/** Keeps the demo's subjects apart from others on the broker. */
 const subject = (topic: string): string => `unifrost-demo.${topic}`
 
 export async function openBroker(natsUrl: string | undefined): Promise<Broker> {
@@ -29,18 +29,18 @@ function openMemory(): Broker {
 }
 
 async function openNats(url: string): Promise<Broker> {
-  // Loaded only here: without NATS_URL, the demo runs without a broker's library.
+  // Loaded only here, so that the demo needs no broker's library without NATS_URL.
   const { natsDriver } = await import('unifrost/drivers/nats')
   const driver = await explained(() => natsDriver(url, { address: subject }))
   try {
     await explained(() => driver.connect())
-    // A connection of its own, so that every message really goes through the broker and back.
+    // Publishes on another connection, so that every message goes through the broker and back.
     const connection = await explained(() => connectPublisher(url))
     return {
       name: `NATS at ${connection.getServer()}`,
       driver,
       publish: (topic, payload) => connection.publish(subject(topic), payload),
-      // Not `drain`, which waits for a broker that may be gone.
+      // `drain` would wait for a broker that may be gone.
       close: () => connection.close(),
     }
   } catch (error) {
@@ -49,7 +49,7 @@ async function openNats(url: string): Promise<Broker> {
   }
 }
 
-/** The driver has looked at the address before, so every part of it can be read. */
+/** The driver has checked the address before, so every part of it can be read. */
 async function connectPublisher(url: string) {
   const { connect } = await import('@nats-io/transport-node')
   const urls = url.split(',').map((server) => {
@@ -66,7 +66,7 @@ async function connectPublisher(url: string) {
   })
 }
 
-/** What goes wrong with the broker is told in its own words, without a stack. */
+/** Turns an error of the driver or the library into a StartError, which is one line. */
 async function explained<T>(doing: () => T | Promise<T>): Promise<T> {
   try {
     return await doing()

@@ -1,14 +1,14 @@
 import type { Request, RequestHandler, Response } from 'express'
 
 /**
- * Cuts event streams at the socket, as a bad network does: no goodbye, and the server's own
- * code is not told. The browser notices, waits and reconnects by itself.
+ * Cuts event streams at the socket, as a bad network does: no last message is sent, and the
+ * Streamer does not know. The browser notices, waits and reconnects by itself.
  */
 export class Cutter {
   readonly #streams = new Map<string, Set<Response>>()
   readonly #awayUntil = new Map<string, number>()
 
-  /** Goes before the middleware that opens streams, and sees which belong to which client. */
+  /** Middleware that notes each client's streams. It goes before the one that opens them. */
   readonly watch: RequestHandler = (req, res, next) => {
     const id = clientId(req)
     if (id === undefined) return next()
@@ -24,8 +24,8 @@ export class Cutter {
   }
 
   /**
-   * @param seconds For how long attempts to come back fail as well.
-   * @returns how many streams were cut.
+   * @param seconds How long the client's attempts to reconnect fail.
+   * @returns the number of streams that were cut.
    */
   drop(id: string, seconds: number): number {
     const streams = [...(this.#streams.get(id) ?? [])]

@@ -1,4 +1,4 @@
-/** A request that says something it may not. Express shows it as a 400. */
+/** A field of a request is not valid. Express answers 400. */
 class FieldError extends Error {
   readonly status = 400
   readonly expose = true
@@ -9,7 +9,7 @@ class FieldError extends Error {
   }
 }
 
-// Control characters, and the marks that turn the direction of the text around them.
+// Control characters, and marks that change the direction of text.
 const UNPRINTABLE = /[\p{Cc}\u202a-\u202e\u2066-\u2069]/u
 
 export const clientIdField = (body: unknown): string => text(body, 'client_id', 256)

@@ -7,19 +7,19 @@ export type Publish = (topic: string, payload: string) => void
 const STEP = 50
 const TICK_EVERY = 1_000
 
-/** Something that publishes by itself, now and then. */
+/** A part that publishes now and then. */
 interface Source {
   due: number
   publish(): number
 }
 
 /**
- * Everything the demo sends. Each payload carries the number it has in its topic (`seq`), when
- * it was sent (`at`) and by which process (`source`): from these the page finds out, by itself,
- * whether anything is missing or came twice.
+ * Publishes all messages of the demo. Each payload has its number in its topic (`seq`), the time
+ * (`at`) and the process (`source`), from which the page finds out whether a message is missing or
+ * came twice.
  */
 export class Publisher {
-  /** Two demos on one broker number on their own; this tells their messages apart. */
+  /** Tells the messages of two demos on one broker apart: each counts by itself. */
   readonly #source = randomBytes(3).toString('hex')
   readonly #numbers = new Map<string, number>()
   readonly #sources: Source[]
@@ -32,7 +32,7 @@ export class Publisher {
     const now = performance.now()
     this.#sources = [
       ...ticks.map((topic, index) =>
-        // Spread over the second, so that the topics do not all speak at once.
+        // Spread over the second, so that the topics don't all publish at once.
         this.#tick(topic, now + (index * TICK_EVERY) / ticks.length),
       ),
       ...COMPANIES.map(({ symbol, price }) => this.#price(symbol, price, now)),
@@ -49,7 +49,7 @@ export class Publisher {
       for (const source of this.#sources) {
         if (source.due > now) continue
         const next = source.due + source.publish()
-        // A process that was stopped for a while goes on from now; it does not make up for it.
+        // A process that was stopped for a while does not send the missed messages.
         source.due = next > now ? next : now + STEP
       }
     }, STEP)
@@ -92,7 +92,7 @@ export class Publisher {
     return {
       due: now + Math.random() * 500,
       publish: () => {
-        // A walk with some momentum, drawn back to where it began so that it stays believable.
+        // A random walk with some momentum, pulled back to the opening price.
         drift = drift * 0.85 + (Math.random() - 0.5) * 0.0016 * opening
         price += drift + (opening - price) * 0.004
         this.#send(topic, {

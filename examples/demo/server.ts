@@ -22,7 +22,7 @@ async function start(): Promise<void> {
   const broker = await openBroker(settings.natsUrl)
   const streamer = new Streamer(broker.driver, {
     clientTTL: settings.clientTTL,
-    // So that the chat still has its last messages after everybody was away for a while.
+    // Keeps the chat's last messages after all users were away for a while.
     topicLinger: 3_600_000,
     history: { maxAge: 3_600_000 },
   })
@@ -43,7 +43,7 @@ async function start(): Promise<void> {
 
   const stop = async (): Promise<void> => {
     publisher.stop()
-    // No new connections while the streams end; a browser that comes back waits for the next one.
+    // No new connections while the streams end; browsers then reconnect to the next server.
     const closed = once(server, 'close')
     server.close()
     await streamer.drain({ over: 300 })
@@ -53,7 +53,7 @@ async function start(): Promise<void> {
   }
   let stopping = false
   const onSignal = (): void => {
-    // Whoever asks twice does not want to wait.
+    // A second signal ends the process at once.
     if (stopping) process.exit(1)
     stopping = true
     stop().then(() => process.exit(0), fail)
@@ -76,7 +76,7 @@ async function listen(server: Server, port: number): Promise<void> {
 }
 
 function fail(error: unknown): never {
-  // What went wrong around the demo is one line; a mistake in the demo shows where it is.
+  // A StartError is one line; for other errors the stack shows where the mistake is.
   const text =
     error instanceof StartError
       ? error.message.replace(/\s*\n\s*/g, ' ')

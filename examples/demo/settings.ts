@@ -1,16 +1,16 @@
-/** What the demo takes from its environment. */
+/** The demo's settings, from its environment. */
 export interface Settings {
-  /** Where it listens; 0 lets the system choose. */
+  /** The port to listen on; for 0 the system chooses one. */
   port: number
-  /** How many tick topics there are. */
+  /** The number of tick topics. */
   topics: number
-  /** How long a client may stay away, in milliseconds. */
+  /** How long a client lives without a connection, in milliseconds. */
   clientTTL: number
-  /** The address of the NATS server to go through; without one, messages stay in this process. */
+  /** The NATS server's address. Without one, messages stay in this process. */
   natsUrl: string | undefined
 }
 
-/** A reason not to start that one line can tell to whoever started the demo. */
+/** An error that ends the start with one line, without a stack. */
 export class StartError extends Error {}
 
 export function readSettings(env: NodeJS.ProcessEnv): Settings {

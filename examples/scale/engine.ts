@@ -1,5 +1,5 @@
-// What all servers share: a broker that keeps what it carries in one order, so that any server
-// resumes any client exactly, and a directory, so that any server knows every client.
+// What all servers share: a broker with a log, so that a client can resume at any server, and a
+// directory, so that every server knows every client.
 import { connect } from '@nats-io/transport-node'
 import { createClient } from 'redis'
 import type { Directory, Driver } from 'unifrost'
@@ -10,7 +10,7 @@ import { redisStreamsDriver } from 'unifrost/drivers/redis-streams'
 
 export const topics = ['clock', 'dice']
 
-/** The address of the engine. Whoever has none is told what to do. */
+/** The engine's address. Without one, ends with a message that says what to do. */
 export function engineUrl(): { nats?: string; redis?: string } {
   const { NATS_URL: nats, REDIS_URL: redis } = process.env
   if (nats) return { nats }
@@ -29,7 +29,7 @@ export function makeEngine(): { driver: Driver; directory: Directory } {
     return {
       driver: jetstreamDriver(nats, {
         stream: 'events',
-        // As long as this a server, or a browser, may be away and miss nothing.
+        // A server or a browser that is away for longer misses messages.
         create: { subjects: ['events.>'], max_bytes: 256 * 1024 * 1024 },
         address: (topic) => `events.${topic}`,
       }),
@@ -45,7 +45,7 @@ export function makeEngine(): { driver: Driver; directory: Directory } {
   }
 }
 
-/** Publishes something every second, as the rest of an application would. Settles once it began. */
+/** Publishes something every second, in place of an application. Settles when it has begun. */
 export async function publishTicks(): Promise<() => Promise<void>> {
   const { nats, redis } = engineUrl()
   const { publish, close } = nats === undefined ? await onRedis(redis!) : await onNats(nats)
@@ -71,7 +71,7 @@ async function onRedis(url: string) {
   const client = createClient({ url })
   client.on('error', (error) => console.error(String(error)))
   await client.connect()
-  // About the last 100,000 are kept: as long as those a server may be away and miss nothing.
+  // Keeps about the last 100,000 entries. A server that was away while more came gets a gap.
   const TRIM = { strategy: 'MAXLEN', strategyModifier: '~', threshold: 100_000 } as const
   return {
     publish: (topic: string, data: string) =>

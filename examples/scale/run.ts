@@ -1,10 +1,10 @@
-// Three servers, each a process of its own, behind HAProxy or nginx.
+// Starts three server processes behind HAProxy or nginx.
 //
 //   redis-server & REDIS_URL=redis://localhost:6379 npx tsx examples/scale/run.ts
 //   curl -N 'localhost:8080/events?topic=clock&topic=dice'
 //
-// Or with NATS_URL, for `nats-server --jetstream`; BALANCER=nginx for nginx instead of HAProxy.
-// End any of the three as you like, by SIGTERM or SIGKILL: the streams go on with the others.
+// Set NATS_URL instead for `nats-server --jetstream`, and BALANCER=nginx for nginx. End any of the
+// three by SIGTERM or SIGKILL: its streams go on with the others.
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
@@ -46,7 +46,7 @@ async function startBalancer(listen: string, servers: readonly string[]): Promis
     await writeFile(join(folder, 'nginx.conf'), text)
     command = ['nginx', '-c', join(folder, 'nginx.conf'), '-p', folder]
   }
-  // Where Debian has them, and a user's PATH does not.
+  // Debian installs them here, which is not in a user's PATH.
   const PATH = `${process.env.PATH}:/usr/sbin`
   const balancer = spawn(command[0]!, command.slice(1), {
     env: { ...process.env, ...env, PATH },
@@ -59,7 +59,7 @@ async function startBalancer(listen: string, servers: readonly string[]): Promis
   return balancer
 }
 
-/** The port that was asked for; 0 is one that is free. */
+/** The given port, or a free one for 0. */
 async function portFor(wanted: number): Promise<number> {
   const probe = createServer().listen(wanted, '127.0.0.1')
   await once(probe, 'listening')

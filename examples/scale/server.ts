@@ -13,7 +13,7 @@ const streamer = new Streamer(driver, {
 const authorize = (_principal: unknown, topic: string) => topics.includes(topic)
 const app = express()
 
-// The load balancer asks this: a server that has lost its directory gets no new streams.
+// The load balancer's health check: a server that has lost its directory gets no new streams.
 app.get('/readyz', (_request, response) => {
   const health = streamer.health()
   response.status(health.ok ? 200 : 503).json(health)
@@ -21,12 +21,12 @@ app.get('/readyz', (_request, response) => {
 app.use('/clients', clients(streamer))
 app.use('/subscriptions', subscriptions(streamer, { authorize }))
 app.use('/events', autoClient(streamer, { authorize }), unifrostExpress(streamer))
-// How many are there, over all servers.
+// The number of clients on all servers.
 app.get('/presence', async (_request, response) => {
   response.json({ server: process.env.NAME, clock: (await streamer.clientsOf('clock')).clients })
 })
 
-// Connects now, to find out early that the engine is not there.
+// Connects now, so that the start fails if the engine does not answer.
 await streamer.open()
 const { PORT = '3000', HOST = '127.0.0.1' } = process.env
 const server = app.listen(Number(PORT), HOST, () => {
@@ -34,8 +34,8 @@ const server = app.listen(Number(PORT), HOST, () => {
   console.log(`Listening on http://localhost:${port}`)
 })
 
-// First nobody new, then a goodbye for those who are there, spread over five seconds: they go on
-// where they were, with another server.
+// Takes no new connections, then ends the streams one by one over five seconds. Their clients
+// resume at other servers.
 process.once('SIGTERM', async () => {
   server.close()
   await streamer.drain({ over: 5_000 })

@@ -9,27 +9,27 @@ import { errorAnswer, readQuestion, writeAnswer } from './protocol.js'
 const DONE: Answer = { is: 'done' }
 const ELSEWHERE: Answer = { is: 'elsewhere' }
 
-/** What answering other servers needs of this one. */
+/** What `ClusterAnswers` needs of this server. */
 export interface AnswersHost {
-  /** The lease of a client that is here, or undefined. */
+  /** The lease of a client that is on this server, or undefined. */
   leaseOf(id: string): ClientLease | undefined
   /**
-   * Lets a client go to the server that asks for it.
+   * Removes a client from this server, since another server has taken it.
    *
-   * @param replaced Whether it has a stream there.
-   * @returns the position where it stands.
+   * @param replaced Whether the client has a stream at that server.
+   * @returns the client's position.
    */
   letGo(client: Client, replaced: boolean): string
 }
 
-/** Answers what other servers ask of this one. */
+/** Answers the questions of other servers. */
 export class ClusterAnswers {
   constructor(
     private readonly here: LocalCommands,
     private readonly host: AnswersHost,
   ) {}
 
-  /** Answers another server. Never rejects. */
+  /** The answer to a question. Never rejects. */
   async to(message: string): Promise<string> {
     let answer: Answer
     try {
@@ -51,7 +51,7 @@ export class ClusterAnswers {
     if (lease === undefined) return ELSEWHERE
     switch (question.ask) {
       case 'release':
-        // A lease of a later generation was taken from the server that asks.
+        // This server has the higher generation: it took the client from the server that asks.
         if (lease.generation >= question.generation) return ELSEWHERE
         return { is: 'done', value: { position: this.host.letGo(lease.client, question.stream) } }
       case 'subscribe':

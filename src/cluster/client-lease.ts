@@ -9,32 +9,32 @@ export interface Deferred<T> {
   reject: (reason: unknown) => void
 }
 
-/** This server's hold on one client: what it knows of the client's record in the directory. */
+/** A client of this server, and what the server knows of its record in the directory. */
 export class ClientLease {
   /** The record's revision; undefined before the record is written. */
   revision: Revision | undefined = undefined
   /** When the record was last written, by the clock. */
   writtenAt = 0
-  /** How many requests have been let in whose streams are not open yet. */
+  /** The number of admitted requests whose streams are not open yet. */
   claims = 0
   /** Whether another server may have taken the client since the record was last written. */
   doubted = false
-  /** Whether the record is written no more: another server has the client, or the client is over. */
+  /** Whether the record is no longer written: another server has the client, or it was removed. */
   lost = false
-  /** Settles when the client is complete, its topics open. */
+  /** Settles when the client's position is known and its topics are open. */
   ready: Promise<void> = Promise.resolve()
-  /** Settles with the next write, where one is wanted. */
+  /** Set while a write is requested and has not begun. It settles with that write. */
   wanted: Deferred<void> | undefined = undefined
-  /** The write that is under way. Never rejects. */
+  /** The write in progress. Never rejects. */
   writing: Promise<void> | undefined = undefined
-  /** The last record of a client that this server lets go. */
+  /** The record to write in place of the client's own, if this server gives the client up. */
   last: ClientRecord | undefined = undefined
 
   constructor(
     readonly client: Client,
-    /** Rises with each connection: of two servers' leases the higher one counts. */
+    /** Rises with each connection. If two servers hold the client, the higher one counts. */
     public generation: number,
-    /** Fields of the record that a newer version has written. They are written back. */
+    /** The record's fields that a newer version has written. They are written back unchanged. */
     readonly rest: Readonly<Record<string, unknown>> = {},
   ) {}
 
@@ -44,7 +44,7 @@ export class ClientLease {
   }
 }
 
-/** As `Promise.withResolvers` makes it, which Node 20 lacks. */
+/** Like `Promise.withResolvers`, which Node 20 lacks. */
 export function deferred(): Deferred<void> {
   let resolve!: () => void
   let reject!: (reason: unknown) => void

@@ -21,10 +21,10 @@ import { readAnswer, revived, writeQuestion } from './protocol.js'
 import type { ClientRecord } from './record.js'
 import { movesAllTheTime } from './take-over.js'
 
-/** How long another server may take to subscribe a client, which its broker has to answer. */
+/** How long another server may take to subscribe a client, broker included, in milliseconds. */
 const SUBSCRIBE_TIMEOUT = 10_000
 
-/** Commands on any client: each is done by the server that has the client. */
+/** Commands on any client. The server that has the client carries them out. */
 export class ClusterCommands implements ClientCommands {
   private readonly here: LocalCommands
 
@@ -70,7 +70,7 @@ export class ClusterCommands implements ClientCommands {
     count += await this.here.revoke(owner)
     const asked = await this.ofAll({ ask: 'revoke', owner }, SUBSCRIBE_TIMEOUT)
     for (const value of asked.values) count += value as number
-    // Those of servers that are no more, and those that were on their way meanwhile.
+    // What is left: clients of servers that have died, and clients that moved meanwhile.
     for (const id of await directory.idsOf(owner)) {
       const found = await takeOvers.peek(id)
       if (found?.record.owner !== owner) continue
@@ -111,8 +111,11 @@ export class ClusterCommands implements ClientCommands {
   }
 
   /**
-   * Has something done by the server that has the client. Where that one is no more, the client is
-   * taken over here first, without a stream, unless `orphaned` does without.
+   * Has the server that has the client carry out a command. If that server has died, this one takes
+   * the client over, without a stream, and carries the command out.
+   *
+   * @param here Carries the command out on this server.
+   * @param orphaned Called instead of the take-over, if given. @returns whether that was enough.
    */
   private async onHolder(
     question: Question & { id: string },
@@ -139,7 +142,8 @@ export class ClusterCommands implements ClientCommands {
           const answer = readAnswer(outcome.answer)
           if (answer.is === 'done') return
           if (answer.is === 'error') throw revived(record.server, answer.error)
-          // The client is moving just now; or that server has lost it, if it says so again.
+          // The client is moving: read its record again. If the revision is still this one, that
+          // server has lost the client, and is not asked again.
           answeredElsewhere = stored.revision
           continue
         }
@@ -174,7 +178,7 @@ export class ClusterCommands implements ClientCommands {
   }
 }
 
-/** Whether a command was done here. False where the client has left this server meanwhile. */
+/** Whether a command was carried out here. False if the client left this server meanwhile. */
 async function staysHere(done: Promise<void>): Promise<boolean> {
   try {
     await done

@@ -12,16 +12,20 @@ import type { ClientRecord } from './record.js'
 import { writeRecord } from './record.js'
 import { TakeOvers } from './take-over.js'
 
-/** How long nothing is sent after the process was stopped, while the directory is silent. */
+/**
+ * How long streams stay suspended after the process was stopped, if the directory does not answer.
+ */
 const LONGEST_DOUBT = 5_000
 
 /**
- * One server among several: takes clients over from others, gives its own to them, and keeps the
- * directory up to date.
+ * One server of a cluster. It takes clients over from other servers, gives its own up to them, and
+ * keeps the directory up to date.
  *
- * A client belongs to the server that its record names. A server that changes that does it with
- * compare-and-set on the record's revision and a higher generation. The former server is told; one
- * that can't hear finds out when its own next write is refused.
+ * A client belongs to the server that its record names. To take it over, a server writes itself
+ * into the record, with compare-and-set on the revision and a higher generation. It then tells the
+ * former server. If that one can't be reached, it finds out when the directory refuses its next
+ * write. An example: server a holds the client at revision 7, generation 1. Server b writes
+ * revision 8, generation 2. A later write of server a expects revision 7 and fails.
  */
 export class Cluster implements DirectoryHost {
   readonly server: string
@@ -67,13 +71,15 @@ export class Cluster implements DirectoryHost {
     })
   }
 
-  /** Connects to the directory. Rejects when the first attempt fails; it is tried on all the same. */
+  /**
+   * Connects to the directory. If the first attempt fails it rejects; the directory keeps trying.
+   */
   open(): Promise<void> {
     this.opened ??= this.directory.open(this)
     return this.opened
   }
 
-  /** Makes a client that no server has. */
+  /** Makes a client. @throws ClientExistsError if any server has one with this id. */
   async create(id: string, owner: string | undefined): Promise<Client> {
     const { clients, delivery, settings, refusing } = this.parts
     if (this.creating.has(id)) throw new ClientExistsError()
@@ -82,7 +88,7 @@ export class Cluster implements DirectoryHost {
       const record: ClientRecord = {
         ...{ id, owner, server: this.server, connected: false, generation: 1 },
         ...{ topics: new Map<string, string | null>(), rest: {} },
-        position: delivery.format(delivery.delivered),
+        position: delivery.position,
       }
       const text = writeRecord(record)
       const revision = await this.directory.put({ id, owner, text }, undefined, settings.clientTTL)
@@ -99,7 +105,7 @@ export class Cluster implements DirectoryHost {
     }
   }
 
-  /** The stream that a client was claimed for is open, or won't be. */
+  /** A request that claimed the client has got its stream, or will get none. */
   claimSettled(client: Client): void {
     const lease = this.writer.leaseOf(client)
     if (lease === undefined) return
@@ -113,7 +119,10 @@ export class Cluster implements DirectoryHost {
     if (lease !== undefined && !lease.connected) this.writer.note(lease)
   }
 
-  /** A client is over, everywhere. Settles when the directory knows it, or can't. Never rejects. */
+  /**
+   * A client was removed. Settles when its record is deleted, or the directory does not answer.
+   * Never rejects.
+   */
   async ended(client: Client): Promise<void> {
     const lease = this.writer.leaseOf(client)
     if (lease !== undefined && !this.ending.has(client)) {
@@ -123,7 +132,7 @@ export class Cluster implements DirectoryHost {
     await this.ending.get(client)
   }
 
-  /** Lets go of a client that another server may take at once. Never rejects. */
+  /** Gives a client up, so that any server may take it at once. Never rejects. */
   async release(client: Client): Promise<void> {
     const lease = this.writer.leaseOf(client)
     this.parts.delivery.flush()
@@ -132,7 +141,7 @@ export class Cluster implements DirectoryHost {
     await released
   }
 
-  /** Lets go of all clients, and of those that are just coming. */
+  /** Gives all clients up, also those that are being taken over now. */
   async releaseAll(): Promise<void> {
     await this.takeOvers.allSettled()
     await Promise.all(this.parts.clients.index.all().map((client) => this.release(client)))
@@ -153,7 +162,7 @@ export class Cluster implements DirectoryHost {
   down(error: Error): void {
     if (this.state.directory === 'down') return
     this.state = { directory: 'down', since: Date.now() }
-    this.parts.warn({ err: error }, 'The directory of clients is away. Open streams go on.')
+    this.parts.warn({ err: error }, 'The directory of clients does not answer. Open streams go on.')
     const { maxDirectoryOutage } = this.parts.settings
     if (maxDirectoryOutage === 0) return
     this.outage = this.parts.timers.after(maxDirectoryOutage, () => {
@@ -175,7 +184,7 @@ export class Cluster implements DirectoryHost {
     })
   }
 
-  /** Settles when everything is written that can be. */
+  /** Writes what can be written, then closes the directory. */
   async close(): Promise<void> {
     await this.opened?.catch((error: unknown) => void error)
     await this.writer.settled()
@@ -208,12 +217,12 @@ export class Cluster implements DirectoryHost {
     return position
   }
 
-  /** The position where a client stands, as the server that has it next is told. */
+  /** A client's position, for the next server that has it. */
   private positionOf(client: Client): string {
     return client.handover ?? this.parts.delivery.positionOf(client)
   }
 
-  /** Sends again to a client whose place in the directory was doubted. */
+  /** Sends to a client again that was suspended while another server might have taken it. */
   private resume({ client }: ClientLease): void {
     if (client.unsuspend()) this.parts.delivery.catchUp(client)
   }

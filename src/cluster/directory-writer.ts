@@ -9,33 +9,37 @@ import type { ClientRecord } from './record.js'
 import { readRecord, writeRecord } from './record.js'
 import { MovedError } from '../service/local-commands.js'
 
-/** How many records are written at once; in a storm the others wait, and their newest state counts. */
+/** The most records that are written at once. Others wait, and are written as they are by then. */
 const MOST_AT_ONCE = 64
-/** How often something is tried that other servers change as well. */
+/** The most tries of a compare-and-set, which fails while other servers change the record. */
 export const MOST_TRIES = 5
-/** After how long what could not be written is tried again, in milliseconds. */
+/** The time until a failed write is tried again, in milliseconds. */
 const RETRY = 1_000
-/** The record of a connected client outlives a crash of its server by at least so long. */
+/**
+ * The least time that a connected client's record is kept if its server crashes, in milliseconds.
+ */
 const SHORTEST_LIFE = 10 * 60 * 1000
 
-/** What the directory writer needs of its server. */
+/** What a `DirectoryWriter` needs of its server. */
 export interface DirectoryWriterHost {
   readonly server: string
   readonly clientTTL: number
-  /** Where a client stands, as it is named on the wire. */
+  /** A client's position, as text. */
   positionOf(client: Client): string
-  /** From where a subscription counts, as it is named on the wire; null where that says nothing elsewhere. */
+  /** The position after which a subscription begins, as text; null without a log. */
   sinceOf(membership: Membership): string | null
-  /** Another server has the client; `streaming` where it has a stream there. */
+  /** Another server has the client. @param streaming Whether it has a stream there. */
   moved(lease: ClientLease, streaming: boolean): void
-  /** An older copy of the client was found at another server, which is to let go of it. */
+  /**
+   * Another server still has the client, by a record of a lower generation, and must give it up.
+   */
   superseded(lease: ClientLease, server: string): void
-  /** The directory has been asked, and the client is still ours. */
+  /** The record was in doubt, and was now written: the client is still this server's. */
   confirmed(lease: ClientLease): void
   warn(details: object, message: string): void
 }
 
-/** Writes to the directory what changes in the clients of this server: never per message. */
+/** Writes this server's clients to the directory when they change. A message changes none. */
 export class DirectoryWriter {
   private readonly byClient = new Map<Client, ClientLease>()
   private readonly queue: ClientLease[] = []
@@ -72,7 +76,7 @@ export class DirectoryWriter {
     return Math.min(Math.max(2 * this.host.clientTTL, SHORTEST_LIFE), 2 ** 31 - 1)
   }
 
-  /** How long a record is kept from now on, in milliseconds. */
+  /** How long the record is to be kept if it is written now, in milliseconds. */
   lifeOf({ client, connected, last }: ClientLease): number {
     if (last !== undefined) return this.host.clientTTL
     if (connected) return this.life
@@ -100,10 +104,10 @@ export class DirectoryWriter {
   }
 
   /**
-   * Writes a client as it is now, after the write that may be under way.
+   * Writes the client as it is now. A write in progress is finished first.
    *
-   * @throws MovedError where another server has it; DirectoryUnavailableError, and then it is
-   *   tried again by itself until it is written.
+   * @throws MovedError if another server has the client. DirectoryUnavailableError if the directory
+   *   does not answer; the writer then tries again until the record is written.
    */
   save(lease: ClientLease): Promise<void> {
     if (lease.lost) return Promise.reject(new MovedError())
@@ -115,19 +119,19 @@ export class DirectoryWriter {
     return wanted.promise
   }
 
-  /** Writes a client as it is now; nobody waits for it. */
+  /** Writes the client as it is now, without a result. */
   note(lease: ClientLease): void {
-    // What fails is tried again, and where the client has gone it is dropped: both are done here.
+    // `run` tries again after an error; a client that has moved was dropped by `lose`.
     this.save(lease).catch((error: unknown) => void error)
   }
 
-  /** Whether the directory has the client as it is. */
+  /** Whether the record in the directory has the client's current state. */
   isWritten(lease: ClientLease): boolean {
     const { wanted, writing } = lease
     return wanted === undefined && writing === undefined && !this.unwritten.has(lease)
   }
 
-  /** Writes a client as one without a server, before it is let go here. */
+  /** Writes the client as disconnected, with its position, and forgets it here. */
   async release(lease: ClientLease): Promise<void> {
     lease.last = { ...this.recordOf(lease), connected: false }
     lease.last.position ??= this.host.positionOf(lease.client)
@@ -136,17 +140,17 @@ export class DirectoryWriter {
     this.drop(lease)
   }
 
-  /** Forgets a client here; its record is whoever's it is. */
+  /** Forgets the client here. Its record stays as it is. */
   drop(lease: ClientLease): void {
     lease.lost = true
     this.byClient.delete(lease.client)
     this.unwritten.delete(lease)
   }
 
-  /** Forgets a client that is over, and deletes its record, now or when the engine is back. */
+  /** Forgets a removed client, and deletes its record, now or when the directory answers again. */
   async end(lease: ClientLease): Promise<void> {
     const { id, owner } = lease.client
-    // A write under way moves the revision on.
+    // Each write changes the revision, which deleting needs.
     while (lease.writing !== undefined) await lease.writing
     if (lease.lost) return
     this.drop(lease)
@@ -154,7 +158,7 @@ export class DirectoryWriter {
   }
 
   /**
-   * Writes every record, to find out which clients are still ours.
+   * Writes every record, to find out which clients this server still has.
    *
    * @param options.doubt Whether another server may have taken clients meanwhile.
    */
@@ -166,7 +170,7 @@ export class DirectoryWriter {
     for (const [revision, { id, owner }] of this.doomed) void this.remove(id, owner, revision)
   }
 
-  /** Settles when no write is under way or waits. */
+  /** Settles when no write is in progress or waiting. */
   async settled(): Promise<void> {
     if (this.writes === 0 && this.queue.length === 0) return
     await new Promise<void>((resolve) => this.idle.push(resolve))
@@ -182,7 +186,7 @@ export class DirectoryWriter {
       await this.directory.delete({ id, owner }, revision)
       this.doomed.delete(revision)
     } catch {
-      // It is deleted when the engine is back, or has expired by then.
+      // Deleted by `verifyAll` when the directory answers again, unless it has expired by then.
       if (this.doomed.has(revision)) return
       this.doomed.set(revision, { id, owner })
       this.timers.after(this.life, () => this.doomed.delete(revision))
@@ -243,12 +247,13 @@ export class DirectoryWriter {
     )
   }
 
-  /** The record is not as we left it: whose is it? */
+  /** The record's revision is not the one that this server wrote: finds out which server has it. */
   private async compare(lease: ClientLease): Promise<void> {
     const { id } = lease.client
     const stored = await this.directory.get(id)
     if (stored === undefined) {
-      // Deleted by who had taken it meanwhile, or lost by the engine, which is written anew.
+      // In doubt, another server has taken and removed the client. Else the engine has lost the
+      // record, and it is written again.
       if (lease.doubted) this.lose(lease, false)
       lease.revision = undefined
       return
@@ -281,7 +286,10 @@ export class DirectoryWriter {
     })
   }
 
-  /** Records of connected clients are renewed when half of their life is over. */
+  /**
+   * Renews connected clients' records at about half of their life. With a life of 10 minutes it
+   * looks every 75 s, and renews those that were written 225 s ago or earlier.
+   */
   private renewLater(): void {
     this.renewing = this.timers.after(this.life / 8, () => {
       const due = this.timers.clock.now() - (this.life * 3) / 8

@@ -4,14 +4,14 @@ import type { Settings } from '../options.js'
 import type { Clients } from '../service/clients.js'
 import type { Subscriptions } from '../service/subscriptions.js'
 
-/** What a server's part in the cluster is made of. */
+/** The parts of a Streamer that the cluster works with. */
 export interface ClusterParts {
   readonly settings: Settings
   readonly timers: Timers
   readonly clients: Clients
   readonly subscriptions: Subscriptions
   readonly delivery: Delivery
-  /** Whether the Streamer takes nothing new. */
+  /** Whether the Streamer is draining or closed. */
   refusing(): boolean
   report(cause: unknown, message: string): void
   warn(details: object, message: string): void

@@ -11,25 +11,25 @@ import {
 } from '../errors.js'
 import type { SubscribeOptions } from '../service/subscriptions.js'
 
-/** What one server asks of another. */
+/** A question of one server to another. */
 export type Question =
   /**
-   * Let a client go. The asker has it from this generation on. `stream`: it has a new stream there,
-   * so its page must not open the old one again.
+   * Give a client up: the server that asks has it, by this generation. `stream`: whether the client
+   * has a new stream there, so that the old stream's page must not reconnect.
    */
   | { ask: 'release'; id: string; generation: number; stream: boolean }
   | { ask: 'subscribe'; id: string; topic: string; options: SubscribeOptions }
   | { ask: 'unsubscribe'; id: string; topic: string }
   | { ask: 'remove'; id: string; end: 'removed' | 'revoked' }
-  /** End all clients of an owner. */
+  /** Remove all clients of an owner. */
   | { ask: 'revoke'; owner: string }
-  /** How many clients there are: all, those of a topic, those of an owner. */
+  /** Count clients: all, a topic's, or an owner's. */
   | { ask: 'count'; topic?: string; owner?: string }
 
-/** What a server answers. */
+/** The answer to a {@link Question}. */
 export type Answer =
   | { is: 'done'; value?: unknown }
-  /** The client is not on this server, or no more. */
+  /** The client is not on this server. */
   | { is: 'elsewhere' }
   | { is: 'error'; error: WireError }
 
@@ -47,7 +47,7 @@ type Fields = Record<string, unknown>
 const isText = (value: unknown): value is string => typeof value === 'string'
 const isTextOrAbsent = (value: unknown) => value === undefined || isText(value)
 
-/** Which fields a question has, each with its check. A newer version may add fields. */
+/** Checks the fields of each question. A newer version may add fields. */
 const questions: Record<Question['ask'], (fields: Fields) => boolean> = {
   release: ({ id, generation, stream }) =>
     isText(id) && Number.isSafeInteger(generation) && typeof stream === 'boolean',
@@ -62,20 +62,20 @@ export function writeQuestion(question: Question): string {
   return JSON.stringify({ v: VERSION, ...question })
 }
 
-/** @throws Error for text that is no question of this version. */
+/** @throws Error if the text is not a question of this version. */
 export function readQuestion(text: string): Question {
   const { v, ...question } = parseObject(text)
   const { ask } = question
   const check = isText(ask) && Object.hasOwn(questions, ask) && questions[ask as Question['ask']]
   if (v === VERSION && check && check(question)) return question as unknown as Question
-  throw new Error('Another server asked something that this version does not know.')
+  throw new Error('Another server asked a question that this version does not know.')
 }
 
 export function writeAnswer(answer: Answer): string {
   return JSON.stringify(answer)
 }
 
-/** @returns an error in the place of text that is no answer of this version. Never throws. */
+/** Text that is not an answer of this version becomes an error answer. Never throws. */
 export function readAnswer(text: string): Answer {
   try {
     const answer = parseObject(text)
@@ -84,7 +84,7 @@ export function readAnswer(text: string): Answer {
     if (is === 'error' && isObject(error) && isText(error['code']) && isText(error['message'])) {
       return answer as Answer
     }
-    throw new Error('Another server answered something that this version does not know.')
+    throw new Error('Another server sent an answer that this version does not know.')
   } catch (error) {
     return errorAnswer(error)
   }
@@ -96,11 +96,11 @@ function isObject(value: unknown): value is Fields {
 
 function parseObject(text: string): Fields {
   const value: unknown = JSON.parse(text)
-  if (!isObject(value)) throw new Error('Another server sent something that is no object.')
+  if (!isObject(value)) throw new Error('Another server sent a message that is not a JSON object.')
   return value
 }
 
-/** An error on its way to the server that asked. */
+/** An error, as the answer to another server. */
 export function errorAnswer(error: unknown): Answer {
   if (!(error instanceof UnifrostError)) {
     return { is: 'error', error: { code: 'ERR_UNIFROST_INTERNAL', message: String(error) } }
@@ -111,7 +111,7 @@ export function errorAnswer(error: unknown): Answer {
   return { is: 'error', error: { code, message: cause ?? message, topic, limit } }
 }
 
-/** Makes the error of each code that another server may answer with. */
+/** Makes an error from another server's answer, by its code. */
 const errors: Record<string, (error: WireError) => UnifrostError> = {
   ERR_UNIFROST_NO_CLIENT: () => new NoClientError(),
   ERR_UNIFROST_TOPIC_NAME: ({ message }) => new TopicNameError(message),
@@ -124,7 +124,7 @@ const errors: Record<string, (error: WireError) => UnifrostError> = {
     new DirectoryUnavailableError(new Error(message)),
 }
 
-/** Another server's error, as it would have been thrown here. */
+/** The error to throw for another server's error answer. */
 export function revived(server: string, error: WireError): Error {
   const make = Object.hasOwn(errors, error.code) ? errors[error.code] : undefined
   if (make !== undefined) return make(error)

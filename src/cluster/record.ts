@@ -1,38 +1,38 @@
-/** The form in which records are written. Records of another form are left alone. */
+/** The version of the records' form. Records of another version are ignored. */
 const VERSION = 1
 
-/** What the directory remembers of a client. */
+/** A client as the directory keeps it. */
 export interface ClientRecord {
   id: string
   owner: string | undefined
   /** The server that has the client, connected or not. */
   server: string
-  /** Whether its stream is open there, as far as is known. */
+  /** Whether it had a stream there when the record was written. */
   connected: boolean
-  /** Rises with each connection, so that of two servers the later one is known. */
+  /** Rises with each connection. If two servers hold the client, the higher one counts. */
   generation: number
-  /** Its topics, each with the position after which it counts, where servers share a numbering. */
+  /** Its topics. Each has the position after which it begins; null without a log. */
   topics: Map<string, string | null>
-  /** The position of what it was given last, where it is not connected. */
+  /** Its position, if it is not connected. */
   position: string | undefined
-  /** What a newer version has written that this one does not know: it is written back as it is. */
+  /** Fields that a newer version has written. They are written back unchanged. */
   rest: Readonly<Record<string, unknown>>
 }
 
 /**
- * Takes a record's text apart.
+ * Reads a record.
  *
- * @returns the record, or in words what it is instead.
+ * @returns the record, or a sentence that says why the text is not one.
  */
 export function readRecord(id: string, text: string): ClientRecord | string {
   let fields: unknown
   try {
     fields = JSON.parse(text)
   } catch {
-    return 'It is no JSON.'
+    return 'It is not valid JSON.'
   }
   if (typeof fields !== 'object' || fields === null || Array.isArray(fields)) {
-    return 'It is no object.'
+    return 'It is not an object.'
   }
   const {
     v,
@@ -45,18 +45,19 @@ export function readRecord(id: string, text: string): ClientRecord | string {
     position,
     ...rest
   } = fields as Record<string, unknown>
-  if (v !== VERSION) return `It is of version ${JSON.stringify(v)}, and this is version ${VERSION}.`
+  if (v !== VERSION)
+    return `Its version is ${JSON.stringify(v)}; this server reads version ${VERSION}.`
   if (named !== id) return 'It belongs to another id.'
-  if (owner !== undefined && typeof owner !== 'string') return 'Its owner is no string.'
-  if (typeof server !== 'string') return 'Its server is no string.'
-  if (typeof connected !== 'boolean') return 'Its connected is no boolean.'
-  if (!Number.isSafeInteger(generation)) return 'Its generation is no whole number.'
-  if (position !== undefined && typeof position !== 'string') return 'Its position is no string.'
+  if (owner !== undefined && typeof owner !== 'string') return 'Its owner is not a string.'
+  if (typeof server !== 'string') return 'Its server is not a string.'
+  if (typeof connected !== 'boolean') return 'Its connected is not a boolean.'
+  if (!Number.isSafeInteger(generation)) return 'Its generation is not a whole number.'
+  if (position !== undefined && typeof position !== 'string') return 'Its position is not a string.'
   if (typeof topics !== 'object' || topics === null || Array.isArray(topics))
-    return 'Its topics are no object.'
+    return 'Its topics are not an object.'
   const places = Object.entries(topics as Record<string, unknown>)
   if (!places.every(([, since]) => since === null || typeof since === 'string')) {
-    return 'Its topics have no positions.'
+    return 'A topic of it has neither a position nor null.'
   }
   return {
     id,
@@ -72,6 +73,6 @@ export function readRecord(id: string, text: string): ClientRecord | string {
 
 /** A record's text. */
 export function writeRecord({ rest, topics, ...fields }: ClientRecord): string {
-  // `fromEntries` makes a property of any name, `__proto__` too.
+  // `Object.fromEntries` also takes a topic named `__proto__`.
   return JSON.stringify({ ...rest, v: VERSION, ...fields, topics: Object.fromEntries(topics) })
 }

@@ -21,7 +21,7 @@ import { readRecord, writeRecord } from './record.js'
 export type TakeOverReason =
   /** A request wants its stream. */
   | 'stream'
-  /** A command names it, and the server that its record names is no more. */
+  /** A command names it, and the server that its record names has died. */
   | 'orphan'
 
 /**
@@ -32,12 +32,12 @@ export type TakeOverReason =
  *   get record ────────────────────▶ revision 7, server a
  *   put record, if revision is 7 ──▶ revision 8, server b
  *   'release' ─────────────────────────────────────────────▶ ends its stream
- *   position ◀────────────────────────────────────────────── where the client stands
+ *   position ◀────────────────────────────────────────────── the client's position
  *   opens the client's topics
  * ```
  *
- * The write comes first, so of two servers that want a client one gets it. A former server that is
- * dead, frozen or cut off is not waited for beyond `takeoverTimeout`.
+ * The write comes first, so if two servers want a client, one of them gets it. This server waits
+ * for the former one, which may be dead, frozen or cut off, for at most `takeoverTimeout`.
  */
 export class TakeOvers {
   private readonly underWay = new Map<string, Promise<Client>>()
@@ -50,7 +50,7 @@ export class TakeOvers {
   ) {}
 
   /**
-   * The client of a request that wants its stream. From then on it is this server's.
+   * The client of a request for a stream. When it resolves, this server has the client.
    *
    * @throws NoClientError, what `check` throws, StreamerClosedError, TooManyClientsError,
    *   DirectoryUnavailableError
@@ -72,19 +72,19 @@ export class TakeOvers {
     throw movesAllTheTime()
   }
 
-  /** Waits for a take-over of this client that is under way, whatever comes of it. */
+  /** Waits for a take-over of this client in progress, also if it fails. */
   async settled(id: string): Promise<void> {
     await this.underWay.get(id)?.catch((error: unknown) => void error)
   }
 
-  /** Waits for all take-overs that are under way. */
+  /** Waits for all take-overs in progress. */
   async allSettled(): Promise<void> {
     await Promise.allSettled(this.underWay.values())
   }
 
   /**
-   * Takes a client over from the server that has it, or had it. Where another request has just
-   * begun to do so, this waits for that one's client. See {@link claim} for the errors.
+   * Takes a client over from the server that its record names. If another request is doing so,
+   * waits for it. See {@link claim} for the errors.
    */
   async takeOver(id: string, check: OwnerCheck, reason: TakeOverReason): Promise<Client> {
     const present = this.parts.clients.index.get(id) ?? this.underWay.get(id)
@@ -94,7 +94,7 @@ export class TakeOvers {
     return takeOver
   }
 
-  /** A client's record, or undefined where there is none that this version can read. */
+  /** A client's record, or undefined if there is none that this version can read. */
   async peek(id: string): Promise<{ record: ClientRecord; stored: Stored } | undefined> {
     const stored = await this.directory.get(id)
     if (stored === undefined) return undefined
@@ -104,14 +104,14 @@ export class TakeOvers {
     return undefined
   }
 
-  /** A client's record. @throws NoClientError where there is none that this version can read. */
+  /** A client's record. @throws NoClientError if there is none that this version can read. */
   async recordOf(id: string): Promise<{ record: ClientRecord; stored: Stored }> {
     const found = await this.peek(id)
     if (found === undefined) throw new NoClientError()
     return found
   }
 
-  /** Holds a client whose record this server has just written. */
+  /** Makes the lease of a client whose record this server has just written. */
   hold(client: Client, generation: number, revision: Revision, rest = {}): ClientLease {
     const lease = new ClientLease(client, generation, rest)
     lease.revision = revision
@@ -120,9 +120,9 @@ export class TakeOvers {
   }
 
   /**
-   * Asks another server to let its copy of a client go.
+   * Asks another server to give a client up.
    *
-   * @returns the position where the client stood there, if that server answers.
+   * @returns the client's position there, or undefined if that server does not answer.
    */
   async askToRelease(
     { client, generation }: ClientLease,
@@ -139,23 +139,20 @@ export class TakeOvers {
       if (answer.is !== 'done') return undefined
       return (answer.value as { position: string } | undefined)?.position
     } catch (error) {
-      // That server finds out by itself, when its own next write is refused.
-      this.parts.warn(
-        { err: error, server },
-        'A server could not be told that its client has moved.',
-      )
+      // That server finds out when the directory refuses its next write.
+      this.parts.warn({ err: error, server }, 'Could not tell a server that its client has moved.')
       return undefined
     }
   }
 
-  /** Writes that a client of this server gets a stream here. @returns false if it has moved. */
+  /** Writes that a client of this server gets a new stream. @returns false if it has moved. */
   private async confirm(lease: ClientLease): Promise<boolean> {
     lease.claims++
     lease.generation++
     try {
       await this.writer.save(lease)
     } catch (error) {
-      // While the directory is away, clients that are here are served here.
+      // While the directory does not answer, this server serves the clients that it has.
       return !(error instanceof MovedError)
     }
     return lease.client.end === undefined
@@ -168,7 +165,7 @@ export class TakeOvers {
       check(record.owner)
       if (this.parts.refusing()) throw new StreamerClosedError()
       if (clients.index.size >= settings.maxClients) throw new TooManyClientsError()
-      // Before anything is changed: without the log, this server could not go on with it.
+      // Checked before the record is written: without its log, this server can't serve the client.
       await delivery.ready()
       const connected = reason === 'stream'
       const generation = record.generation + 1
@@ -184,8 +181,8 @@ export class TakeOvers {
   }
 
   /**
-   * Builds up here what another server had. From the first moment on, a third server can take the
-   * client away again.
+   * Restores a client from its record, which now names this server. Meanwhile a third server may
+   * take the client over.
    */
   private async take(
     record: ClientRecord,
@@ -211,7 +208,7 @@ export class TakeOvers {
   }
 }
 
-/** The client was at another server each time that it was looked for. */
+/** The error if the client was on another server at each try. */
 export function movesAllTheTime(): DirectoryUnavailableError {
   return new DirectoryUnavailableError(
     new Error(`Gave up after ${MOST_TRIES} tries: the client keeps moving from server to server.`),

@@ -1,13 +1,16 @@
 import type { Frame } from '../wire/frame.js'
-import { Batch, BATCH_BYTES } from '../wire/frame.js'
+import type { Batch } from '../wire/frame.js'
+import { BATCH_BYTES } from '../wire/frame.js'
 import type { Client } from './client.js'
 import type { Membership } from './membership.js'
 import type { Place, Replays } from './replays.js'
 
 /** What a client that is behind gets next. */
 export type Step =
-  /** Bytes to write; `batch.last` moves the cursor, where it is above 0. */
+  /** Bytes to write; the cursor goes to `batch.last`. */
   | { kind: 'batch'; batch: Batch }
+  /** Older frames of one topic, which leave the cursor where it is. */
+  | { kind: 'replay'; membership: Membership; frames: readonly Frame[] }
   /** Something of this topic is missing here. */
   | { kind: 'lost'; topic: string }
   /** Nothing for now: the client is brought on again when what it lacks is at hand. */
@@ -16,12 +19,12 @@ export type Step =
 /**
  * The next step of a client on its way to the present, or undefined when it has arrived.
  *
- * First what a `rewind` asked for, then the losses, then frames in order of number over all its
+ * First the replays, one after the other, then the losses, then frames in order of number over all its
  * topics. A loss is told before any frame that follows it in its topic.
  */
 export function nextStep(client: Client, replays: Replays): Step | undefined {
   for (const membership of client.sources()) {
-    const step = rewound(membership, client.cursor) ?? loss(membership, client.cursor)
+    const step = replayed(membership, client.cursor) ?? loss(membership, client.cursor)
     if (step !== undefined) return step
   }
   const batch = replays.next(placesOf(client))
@@ -40,32 +43,28 @@ export function loss(membership: Membership, cursor: number): Step | undefined {
   return { kind: 'lost', topic: membership.topic.name }
 }
 
-/** What comes next of a topic's older frames that were asked for, if there is anything. */
-export function rewound(membership: Membership, cursor: number): Step | undefined {
-  const { rewind, since, topic } = membership
-  if (rewind === undefined) return undefined
+/** What comes next of a topic's replay, if there is anything. */
+export function replayed(membership: Membership, cursor: number): Step | undefined {
+  const { replay, topic } = membership
+  if (replay === undefined) return undefined
   const { history } = topic
-  if (rewind.exact && membership.rewoundThrough(rewind) < history.lostThrough) {
+  const done = membership.replayedThrough(replay)
+  if (done < history.lostThrough) {
     membership.tellLoss(cursor)
     return { kind: 'lost', topic: topic.name }
   }
-  // Frames that are newer than the cursor need no special way: they are merged, with their ids.
-  const through = Math.min(since, cursor)
+  // Frames that are newer than the cursor are merged with those of the other topics, after this.
+  const through = Math.min(replay.since, cursor)
   const frames: Frame[] = []
   let size = 0
-  for (let i = history.indexAfter(rewind.from); size < BATCH_BYTES; i++) {
+  for (let i = history.indexAfter(done); size < BATCH_BYTES; i++) {
     const frame = history.at(i)
     if (frame === undefined || frame.number > through) break
     frames.push(frame)
     size += frame.length
   }
-  if (frames.length > 0) {
-    rewind.from = frames.at(-1)!.number
-    return { kind: 'batch', batch: Batch.withoutIds(frames) }
-  }
-  // What a rewind by count no longer finds is not a loss.
-  const forgiven = rewind.exact ? 0 : Math.min(since, history.evictedThrough)
-  membership.endRewind(Math.max(through, rewind.from, forgiven))
+  if (frames.length > 0) return { kind: 'replay', membership, frames }
+  membership.endReplay(Math.max(through, done), cursor)
   return undefined
 }
 

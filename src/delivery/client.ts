@@ -1,5 +1,7 @@
 import type { Timer } from '../clock.js'
 import type { Batch } from '../wire/frame.js'
+import type { ReplayMark } from '../wire/position.js'
+import { Position } from '../wire/position.js'
 import type { Connection } from './connection.js'
 import type { Membership } from './membership.js'
 import type { TickBatch } from './tick-batch.js'
@@ -66,6 +68,10 @@ export class Client {
   private current: Connection | undefined = undefined
   private isLive = false
   private isGreeted = false
+  private isUntouched = true
+  private replays = 0
+  private named: Position | undefined = undefined
+  private replayMark: (ReplayMark & { at: number }) | undefined = undefined
   private isSuspended = false
   private reports = false
   private own: number
@@ -151,12 +157,16 @@ export class Client {
   /**
    * @internal Its first message is about to be written.
    *
-   * @param cursor Where it stands, where it has named a position.
+   * @param named Where it stands, where it has named a position.
    */
-  greet(cursor = this.own): void {
+  greet(named?: Position): void {
     this.isGreeted = true
+    this.isUntouched = false
     this.reports = false
-    this.own = cursor
+    if (named === undefined) return
+    this.own = named.cursor
+    this.named = named
+    this.replayMark = named.replay && { ...named.replay, at: named.cursor }
   }
 
   /** @internal Frames through this number have been written to it. */
@@ -226,9 +236,54 @@ export class Client {
     return this.from
   }
 
+  /** @internal Whether nothing has ever been written to it, here or on another server. */
+  get untouched(): boolean {
+    return this.isUntouched
+  }
+
+  /** @internal It has nothing yet, and begins after this number. */
+  startFrom(number: number): void {
+    this.own = Math.min(this.own, number)
+  }
+
+  /** @internal @returns the serial of a new replay. */
+  nextReplay(): number {
+    return ++this.replays
+  }
+
+  /**
+   * @internal Replays through this serial have been begun on another stream.
+   *
+   * @returns whether that was not known.
+   */
+  skipReplays(serial: number): boolean {
+    if (serial <= this.replays) return false
+    this.replays = serial
+    return true
+  }
+
+  /** @internal A replay has been written as far as it says, with the cursor where it is. */
+  mark({ serial, through, topic }: ReplayMark): void {
+    this.replayMark = { serial, through, topic, at: this.position }
+  }
+
+  /** @internal How far a replay has been written since the cursor came to where it is. */
+  get marked(): ReplayMark | undefined {
+    return this.replayMark?.at === this.position ? this.replayMark : undefined
+  }
+
+  /** @internal The position of what was written to it last. */
+  get place(): Position {
+    const { position, named } = this
+    // A cursor does not say of which topics it has an entry that went to several.
+    if (named?.cursor !== position) return new Position(position, undefined, this.marked)
+    return new Position(named.number, named.tie, this.marked)
+  }
+
   /** @internal It was taken from another server, where it stood at this position. */
   comeFrom(position: string): void {
     this.from = position
+    this.isUntouched = false
   }
 
   /** @internal @returns its {@link handover}, which is forgotten by that. */

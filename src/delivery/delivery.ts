@@ -1,6 +1,7 @@
 import type { Timers } from '../clock.js'
 import type { Encoded } from '../wire/encode.js'
 import type { Frame } from '../wire/frame.js'
+import { Batch } from '../wire/frame.js'
 import type { Encoding, WireErrorCode } from '../wire/messages.js'
 import { errorMessage, isAccepted, refusedMessage, topicMessage } from '../wire/messages.js'
 import type { Position } from '../wire/position.js'
@@ -9,6 +10,7 @@ import { Broadcast } from './broadcast.js'
 import type { Step } from './catch-up.js'
 import { hasLoss, nextStep } from './catch-up.js'
 import type { Client } from './client.js'
+import type { Connection } from './connection.js'
 import type { HistoryBounds } from './history.js'
 import { History, TopicHistory } from './history.js'
 import { Membership } from './membership.js'
@@ -119,14 +121,25 @@ export class Delivery implements ResumeHost {
     this.broadcast.flush()
   }
 
-  /** Forgets a topic's frames. */
+  /**
+   * Forgets a topic's frames. It takes a number: a topic that is opened anew begins behind it, so
+   * whoever names a position from before is told that messages may be missing. An example: the
+   * newest frame is 7 when a topic is closed, which takes 8. A client at 7 that comes back when the
+   * topic is open again has missed what came between.
+   */
   drop(topic: Topic): void {
     this.flush()
     this.history.drop(topic.history)
+    this.skip(topic)
   }
 
-  format(number: number, _tie?: string): string {
-    return this.numbering.format(number)
+  format({ number, tie, replay }: Position): string {
+    return this.numbering.format(number, tie, replay)
+  }
+
+  /** The position behind everything that live clients have. */
+  get position(): string {
+    return this.numbering.format(this.delivered)
   }
 
   /** What a text names in this numbering, whether it has been read here or not. */
@@ -170,7 +183,7 @@ export class Delivery implements ResumeHost {
 
   /** What a client would name that has got all that was written to it. */
   positionOf(client: Client): string {
-    return this.format(client.position)
+    return this.format(client.place)
   }
 
   /** From where a subscription counts, for another server; null where it can't use that. */
@@ -203,6 +216,11 @@ export class Delivery implements ResumeHost {
     // What is read for clients stops with them.
   }
 
+  /** Takes a number that no frame has. */
+  protected skip(_topic: Topic): void {
+    this.broadcast.advance(++this.history.last)
+  }
+
   protected nextStep(client: Client): Step | undefined {
     return nextStep(client, this.replays)
   }
@@ -225,6 +243,8 @@ export class Delivery implements ResumeHost {
         if (connection.write(step.batch) === 'closed') return
         client.advance(step.batch.last)
         this.caughtUp += step.batch.events
+      } else if (step.kind === 'replay') {
+        if (!this.replay(client, connection, step.membership, step.frames)) return
       } else {
         return
       }
@@ -254,6 +274,28 @@ export class Delivery implements ResumeHost {
     this.broadcast.add(topic, frame)
     if (!this.expiring) this.expireLater(now)
     return frame
+  }
+
+  /** Writes older frames of one topic, each with an id that says so. @returns whether it could. */
+  private replay(
+    client: Client,
+    connection: Connection,
+    membership: Membership,
+    frames: readonly Frame[],
+  ): boolean {
+    const { serial } = membership.replay!
+    const { number, tie } = client.place
+    const topic = membership.topic.name
+    const batch = Batch.withIds(frames, ({ number: through }) =>
+      // An entry of our own between two of a log has no position.
+      Number.isInteger(through)
+        ? this.numbering.format(number, tie, { serial, through, topic })
+        : undefined,
+    )
+    if (connection.write(batch) === 'closed') return false
+    membership.advanceReplay(frames.at(-1)!.number, client.cursor)
+    this.caughtUp += batch.events
+    return true
   }
 
   private report(client: Client, how: Resume): void {

@@ -1,16 +1,28 @@
-import type { Position } from '../wire/position.js'
+import type { Position, ReplayMark } from '../wire/position.js'
 import type { Client } from './client.js'
 import type { Topic } from './topic.js'
 
-/** Older frames of a topic that are still to be sent to a client. */
-export interface Rewind {
-  /** The frames after this number. It rises as they are sent. */
-  from: number
-  /**
-   * Whether a hole in them is a loss, because the client named the position. Where a number of
-   * messages was asked for, the client is content with what there is.
-   */
-  readonly exact: boolean
+/**
+ * A replay: frames of a topic from before the client's cursor, which are sent before all others.
+ *
+ * An example: a client whose cursor is 9 subscribes to a topic that has frames 3, 5 and 12, with its
+ * past. It is sent 3 and 5 with the ids `x-9@1.3.a` and `x-9@1.5.a`, and then 12 with `x-12`. Cut
+ * behind 3 it names `x-9@1.3.a`, and goes on with 5. The replay is known to be complete once the
+ * client names a number above 9, or a later replay.
+ */
+export interface Replay {
+  /** Which of the client's replays it is, counted from 1. */
+  readonly serial: number
+  /** The frames after this number. */
+  readonly from: number
+  /** The topic's frames counted from after this number when it was asked for. */
+  readonly since: number
+  /** The client's cursor while it is sent; undefined before it begins. */
+  at: number | undefined
+  /** It has been written through this number. */
+  through: number
+  /** Whether something may be left to send. */
+  active: boolean
 }
 
 /**
@@ -19,7 +31,7 @@ export interface Rewind {
  *
  * An example: a client whose cursor is 7 subscribes to a topic when the newest frame is 10. Then
  * `since` is 10: of this topic it gets frame 11 and those after it. With `rewind: 2` it is also sent
- * the topic's last two frames up to 10.
+ * the topic's last two frames up to 10, as a {@link Replay}.
  *
  * A loss goes through three states: to be told, told, and known.
  *
@@ -37,7 +49,7 @@ export class Membership {
   index = -1
   protected starts: number
   private ends: number | undefined = undefined
-  private older: Rewind | undefined = undefined
+  private past: Replay | undefined = undefined
   private told: { at: number; through: number } | undefined = undefined
 
   constructor(
@@ -58,9 +70,9 @@ export class Membership {
     return this.ends
   }
 
-  /** Older frames that come first, or undefined where there are none. */
-  get rewind(): Rewind | undefined {
-    return this.older
+  /** Older frames that are still to be sent first, or undefined where there are none. */
+  get replay(): Replay | undefined {
+    return this.past?.active === true ? this.past : undefined
   }
 
   /** Whether nothing can be sent before the broker has opened the topic. */
@@ -73,9 +85,9 @@ export class Membership {
     return Math.max(cursor, this.starts, this.told?.through ?? 0)
   }
 
-  /** Where an exact rewind goes on. */
-  rewoundThrough(rewind: Rewind): number {
-    return Math.max(rewind.from, this.told?.through ?? 0)
+  /** Through which number a replay is done: it is written, or was told to be lost. */
+  replayedThrough(replay: Replay): number {
+    return Math.max(replay.through, this.told?.through ?? 0)
   }
 
   /** Whether the client has missed something that it has not been told of. */
@@ -83,15 +95,32 @@ export class Membership {
     return this.floor(cursor) < this.topic.history.lostThrough
   }
 
-  /** Frames after `from`, up to `since`, are sent first. */
-  rewindTo(from: number, { exact }: { exact: boolean }): void {
-    this.older = { from, exact }
+  /** Frames after `from` are sent first. */
+  replayFrom(from: number): void {
+    if (this.client.untouched) {
+      // Nothing has been written to it, so its cursor can go back, and no replay is needed.
+      this.client.startFrom(from)
+      this.starts = Math.min(this.starts, from)
+      return
+    }
+    const serial = this.client.nextReplay()
+    const since = this.starts
+    this.past = { serial, from, since, at: undefined, through: from, active: true }
   }
 
-  /** What a rewind asked for has been sent through this number; the rest counts from there. */
-  endRewind(through: number): void {
-    this.older = undefined
-    this.starts = through
+  /** The replay has been written through this number, with the client's cursor at `cursor`. */
+  advanceReplay(through: number, cursor: number): void {
+    const past = this.past!
+    past.at ??= cursor
+    past.through = through
+    this.client.mark({ serial: past.serial, through, topic: this.topic.name })
+  }
+
+  /** The replay is written. Frames after this number follow in the order of all topics. */
+  endReplay(since: number, cursor: number): void {
+    this.past!.at ??= cursor
+    this.past!.active = false
+    this.starts = since
   }
 
   /**
@@ -117,9 +146,9 @@ export class Membership {
     // Without a log, no older frames come with the opening.
   }
 
-  /** The client is told of what is lost here, in a message right after `cursor`. */
-  tellLoss(cursor: number): void {
-    this.told = { at: cursor, through: this.topic.history.lostThrough }
+  /** The client is told of a loss through this number, in a message right after `cursor`. */
+  tellLoss(cursor: number, through = this.topic.history.lostThrough): void {
+    this.told = { at: cursor, through }
   }
 
   /** The client comes back at a cursor: a loss that was told after it is to be told again. */
@@ -127,15 +156,24 @@ export class Membership {
     if (this.told !== undefined && cursor <= this.told.at) this.told = undefined
   }
 
-  /** The client, whose cursor is at `cursor`, has everything of this topic through `arrived`. */
-  resume(arrived: number, cursor: number): void {
+  /** The client comes back at a position that it named, and its cursor is there. */
+  resume(named: Position): void {
+    const { replay } = named
+    const cursor = this.client.cursor
+    if (this.past !== undefined) this.resumeReplay(this.past, named)
+    if (replay?.topic === this.topic.name) this.goOn(named, replay)
+    const arrived = named.cursorOf(this.topic.name)
     if (arrived > cursor) this.starts = Math.max(this.starts, arrived)
   }
 
   /** The client is told that everything up to `cursor` may be missing. */
   startAnew(cursor: number): void {
-    // What was to come after a rewind comes with it, or it would be missing behind the rewind.
-    if (this.older !== undefined) this.starts = cursor
+    const { replay } = this
+    this.past = undefined
+    if (replay === undefined) return
+    // What was to come after the replay comes with it, or it would be missing behind the replay.
+    this.past = { ...replay, from: replay.through, since: cursor, at: undefined }
+    this.starts = cursor
   }
 
   /** The broker has ended it, which stands in the history as this number. */
@@ -152,7 +190,7 @@ export class Membership {
   restart(number: number): void {
     this.starts = number
     this.told = undefined
-    this.older = undefined
+    this.past = undefined
   }
 
   /** An entry with this number is still to come, though the client may stand behind it. */
@@ -160,5 +198,29 @@ export class Membership {
     this.client.moveBack(before)
     this.starts = Math.min(this.starts, before)
     if (this.told !== undefined && this.told.through >= number) this.told = undefined
+  }
+
+  /** How much of a replay has the client got that names this position? */
+  private resumeReplay(past: Replay, { number, replay }: Position): void {
+    const at = past.at === undefined ? undefined : Math.floor(past.at)
+    const isKnown = at !== undefined && number > at
+    if (isKnown && !past.active) {
+      this.past = undefined
+      return
+    }
+    const serial = number === at ? (replay?.serial ?? 0) : 0
+    if (serial > past.serial && !past.active) return
+    // Exactly this far, or nothing of it.
+    const through = serial === past.serial ? replay!.through : past.from
+    this.past = { ...past, at: undefined, through, active: true }
+    this.starts = past.since
+  }
+
+  /** The client names a replay of this topic that is not known here: it began on another stream. */
+  private goOn({ number }: Position, { serial, through }: ReplayMark): void {
+    if (!this.client.skipReplays(serial)) return
+    const since = Math.max(this.starts, number)
+    this.past = { serial, from: through, since, at: undefined, through, active: true }
+    this.starts = since
   }
 }

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Position } from '../wire/position.js'
+import type { Position, ReplayMark } from '../wire/position.js'
 import { formatPosition, parsePosition } from '../wire/position.js'
 
 /**
@@ -12,8 +12,8 @@ export class Numbering {
     protected epoch = randomBytes(5).toString('hex'),
   ) {}
 
-  format(number: number): string {
-    return formatPosition(this.epoch, number)
+  format(number: number, tie?: string, replay?: ReplayMark): string {
+    return formatPosition(this.epoch, number, tie, replay)
   }
 
   /** The position that a text names, or undefined where it is malformed or foreign. */

@@ -1,5 +1,5 @@
 import { configMessage, errorMessage } from '../wire/messages.js'
-import type { Position } from '../wire/position.js'
+import { Position } from '../wire/position.js'
 import type { Client } from './client.js'
 import type { Connection } from './connection.js'
 
@@ -30,7 +30,7 @@ export interface ResumeHost {
   flush(): void
   /** What a position names that has been read here, or undefined where it names nothing. */
   locate(position: string): Position | undefined
-  format(number: number, tie?: string): string
+  format(place: Position): string
   /** What a client would name that has got all that was written to it. */
   positionOf(client: Client): string
   catchUp(client: Client): void
@@ -52,10 +52,10 @@ export function resume(host: ResumeHost, opening: Opening): void {
     startAnew(host, opening)
     return
   }
-  client.greet(named?.cursor)
+  client.greet(named)
   if (known) resumeSubscriptions(client, named)
   client.knows(client.cursor)
-  const id = known ? host.format(named.number, named.tie) : host.positionOf(client)
+  const id = known ? host.format(named) : host.positionOf(client)
   connection.write(configMessage(greeting.config, client.topics, { id, retry: greeting.retry }))
   if (known) host.resumedAt(client)
   host.catchUp(client)
@@ -64,7 +64,7 @@ export function resume(host: ResumeHost, opening: Opening): void {
 function resumeSubscriptions(client: Client, named: Position): void {
   for (const membership of client.sources()) {
     membership.doubt(client.cursor)
-    membership.resume(named.cursorOf(membership.topic.name), client.cursor)
+    membership.resume(named)
   }
 }
 
@@ -74,8 +74,8 @@ function resumeSubscriptions(client: Client, named: Position): void {
  * cut off in between would come back as if it knew.
  */
 function startAnew(host: ResumeHost, { client, connection, greeting }: Opening): void {
-  client.greet(host.delivered)
-  const id = host.format(client.cursor)
+  client.greet(new Position(host.delivered))
+  const id = host.format(client.place)
   const memberships = client.sources()
   const lost = [...new Set(memberships.map(({ topic }) => topic.name))]
   for (const membership of memberships) membership.startAnew(client.cursor)

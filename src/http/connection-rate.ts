@@ -4,24 +4,25 @@ import { checkShape, number } from '../options.js'
 
 /** What `limitConnectionRate` takes. */
 export interface ConnectionRate {
-  /** How many new connections are taken in a second, evenly. At least 0.001. */
+  /** The most new connections per second, on average. At least 0.001. */
   perSecond: number
-  /** How many are taken at once after a quiet time. Default: a tenth of `perSecond`, at least 1. */
+  /**
+   * The most that are accepted at once after a quiet time. Default: `perSecond` / 10, at least 1.
+   */
   burst?: number
 }
 
 /**
- * What `maxConnections` is while none is taken. Not 0, which is no limit at all before Node 21
+ * The value of `maxConnections` while no connection is accepted. Before Node 21, 0 means no limit
  * (https://nodejs.org/api/net.html#servermaxconnections).
  */
 const NONE = -1
 
 /**
- * Has a server (HTTP, HTTPS or HTTP/2) take so many new connections in a second, whoever they are
- * from. Node closes those above before it reads anything from them, and emits `drop`; an
- * `EventSource` tries again by itself then. So a flood costs open streams next to no time, which
- * answering it would. Call it once for a server; `maxConnections` is left as it is but for the
- * moments in which none is taken.
+ * Limits how many new connections a server (HTTP, HTTPS or HTTP/2) accepts per second, from all
+ * addresses together. Node closes further ones before it reads from them, and emits `drop`; an
+ * `EventSource` then reconnects by itself. So a flood of connections takes almost no time from open
+ * streams. Call it once per server. While it accepts none, it changes `maxConnections`.
  *
  * @throws OptionsError
  */
@@ -29,10 +30,10 @@ export function limitConnectionRate(server: Server, rate: ConnectionRate): void 
   checkShape('', rate, { perSecond: number(0.001, 1e6), burst: number(1, 1e6) })
   const { perSecond, burst = Math.max(1, perSecond / 10) } = rate
   if (perSecond === undefined) {
-    throw new OptionsError('limitConnectionRate takes how many connections perSecond.')
+    throw new OptionsError('limitConnectionRate needs perSecond: new connections per second.')
   }
   let usual = server.maxConnections
-  /** Set while none is taken. */
+  /** Set while no connection is accepted. */
   let timer: NodeJS.Timeout | undefined
   let left = burst
   let since = performance.now()

@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http'
 import { UnifrostError } from '../errors.js'
 import type { AnyResponse } from './response-outlet.js'
 
-/** The answer to a request that failed: JSON, without anything that is not meant for its sender. */
+/** Answers a failed request, in JSON that holds only what the client may see. */
 export function sendError(response: AnyResponse, error: unknown): void {
   if (response.headersSent || response.destroyed) {
     response.destroy()
@@ -18,7 +18,7 @@ export function sendError(response: AnyResponse, error: unknown): void {
   response.end(text)
 }
 
-/** The part of an error that may be shown over HTTP. */
+/** The parts of an error that the client may see. */
 export function publicError(error: unknown): {
   status: number
   headers: Record<string, string>

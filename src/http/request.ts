@@ -5,7 +5,7 @@ import { MethodError, NotAcceptableError } from '../errors.js'
 /** A request of Node's, over HTTP/1 or through HTTP/2's compatibility API. */
 export type AnyRequest = IncomingMessage | Http2ServerRequest
 
-/** The request's query, however its framework has changed `req.query`. */
+/** The request's query. It comes from the URL, since frameworks differ in `req.query`. */
 export function queryOf(request: AnyRequest): URLSearchParams {
   const url = request.url ?? ''
   const mark = url.indexOf('?')
@@ -13,8 +13,8 @@ export function queryOf(request: AnyRequest): URLSearchParams {
 }
 
 /**
- * The position that a client says it got last: the header `Last-Event-ID`, which a browser keeps
- * up to date, or the query's `last_event_id`.
+ * The position that a client asks to resume from: the header `Last-Event-ID`, which a browser sends
+ * when it reconnects, or else the query's `last_event_id`.
  */
 export function lastEventIdOf(request: AnyRequest): string | undefined {
   const header = request.headers['last-event-id']
@@ -22,7 +22,7 @@ export function lastEventIdOf(request: AnyRequest): string | undefined {
   return named === null || named === '' ? undefined : named
 }
 
-/** @throws MethodError, NotAcceptableError for a request that can't get a stream. */
+/** @throws MethodError, NotAcceptableError if the request can't get a stream. */
 export function checkRequest(request: AnyRequest): void {
   const method = request.method ?? 'GET'
   if (method !== 'GET' && method !== 'HEAD') throw new MethodError(method, ['GET', 'HEAD'])

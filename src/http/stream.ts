@@ -7,24 +7,24 @@ import { checkRequest, lastEventIdOf, queryOf } from './request.js'
 import type { AnyResponse } from './response-outlet.js'
 import { ResponseOutlet } from './response-outlet.js'
 
-/** What `Streamer.handle` may be told beside the request. */
+/** Options of `Streamer.handle`. */
 export interface HandleOptions {
-  /** The client to serve. Default: the query's `id`. */
+  /** The client's id. Default: the query's `id`. */
   id?: string | undefined
-  /** Who asks. A client that has an owner is served to that owner only. Default: nobody known. */
+  /** The user who sends the request. Only its owner gets a client with an owner. Default: none. */
   owner?: string | undefined
   /**
-   * When the proof of who asks expires, in milliseconds since 1970. The stream ends then, with
-   * `token-expired`; the client lives on for its TTL. Default: never.
+   * When the request's token expires, in milliseconds since 1970. The stream then ends with
+   * `token-expired`, and the client's TTL starts. Default: never.
    */
   expires?: number | undefined
-  /** The network address to count the stream for. Default: the socket's. */
+  /** The network address for `maxConnectionsPerAddress`. Default: the socket's. */
   address?: string | undefined
 }
 
 /**
- * `no-transform` keeps compressing middleware and proxies off, which would buffer;
- * `X-Accel-Buffering` does so for nginx.
+ * The headers of a stream. `no-transform` keeps middleware and proxies from compressing it, which
+ * would buffer it. `X-Accel-Buffering` keeps nginx from buffering it.
  */
 export const STREAM_HEADERS: Readonly<Record<string, string>> = {
   'Content-Type': 'text/event-stream',
@@ -33,7 +33,7 @@ export const STREAM_HEADERS: Readonly<Record<string, string>> = {
 }
 
 /**
- * The client that a request may have the stream of.
+ * Checks a request for a stream, and claims the client that it names.
  *
  * @throws NoIdError, NotOwnerError, AuthenticationError, TooManyConnectionsError,
  *   RequestGoneError, and what {@link checkRequest} and {@link Door.claim} throw.
@@ -47,7 +47,7 @@ export async function admit(
   const id = options.id ?? queryOf(request).get('id')
   if (id === null || id === '') throw new NoIdError()
   return door.claim(id, (owner) => {
-    // A browser that has left may have a stream at another server by now: it stays there.
+    // If the browser has left, it may have reconnected to another server, which keeps the client.
     if (request.aborted || request.socket.destroyed) throw new RequestGoneError()
     if (owner !== undefined && owner !== options.owner) throw new NotOwnerError()
     if (options.expires !== undefined && options.expires <= Date.now()) {
@@ -57,7 +57,7 @@ export async function admit(
   })
 }
 
-/** Serves a client's stream on a response of Node's whose headers have not been sent. */
+/** Answers a request with a client's stream. The response's headers have not been sent. */
 export function serve(
   door: Door,
   client: Client,
@@ -65,7 +65,7 @@ export function serve(
   response: AnyResponse,
   options: HandleOptions,
 ): void {
-  // Not `request.destroyed`, which is also true once its body has been read.
+  // `request.destroyed` would not do: it is also true once the body has been read.
   if (response.headersSent || response.destroyed || request.socket.destroyed) {
     door.abandon(client)
     return
@@ -81,9 +81,9 @@ export function serve(
 }
 
 /**
- * Sends the headers and opens the stream behind them.
+ * Sends the headers and opens the stream.
  *
- * @param end Called when the stream is to end, in place of ending the response.
+ * @param end Ends the stream in place of `response.end()`.
  */
 export function openStream(
   door: Door,
@@ -95,12 +95,12 @@ export function openStream(
 ): void {
   const { socket } = request
   if (request.httpVersionMajor === 1) {
-    // Whatever limit the app has for requests, a quiet stream is not one that hangs.
+    // The application's time-out for hanging requests must not end a quiet stream.
     socket.setTimeout(0)
     socket.setNoDelay(true)
     socket.setKeepAlive(true, 30_000)
   }
-  // HTTP/2's compatibility response has it too, whatever its types say.
+  // HTTP/2's compatibility response has this method too; its types lack it.
   const { flushHeaders } = response as Partial<ServerResponse>
   flushHeaders?.call(response)
   door.attach(client, new ResponseOutlet(response, end), {

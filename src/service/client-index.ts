@@ -1,6 +1,6 @@
 import type { Client } from '../delivery/client.js'
 
-/** The live clients, by id and by owner. */
+/** This server's clients, by id and by owner. */
 export class ClientIndex {
   private readonly clients = new Map<string, Client>()
   private readonly owned = new Map<string, Set<Client>>()
@@ -9,7 +9,7 @@ export class ClientIndex {
     return this.clients.size
   }
 
-  /** How many have an open connection. */
+  /** The number of clients with an open connection. */
   get connected(): number {
     let count = 0
     for (const client of this.clients.values()) if (client.connected) count++
@@ -36,12 +36,12 @@ export class ClientIndex {
     if (clients?.size === 0) this.owned.delete(client.owner)
   }
 
-  /** All clients, as they are now. */
+  /** All clients, in an array of its own. */
   all(): Client[] {
     return [...this.clients.values()]
   }
 
-  /** The clients of an owner, as they are now. */
+  /** An owner's clients, in an array of its own. */
   of(owner: string): Client[] {
     return [...(this.owned.get(owner) ?? [])]
   }

@@ -1,10 +1,10 @@
 import type { Client } from '../delivery/client.js'
 import type { SubscribeOptions } from './subscriptions.js'
 
-/** How many clients there are. */
+/** A number of clients. */
 export interface Count {
   clients: number
-  /** How many of them have a stream. */
+  /** How many of them have an open stream. */
   connected: number
 }
 
@@ -14,18 +14,18 @@ export interface CountFilter {
   owner?: string
 }
 
-/** A client, wherever it is. */
+/** A client on any server. */
 export interface FoundClient {
   id: string
   owner: string | undefined
-  /** Whether it has a stream. */
+  /** Whether it has an open stream. */
   connected: boolean
   topics: string[]
   /** The server that has it; undefined without a `directory`. */
   server: string | undefined
 }
 
-/** How many clients there are over all servers, each as it was when it was asked. */
+/** The number of clients on all servers. Each server counts when it is asked. */
 export interface Presence extends Count {
   /** The servers that did not answer: their clients are not counted. */
   silent: string[]
@@ -41,23 +41,23 @@ export interface Health {
   since?: number
 }
 
-/** Throws where the request may not have a client of this owner. */
+/** Throws if the request may not have a client of this owner. */
 export type OwnerCheck = (owner: string | undefined) => void
 
 /**
- * The commands that name a client by its id. A Streamer without a directory obeys them itself;
+ * Commands that name a client by its id. Without a directory the Streamer carries them out itself;
  * with one, the server that has the client does.
  */
 export interface ClientCommands {
   /** Makes a client. @throws ClientExistsError */
   create(id: string, owner: string | undefined): Promise<Client>
-  /** The client of a request for a stream. From then on it is on this server. */
+  /** The client of a request for a stream. When it resolves, this server has the client. */
   claim(id: string, check: OwnerCheck): Promise<Client>
   find(id: string): Promise<FoundClient | undefined>
   count(of: CountFilter): Promise<Presence>
   subscribe(id: string, topic: string, options: SubscribeOptions): Promise<void>
   unsubscribe(id: string, topic: string): Promise<void>
   remove(id: string): Promise<void>
-  /** Removes the client with this id, and all of the owner's. @returns how many those were. */
+  /** Removes the client with this id and all of the owner's. @returns how many. */
   revoke(ownerOrId: string): Promise<number>
 }

@@ -7,27 +7,27 @@ import { TooManyConnectionsError } from '../errors.js'
 import { errorMessage, heartbeatMessage } from '../wire/messages.js'
 import type { Settings } from '../options.js'
 
-/** How long a connection has for its goodbye before it is cut off, in milliseconds. */
+/** How long a connection may take to end before it is cut off, in milliseconds. */
 const GOODBYE_TIMEOUT = 5_000
-/** A day: longer times are waited for in parts. */
+/** The longest wait on one timer, a day in milliseconds. Longer times are waited for in parts. */
 const LONGEST_WAIT = 24 * 60 * 60 * 1000
 
-/** What the connections tell their Streamer. */
+/** What the connections need of the Streamer. */
 export interface ConnectionsHost {
-  /** The connection takes more again. */
+  /** The connection accepts bytes again. */
   ready(connection: Connection): void
-  /** The connection is over. Called once for each. */
+  /** The connection has ended. Called once for each. */
   gone(connection: Connection, reason: DisconnectReason): void
-  /** The position to name in a heartbeat, where there is one. */
+  /** The position to send with a heartbeat, or undefined for none. */
   position(client: Client): string | undefined
 }
 
-/** Looks after open connections: heartbeats, those that take nothing, those that are too old. */
+/** The open connections: sends heartbeats, and ends those that are too slow or too old. */
 export class Connections implements ConnectionHost {
-  /** Every connection that is not yet gone, those that are saying goodbye too. */
+  /** All connections that have not ended yet, also those that are ending. */
   readonly open = new Set<Connection>()
   private readonly heartbeat: Encoded
-  /** The heartbeat that names a position, which most share. */
+  /** The last heartbeat that was made with a position; most clients share it. */
   private positioned: { id: string; heartbeat: Encoded } | undefined
   private readonly perAddress = new Map<string, number>()
   private waitingForNone: (() => void)[] = []
@@ -45,13 +45,13 @@ export class Connections implements ConnectionHost {
     this.heartbeat = settings.heartbeat === 'message' ? heartbeatMessage() : encodeComment()
   }
 
-  /** @param lifetime Milliseconds until the token that opened it expires, if it does. */
+  /** Adds a connection. @param lifetime Milliseconds until its token expires. */
   keep(connection: Connection, lifetime = Infinity): void {
     const { heartbeatInterval, maxConnectionAge, random } = this.settings
     this.open.add(connection)
     this.count(connection.address, 1)
     if (heartbeatInterval > 0) {
-      // The first comes early by chance, so that those who came together do not beat together.
+      // The first one comes early, at random, so that not all clients get theirs at once.
       this.beatAfter(connection, heartbeatInterval * (0.5 + random() / 2))
     }
     if (maxConnectionAge > 0) {
@@ -62,9 +62,11 @@ export class Connections implements ConnectionHost {
   }
 
   /**
-   * @param client Whose connection it is to be, or undefined for one that is not made yet.
-   * @param owned The clients of its owner.
-   * @throws TooManyConnectionsError when a further connection of it would be over a limit.
+   * Checks the limits on open streams.
+   *
+   * @param client The client of the new connection, or undefined if it is not made yet.
+   * @param owned All clients of its owner.
+   * @throws TooManyConnectionsError if one more connection would exceed a limit.
    */
   checkRoom(client: Client | undefined, owned: readonly Client[], address?: string): void {
     const { maxConnectionsPerOwner, maxConnectionsPerAddress } = this.settings
@@ -73,14 +75,14 @@ export class Connections implements ConnectionHost {
       throw new TooManyConnectionsError('owner', maxConnectionsPerOwner)
     }
     if (address === undefined) return
-    // A connection that the client has is replaced, so the new one adds nothing.
+    // The new connection replaces the client's own, so it adds none.
     const replaced = client?.connection?.address === address ? 1 : 0
     if ((this.perAddress.get(address) ?? 0) - replaced >= maxConnectionsPerAddress) {
       throw new TooManyConnectionsError('address', maxConnectionsPerAddress)
     }
   }
 
-  /** Ends a connection in order, and cuts it off if that takes too long. */
+  /** Sends the goodbye, if any, and ends a connection. Cuts it off if that takes too long. */
   end(connection: Connection, reason: DisconnectReason, goodbye?: Encoded): void {
     if (!this.open.has(connection)) return
     this.timers.cancel(connection.limit)
@@ -88,7 +90,7 @@ export class Connections implements ConnectionHost {
     connection.end(reason, goodbye)
   }
 
-  /** Resolves when no connection is left. */
+  /** Resolves when all connections have ended. */
   async none(): Promise<void> {
     if (this.open.size === 0) return
     await new Promise<void>((resolve) => this.waitingForNone.push(resolve))
@@ -97,8 +99,8 @@ export class Connections implements ConnectionHost {
   stalled(connection: Connection): void {
     connection.patience = this.timers.after(this.settings.slowClientTimeout, () => {
       const patience = connection.patience
-      // The process itself may have been busy, with the peer's sign waiting to be read: look once
-      // more when the event loop has polled.
+      // If this process was busy, the socket may have drained without its event having been read.
+      // `setImmediate` runs after the event loop has polled the sockets.
       setImmediate(() => {
         if (connection.patience === patience) connection.destroy('slow')
       })
@@ -148,7 +150,7 @@ export class Connections implements ConnectionHost {
 
   private heartbeatFor(client: Client): Encoded {
     const id = this.host.position(client)
-    // Before its first message it is sent what is no message.
+    // The first message of a stream is `config`, so before it a heartbeat must be a comment.
     if (id === undefined) return client.greeted ? this.heartbeat : encodeComment()
     if (this.positioned?.id !== id) {
       const visible = this.settings.heartbeat === 'message'

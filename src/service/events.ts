@@ -3,28 +3,28 @@ import type { Client, ClientEnd } from '../delivery/client.js'
 import type { DisconnectReason } from '../delivery/connection.js'
 import type { Logger } from '../options.js'
 
-/** The events of a Streamer and what their listeners get. */
+/** A Streamer's events, with the arguments of their listeners. */
 export interface StreamerEvents {
-  /** A client's stream is open. */
+  /** A client's stream has opened. */
   connect: [client: Client]
-  /** A client's stream has ended; its TTL runs, unless it has been removed. */
+  /** A client's stream has ended. The client's TTL starts, unless the client was removed. */
   disconnect: [client: Client, reason: DisconnectReason]
   clientCreated: [client: Client]
   clientRemoved: [client: Client, reason: ClientEnd]
   /** The broker has opened a topic. */
   topicOpened: [topic: string]
-  /** A topic was let go, or its subscription has failed. */
+  /** The driver has closed a topic, or the topic's subscription has failed. */
   topicClosed: [topic: string]
-  /** A client was told that messages of a topic are missing. */
+  /** A client was sent `messages-lost` for a topic. */
   messagesLost: [client: Client, topic: string]
-  /** Something went wrong that nobody waits for: a failed subscription, a listener that threw. */
+  /** An error that no caller gets: a subscription that failed, a listener that threw. */
   error: [error: Error]
 }
 
 /**
- * A typed emitter whose listeners can do no harm: what they throw is reported as an `error`
- * event and in the log, the other listeners are called all the same, and an `error` event
- * without a listener throws nothing.
+ * A typed emitter that survives its listeners' errors. It reports an error of a listener as an
+ * `error` event and in the log, and calls the other listeners all the same. An `error` event
+ * without a listener does not throw.
  */
 export class SafeEmitter extends EventEmitter<StreamerEvents> {
   protected constructor(private readonly eventLog: Logger) {
@@ -56,18 +56,18 @@ export class SafeEmitter extends EventEmitter<StreamerEvents> {
 
   private listenerFailed(event: keyof StreamerEvents, cause: unknown): void {
     const error = new Error(`A listener of the Streamer's '${event}' event failed.`, { cause })
-    // An error listener that fails has nobody left to tell but the log.
+    // The error of an `error` listener goes to the log only.
     if (event !== 'error') this.emit('error', error)
     safely(() => this.eventLog.error({ err: error, event }, error.message))
   }
 }
 
-/** Calls something of the application's that must not be able to do harm. */
+/** Calls a function of the application's, such as its logger, and ignores what it throws. */
 export function safely(call: () => void): void {
   try {
     call()
   } catch (error) {
-    // The logger itself failed: there is no place left to report it without harm.
+    // The logger itself failed, so there is no place to report it.
     void error
   }
 }

@@ -11,26 +11,30 @@ import type {
 } from './commands.js'
 import type { SubscribeOptions, Subscriptions } from './subscriptions.js'
 
-/** The client has gone to another server while it was being changed here. */
+/** The client moved to another server before this one had carried out a command. */
 export class MovedError extends Error {}
 
-/** The records of this server's clients, which other servers read; there is a `directory`. */
+/** The records of this server's clients in the directory. */
 export interface ClientRecords {
   /**
-   * Writes the client's topics. It is tried again by itself until it is written.
+   * Writes the client's record, with its topics. After an error it is tried again until it is
+   * written.
    *
-   * @throws MovedError where another server has the client; DirectoryUnavailableError.
+   * @throws MovedError if another server has the client; DirectoryUnavailableError.
    */
   save(client: Client): Promise<void>
-  /** Whether the record has the client as it is. */
+  /** Whether the record has the client's current state. */
   isSaved(client: Client): boolean
-  /** Deletes the record of a client that is over. Settles when it is gone, or can't be. */
+  /**
+   * Deletes a removed client's record. Settles when that is done, or the directory does not answer.
+   */
   ended(client: Client): Promise<void>
 }
 
 /**
- * Commands on the clients of this server: all there are without a directory, and with one the part
- * that other servers ask for. Whoever names a client that is not here gets a NoClientError.
+ * Commands on this server's clients. A command that names another client throws NoClientError.
+ *
+ * @param records The directory's records; undefined without a directory.
  */
 export class LocalCommands implements ClientCommands {
   constructor(
@@ -69,10 +73,10 @@ export class LocalCommands implements ClientCommands {
   }
 
   /**
-   * Subscribes a client. With a directory, it resolves when the record has the topic, too; where
-   * the record can't be written, the client is as it was.
+   * Subscribes a client. With a directory, it resolves when the client's record has the topic. If
+   * the record can't be written, it undoes the subscription.
    *
-   * @throws MovedError
+   * @throws MovedError, DirectoryUnavailableError, and the errors of `Streamer.subscribe`
    */
   async subscribe(id: string, topic: string, options: SubscribeOptions): Promise<void> {
     const client = this.get(id)
@@ -87,7 +91,7 @@ export class LocalCommands implements ClientCommands {
     }
   }
 
-  /** Unsubscribes a client. While the directory is away, its record follows when it is back. */
+  /** Unsubscribes a client. If the directory does not answer, the record is written later. */
   async unsubscribe(id: string, topic: string): Promise<void> {
     const client = this.get(id)
     this.subscriptions.unsubscribe(client, topic)

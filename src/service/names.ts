@@ -1,14 +1,14 @@
 import { ClientIdError, TopicNameError } from '../errors.js'
 
-/** Names that EventSource keeps for itself, so that no listener could tell them apart. */
+/** Names of EventSource's own events. A page could not tell a topic's messages from them. */
 const RESERVED = new Set(['message', 'open', 'error'])
 const FORBIDDEN = /[\r\n\0]/
 const LONGEST_ID = 256
-// Everything below space, and DEL.
+// All characters below space, and DEL.
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\0-\x1f\x7f]/
 
-/** @throws TopicNameError when `name` can't be a topic. Nothing has reached the broker then. */
+/** @throws TopicNameError if `name` can't be a topic's. The broker is not asked. */
 export function checkTopicName(name: unknown, maxLength: number): asserts name is string {
   if (typeof name !== 'string') {
     throw new TopicNameError(`A topic's name is a string; this is ${describe(name)}.`)
@@ -36,7 +36,7 @@ export function checkTopicName(name: unknown, maxLength: number): asserts name i
   }
 }
 
-/** @throws ClientIdError when `id` can't be a client's. */
+/** @throws ClientIdError if `id` can't be a client's. */
 export function checkClientId(id: unknown): asserts id is string {
   if (typeof id !== 'string') {
     throw new ClientIdError(`A client's id is a string; this is ${describe(id)}.`)

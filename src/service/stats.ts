@@ -1,40 +1,40 @@
 import type { DisconnectReason } from '../delivery/connection.js'
 import type { Resume } from '../delivery/resume.js'
 
-/** The state of a Streamer, and what has happened since it was made. */
+/** Counts of a Streamer: what there is now, and what has happened since it was made. */
 export interface Stats {
-  /** Clients that are live, connected or not. */
+  /** This server's clients, connected or not. */
   clients: number
-  /** Open responses. */
+  /** Open streams. */
   connections: number
   /** Topics that are open on the broker, or being opened. */
   topics: number
   history: {
     frames: number
-    /** What they cost, overhead included. */
+    /** The bytes that they take, overhead included. */
     bytes: number
-    /** Frames let go because of a bound. */
+    /** Frames that were dropped because of a bound. */
     evictions: number
   }
-  /** Messages that came from the broker. */
+  /** Messages from the broker. */
   received: number
   /** Messages that were refused because they are not UTF-8. */
   refused: number
-  /** Topic events handed to connections, counted once for each client. */
+  /** Messages written to connections, counted once per client. */
   sent: number
-  /** Losses that clients were told of by `messages-lost`, not counting gaps of the broker. */
+  /** `messages-lost` messages sent to clients, without those for gaps that drivers reported. */
   messagesLost: number
-  /** Gaps that drivers reported, counted once for each topic. */
+  /** Gaps that drivers reported, counted once per topic. */
   gaps: number
   /** Subscriptions that the broker ended. */
   failures: number
-  /** Connections that named a position, by how they went on from it. */
+  /** Connections that sent a position, by how they resumed from it. */
   resumes: Record<Resume, number>
   /** Connections that ended, by reason. */
   disconnects: Record<DisconnectReason, number>
 }
 
-/** The part of the stats that only ever rises. */
+/** The stats that only rise. */
 export type Counters = Pick<
   Stats,
   'received' | 'refused' | 'messagesLost' | 'gaps' | 'failures' | 'resumes' | 'disconnects'

@@ -15,6 +15,7 @@ import { checkTopicName } from './names.js'
 import type { Settings } from '../options.js'
 import type { Counters } from './stats.js'
 import type { LogPlace, Topic } from '../delivery/topic.js'
+import { numberBefore } from '../wire/position.js'
 import { Topics } from './topics.js'
 
 /** Where a new subscription begins. Default: with the next message. */
@@ -32,9 +33,9 @@ export interface SubscribeOptions {
 export interface JoinOptions extends SubscribeOptions {
   /**
    * The position after which the subscription counts, in a log that both servers read. A position
-   * of another log counts as now.
+   * of another log counts as now; so does null, which says that the former server could not tell.
    */
-  since?: string | undefined
+  since?: string | null | undefined
 }
 
 /** What the subscriptions tell their Streamer. */
@@ -105,7 +106,7 @@ export class Subscriptions {
    */
   async restore(client: Client, name: string, since: string | null): Promise<void> {
     const membership = this.member(client, name)
-    this.holdBack(membership, this.place(membership, since === null ? {} : { since }))
+    this.holdBack(membership, this.place(membership, { since }))
     try {
       await membership.topic.opened
       if (client.connected) this.delivery.catchUp(client)
@@ -166,14 +167,14 @@ export class Subscriptions {
     const { topic } = membership
     if (rewind !== undefined && rewind > 0) {
       const first = topic.history.at(Math.max(0, topic.history.length - rewind))
-      if (first !== undefined) membership.rewindTo(first.number - 1, { exact: false })
+      if (first !== undefined) membership.replayFrom(numberBefore(first.number))
     } else if (after !== undefined) {
       const position = this.delivery.locate(after)
       if (position === undefined) return membership.misplace()
-      membership.rewindTo(position.cursorOf(topic.name), { exact: true })
+      membership.replayFrom(position.cursorOf(topic.name))
       return true
     } else if (since !== undefined) {
-      return membership.continueAfter(this.delivery.parse(since))
+      return membership.continueAfter(since === null ? undefined : this.delivery.parse(since))
     }
     return false
   }
@@ -191,7 +192,7 @@ export class Subscriptions {
   private holdBack(membership: Membership, older: boolean): void {
     const { client } = membership
     if (older) membership.awaitOpening()
-    if ((membership.rewind !== undefined || membership.awaits) && client.live) {
+    if ((membership.replay !== undefined || membership.awaits) && client.live) {
       this.delivery.goBack(client)
     }
   }

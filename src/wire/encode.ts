@@ -2,28 +2,29 @@ import { isUtf8 } from 'node:buffer'
 
 /** The fields of one Server-Sent Event, before encoding. */
 export interface EventFields {
-  /** The position: becomes the browser's `lastEventId`. */
+  /** The position. A browser keeps it as `lastEventId`. */
   id?: string | undefined
-  /** The event's name. Absent for the unnamed `message` channel. */
+  /** The event's name. Without one, a browser dispatches `message`. */
   event?: string | undefined
-  /** How long a browser waits before it connects again, in milliseconds. */
+  /** How long a browser is to wait before it reconnects, in milliseconds. */
   retry?: number | undefined
   data: string | Uint8Array
 }
 
 /**
- * An event, or several, encoded once for every kind of connection and every client.
+ * An event, or several, encoded once for all clients and all kinds of connection.
  *
- * One buffer holds both shapes, and `bytes` is cut out of it when it is asked for: a second
- * Buffer object kept with each frame would cost more memory than most frames have bytes.
+ * One buffer holds both forms: `chunked` for a bare HTTP/1.1 socket, and `bytes` inside it for all
+ * other connections. `bytes` is sliced on demand, since a Buffer object kept per frame would take
+ * more memory than the bytes of most frames.
  */
 export class Encoded {
   constructor(
     /** The event as one chunk of HTTP/1.1's chunked coding (RFC 9112, section 7.1). */
     readonly chunked: Buffer,
-    /** Where in `chunked` the event begins; it ends before the chunk's own line end. */
+    /** Where in `chunked` the event begins. It ends before the CRLF that ends the chunk. */
     readonly start: number,
-    /** How much of it the `id:` line takes; it comes first, so the rest is the event without. */
+    /** The length of the `id:` line. It comes first, so what follows it is the event without id. */
     readonly idLength: number,
   ) {}
 
@@ -45,19 +46,18 @@ const LF = 0x0a
 const CR = 0x0d
 const HEX_DIGITS = '0123456789abcdef'
 
-/** Whether bytes can be sent as they are: `data:` carries UTF-8 only (WHATWG HTML, 9.2.5). */
+/** Whether a payload can be sent as it is: `data:` carries UTF-8 only (WHATWG HTML, 9.2.5). */
 export function isSendable(payload: string | Uint8Array): boolean {
   return typeof payload === 'string' || isUtf8(payload)
 }
 
 /**
- * The one place where text of the event stream is made (WHATWG HTML, 9.2.5 and 9.2.6).
+ * Encodes an event (WHATWG HTML, 9.2.5 and 9.2.6). All text of the stream is made in this file.
  *
- * Line ends in `data` (CRLF, CR or LF) become several `data:` lines, which a browser joins by
- * LF. `data` as bytes must be UTF-8 ({@link isSendable}). A lone surrogate in a string becomes
- * U+FFFD, as in every encoder of the web platform.
+ * `data` is split at CRLF, CR or LF into several `data:` lines, which a browser joins with LF.
+ * Bytes must be UTF-8 ({@link isSendable}). Half of a surrogate pair in a string becomes U+FFFD.
  *
- * @throws RangeError when `id` or `event` holds CR, LF or NUL: they could forge fields.
+ * @throws RangeError if `id` or `event` holds CR, LF or NUL, with which it could forge fields.
  */
 export function encodeEvent({ id, event, retry, data }: EventFields): Encoded {
   let idLine = ''
@@ -83,7 +83,7 @@ export function encodeEvent({ id, event, retry, data }: EventFields): Encoded {
   return frameText(idLine, fields + data.replace(LINE_END, '\ndata: ') + '\n\n')
 }
 
-/** How long to wait before connecting again, in milliseconds, without an event. */
+/** Only the time to wait before reconnecting, in milliseconds. A page sees no event. */
 export function encodeRetry(retry: number): Encoded {
   return frameText('', `retry: ${retry}\n\n`)
 }
@@ -93,7 +93,7 @@ export function encodeComment(): Encoded {
   return frameText('', ':\n\n')
 }
 
-/** A position alone: a browser takes it over, and dispatches no event. */
+/** Only a position. A browser stores it and dispatches no event. */
 export function encodePosition(id: string): Encoded {
   refuseForbidden('id', id)
   return frameText('', `id: ${id}\n\n`)
@@ -126,11 +126,11 @@ function frameBytes(idLine: string, fields: string, payload: Buffer): Encoded {
 }
 
 /**
- * Memory for `size` bytes with their chunk framing around.
+ * Allocates `size` bytes with chunk framing around them.
  *
- * @param passing Whether it goes out and is gone: only then it may be cut from Node's shared pool,
- *   which is cheaper. One small frame that stays would keep a whole slab of it, and the history's
- *   byte budget would lie.
+ * @param passing Whether the buffer is dropped once it is written. Then it comes from Node's shared
+ *   pool, which is cheaper. A frame that the history keeps must not: a frame of 100 bytes would
+ *   keep the pool's whole slab of 8 KiB, which the byte budget does not count.
  */
 export function allocateChunk(size: number, passing = false): { chunked: Buffer; start: number } {
   const digits = Math.max(1, Math.ceil((32 - Math.clz32(size)) / 4))

@@ -1,22 +1,22 @@
 import { allocateChunk, Encoded } from './encode.js'
 
 /**
- * What one frame costs beside its bytes: the objects that hold it, its place in two lists
- * and the allocator's share. Measured by `bench/frame-memory.ts`.
+ * The memory that one frame takes beside its bytes: its objects, its links in two lists and the
+ * allocator's share. Measured by `bench/frame-memory.ts`.
  */
 export const FRAME_OVERHEAD = 640
 
-/** What a frame knows of the list it stands in. */
+/** The frames of one topic. */
 export interface FrameList {
-  /** The topic. */
+  /** The topic's name. */
   readonly name: string
   readonly length: number
   shift(): Frame | undefined
 }
 
-/** One message of a topic, encoded, with its number and its place in the history. */
+/** One message of a topic: its bytes, its number and its links in the history. */
 export class Frame extends Encoded {
-  /** The history's links in order of number over all topics. */
+  /** The history links all topics' frames in order of number. */
   previous: Frame | null = null
   next: Frame | null = null
 
@@ -25,30 +25,30 @@ export class Frame extends Encoded {
     { chunked, start, idLength }: Encoded,
     /** When it arrived, by the Streamer's clock, in milliseconds. */
     readonly time: number,
-    /** The frames of its topic. */
+    /** Its topic's frames. */
     readonly list: FrameList,
   ) {
     super(chunked, start, idLength)
   }
 
-  /** Orders frames by number, and those of one entry of a log by topic. */
+  /** Orders frames by number, and frames of one number (one entry of a log) by topic. */
   static compare(this: void, a: Frame, b: Frame): number {
     if (a.number !== b.number) return a.number - b.number
     return a.list.name < b.list.name ? -1 : a.list.name > b.list.name ? 1 : 0
   }
 
-  /** What it counts against the history's byte budget. */
+  /** The bytes that it takes of the history's budget. */
   get cost(): number {
     return this.chunked.length + FRAME_OVERHEAD
   }
 }
 
-/** The most bytes that are joined into one write, unless a single event is larger. */
+/** The most bytes that are joined into one write. A larger event is written alone. */
 export const BATCH_BYTES = 64 * 1024
 
 /**
- * Bytes on their way to connections: one event, or several joined once for every client that
- * stands at the same place.
+ * Bytes to write to connections: one event, or several that are joined once for all clients with
+ * the same cursor.
  */
 export class Batch extends Encoded {
   private plain: Buffer | undefined
@@ -58,7 +58,7 @@ export class Batch extends Encoded {
     start: number,
     /** How many events it holds. */
     readonly events: number,
-    /** The number of its last frame; 0 where it moves no cursor. */
+    /** The number of its last frame, or 0 if it moves no cursor. */
     readonly last: number,
   ) {
     super(chunked, start, 0)
@@ -70,8 +70,8 @@ export class Batch extends Encoded {
   }
 
   /**
-   * Frames in order of number, joined into as few batches as {@link BATCH_BYTES} allows. Those of
-   * one number stay together: a cursor stands behind all of them or before.
+   * Joins frames, which are in order of number, into as few batches as {@link BATCH_BYTES} allows.
+   * Frames of one number go into one batch, since a cursor can't stand between them.
    */
   static join(frames: readonly Frame[]): Batch[] {
     const batches: Batch[] = []
@@ -83,17 +83,25 @@ export class Batch extends Encoded {
     return batches
   }
 
-  /** The first of these batches. */
+  /** The first batch that `join` would make of these frames. */
   static first(frames: readonly Frame[]): Batch | undefined {
     return frames.length === 0 ? undefined : Batch.from(frames, 0)
   }
 
-  /** Frames that are older than the cursor: sent without `id:`, so that no position moves back. */
-  static withoutIds(frames: readonly Frame[]): Batch {
-    const size = frames.reduce((sum, frame) => sum + frame.length - frame.idLength, 0)
+  /** Frames that are older than the cursor: each is sent with an id of its own kind, or without. */
+  static withIds(frames: readonly Frame[], idOf: (frame: Frame) => string | undefined): Batch {
+    const ids = frames.map((frame) => {
+      const id = idOf(frame)
+      return id === undefined ? '' : `id: ${id}\n`
+    })
+    const size = frames.reduce(
+      (sum, frame, i) => sum + frame.length - frame.idLength + ids[i]!.length,
+      0,
+    )
     const { chunked, start } = allocateChunk(size, true)
     let at = start
-    for (const { chunked: source, start: from, length, idLength } of frames) {
+    for (const [i, { chunked: source, start: from, length, idLength }] of frames.entries()) {
+      at += chunked.write(ids[i]!, at, 'latin1')
       at += source.copy(chunked, at, from + idLength, from + length)
     }
     return new Batch(chunked, start, frames.length, 0)

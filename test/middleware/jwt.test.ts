@@ -29,7 +29,7 @@ function app(options: JwtOptions): express.Express {
 const ask = (server: express.Express, token: string) =>
   request(server).get('/').set('authorization', `Bearer ${token}`)
 
-test('a token that holds gives its payload as the principal', async () => {
+test('the payload of a valid token is the principal', async () => {
   const answer = await ask(app({ secret }), await sign({ role: 'reader' }))
   expect(answer.status).toBe(200)
   expect(answer.body).toMatchObject({ sub: 'alice', role: 'reader' })
@@ -51,14 +51,14 @@ test.each([
   expect(answer.body).toMatchObject({ error: { code: 'ERR_UNIFROST_UNAUTHENTICATED' } })
 })
 
-test('issuer and audience must be the ones asked for', async () => {
+test('issuer and audience must be those of the options', async () => {
   const server = app({ secret, issuer: 'us', audience: 'events' })
   expect((await ask(server, await sign({ iss: 'us', aud: 'events' }))).status).toBe(200)
   expect((await ask(server, await sign({ iss: 'them', aud: 'events' }))).status).toBe(401)
   expect((await ask(server, await sign({ iss: 'us', aud: 'mail' }))).status).toBe(401)
 })
 
-test('the issuer’s published keys are fetched; that they are away is not the token’s fault', async () => {
+test('the issuer’s keys are fetched; if that fails, the error is not the token’s', async () => {
   const pair = await generateKeyPair('RS256', { extractable: true })
   const jwk = { ...(await exportJWK(pair.publicKey)), kid: 'k1', alg: 'RS256' }
   const issuer = createServer((_request, response) => {

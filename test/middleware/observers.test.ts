@@ -60,7 +60,7 @@ test('morgan logs a stream that the server ends, and on-finished tells of it', a
   await until('the log line', () => seen.logged.length > 0)
   expect(seen.logged).toEqual([expect.stringMatching(LINE)])
   expect(seen.finished).toMatchObject([{ error: null, response: { writableEnded: true } }])
-  // Nobody has wrapped the response, so this was the way past it.
+  // The response is not wrapped, so the stream was written straight to the socket.
   expect(seen.finished[0]!.response.write).toBe(Response.prototype.write)
   await running.close()
 })

@@ -49,7 +49,7 @@ function expressApp(streamer: Streamer, { who, auto, from, refusing }: Settings)
   if (refusing) app.use('/events', (_request, response) => void response.sendStatus(418))
   app.use('/events', unifrostExpress(streamer, { ...who }))
   app.use('/clients', clients(streamer, { ...who }))
-  // Express prints what nobody handles.
+  // Express prints errors that have no handler.
   app.set('env', 'test')
   return app as Listener
 }
@@ -109,7 +109,7 @@ describe.each([
     expect(text).not.toMatch(/secret|\.ts|\bat /)
   }
 
-  test('`principal` and `owner` say whose a client is, and it opens for nobody else', async () => {
+  test('`principal` and `owner` give a client’s owner, and it opens for no other', async () => {
     const app = await start({ who })
     const made = await app.post('/clients').set(ann)
     const { client_id: id } = made.body as { client_id: string }
@@ -122,7 +122,7 @@ describe.each([
     expect((await app.delete(`/clients?id=${id}`).set(ann)).status).toBe(204)
   })
 
-  test('a principal that names no owner is refused, without a word of what it is', async () => {
+  test('a principal without an owner is refused, and the answer does not show it', async () => {
     const app = await start({ who: { principal: () => ({ email: 'a secret' }) } })
     expectFailure(await app.post('/clients'), 'ERR_UNIFROST_OPTIONS')
     expect(streamer.totalClients).toBe(0)
@@ -138,7 +138,7 @@ describe.each([
     expect(stream.infos.at(-1)).toMatchObject({ error: { code: 'token-expired' } })
   })
 
-  test('a function of `from` finds the token, and where it finds none nobody gets in', async () => {
+  test('a function of `from` finds the token; a request without one is refused', async () => {
     const app = await start({ from: header('x-token') })
     expect((await app.post('/clients')).status).toBe(401)
     const made = await app.post('/clients').set('x-token', 'ann')
@@ -194,7 +194,7 @@ describe.each([
     expect(streamer.getClient('same')).toMatchObject({ connected: true, topics: ['a'] })
   })
 
-  test('where the broker refuses a topic, autoClient leaves no client behind', async () => {
+  test('autoClient leaves no client behind if the broker refuses a topic', async () => {
     const driver = new StubDriver()
     driver.direct = false
     const app = await start({ auto: { topics: ['a'] } }, driver)
@@ -205,7 +205,7 @@ describe.each([
     expect(streamer.totalClients).toBe(0)
   })
 
-  test('where something else answers behind autoClient, its client goes with the answer', async () => {
+  test('the client of autoClient is removed if another handler answers', async () => {
     const app = await start({ auto: { topics: ['a'] }, refusing: true })
     expect((await app.get('/events')).status).toBe(418)
     await until('the client to be gone', () => streamer.totalClients === 0)
@@ -224,7 +224,7 @@ describe.each([
   })
 })
 
-test('what is no set of options is refused when the app is made', () => {
+test('wrong options are refused when the app is made', () => {
   streamer = new Streamer(memoryDriver())
   const none = {} as forExpress.AuthenticateOptions<express.Request, unknown>
   expect(() => forExpress.authenticate(none)).toThrow(OptionsError)

@@ -82,7 +82,7 @@ describe('a token’s end', () => {
 })
 
 describe('limits', () => {
-  test('of streams for one owner: 429, and no client left over', async () => {
+  test('on streams of one owner: 429, and no client is left behind', async () => {
     make({ maxConnectionsPerOwner: 2 })
     const url = await start()
     const [first] = await Promise.all([1, 2].map(() => openEvents(`${url}/events?user=alice`)))
@@ -96,7 +96,7 @@ describe('limits', () => {
     expect((await openEvents(`${url}/events?user=alice`)).status).toBe(200)
   })
 
-  test('of streams for one address; a reconnect of the same client is no further one', async () => {
+  test('on streams of one address; a reconnect of a client does not count twice', async () => {
     make({ maxConnectionsPerAddress: 1 })
     const url = await start()
     await streamer.newCustomClient('c')
@@ -106,7 +106,7 @@ describe('limits', () => {
     await stream.end()
   })
 
-  test('are looked at before authorize is asked, a client made or a topic opened', async () => {
+  test('are checked before authorize is called, a client made or a topic opened', async () => {
     make({ maxConnectionsPerAddress: 1 })
     const done: string[] = []
     streamer.on('clientCreated', () => void done.push('client'))

@@ -134,7 +134,7 @@ describe.each(SIZES)('with %i clients', (clients) => {
     expect(await costOf(() => streamer.unsubscribe(id, 'topic'))).toEqual(nothing)
   })
 
-  test('those who come back from the same place share one join', async () => {
+  test('clients that resume from one position share one join', async () => {
     const everybody = Array.from({ length: clients }, (_, i) => streamer.getClient(`client ${i}`)!)
     for (const client of everybody) client.connection!.destroy('dropped')
     crowd.publish(100, 'topic')
@@ -147,13 +147,13 @@ describe.each(SIZES)('with %i clients', (clients) => {
     expect(cost.reads).toBeLessThan(40 * clients + 400)
   })
 
-  test('all that is waited for is one timer', () => {
+  test('all appointments take one timer', () => {
     expect(crowd.clock.pending).toBe(1)
   })
 })
 
 describe.each(SIZES)('with %i frames in each topic', (frames) => {
-  test.each([1, 10])('coming back to %i topics costs its logarithm for each', async (topics) => {
+  test.each([1, 10])('resuming %i topics takes a binary search for each', async (topics) => {
     const crowd = new Crowd()
     const names = Array.from({ length: topics }, (_, i) => `topic ${i}`)
     await crowd.connect(2, () => names)
@@ -174,7 +174,7 @@ describe.each(SIZES)('with %i frames in each topic', (frames) => {
     await crowd.streamer.close()
   })
 
-  test('a frame is kept, and is let go, once', async () => {
+  test('a frame is kept once, and dropped once', async () => {
     const bytes = 1_000 * frames
     const history = new History(
       { maxBytes: bytes, maxBytesPerTopic: bytes / 2, maxAge: 1_000 },

@@ -32,14 +32,14 @@ async function knock(times: number): Promise<number> {
   return answered
 }
 
-test('takes a burst, and has those above closed before they are read', async () => {
+test('accepts a burst, and closes further connections before they are read', async () => {
   limitConnectionRate(served.server, { perSecond: HARDLY_EVER, burst: 3 })
   expect(await knock(10)).toBe(3)
   expect(dropped).toBe(7)
   expect(served.responses).toHaveLength(3)
 })
 
-test('takes further ones as time goes by, not all at once', async () => {
+test('accepts further connections evenly over time', async () => {
   limitConnectionRate(served.server, { perSecond: 20, burst: 1 })
   const start = performance.now()
   let taken = 0
@@ -53,7 +53,7 @@ test('takes further ones as time goes by, not all at once', async () => {
   expect(tried).toBe(5 + dropped)
 })
 
-test('open streams go on while nobody else gets in', async () => {
+test('open streams go on while new connections are refused', async () => {
   const { id } = await served.streamer.newClient()
   await served.streamer.subscribe(id, 'orders')
   limitConnectionRate(served.server, { perSecond: HARDLY_EVER, burst: 1 })
@@ -77,7 +77,7 @@ test("the server's own maxConnections holds again afterwards", async () => {
   expect(served.server.maxConnections).toBe(1)
 })
 
-test('what is set while none is taken stays', async () => {
+test('maxConnections stays as the application sets it while none is accepted', async () => {
   limitConnectionRate(served.server, { perSecond: 5, burst: 1 })
   expect(await knock(1)).toBe(1)
   served.server.maxConnections = 7
@@ -90,7 +90,7 @@ test('what is set while none is taken stays', async () => {
   expect(served.server.maxConnections).toBe(7)
 })
 
-test('a server that was closed takes connections again when it listens again', async () => {
+test('a server that was closed accepts connections when it listens again', async () => {
   limitConnectionRate(served.server, { perSecond: HARDLY_EVER, burst: 1 })
   expect(await knock(2)).toBe(1)
   await new Promise((resolve) => served.server.close(resolve))

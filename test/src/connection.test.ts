@@ -17,7 +17,7 @@ async function subscribed(id = 'me'): Promise<void> {
 }
 
 describe('the response', () => {
-  test('says what keeps proxies from buffering, and begins with the config', async () => {
+  test('has headers that keep proxies from buffering, and begins with the config', async () => {
     served = await serve()
     await subscribed()
     const client = served.raw(get('me'))
@@ -36,7 +36,7 @@ describe('the response', () => {
     expect(first!.retry).toBeLessThanOrEqual(5_000)
   })
 
-  test('is valid chunked coding, and the same bytes as where res.write is wrapped', async () => {
+  test('is valid chunked coding, with the bytes that a wrapped res.write gets', async () => {
     let wrap = false
     let seen = 0
     served = await serve({ random: () => 0 }, ({ streamer }) => (req, res) => {
@@ -76,7 +76,7 @@ describe('the response', () => {
     ])
   })
 
-  test('goes without chunks to HTTP/1.0, whose connection ends with it', async () => {
+  test('has no chunks over HTTP/1.0, whose connection ends with it', async () => {
     served = await serve()
     await subscribed()
     const client = served.raw(get('me', '', '1.0'))
@@ -89,7 +89,7 @@ describe('the response', () => {
     expect(client.text).toMatch(/data: Client closed\n\n$/)
   })
 
-  test('is headers only for HEAD, and the client stays as it was', async () => {
+  test('has only headers for HEAD, and the client is unchanged', async () => {
     served = await serve()
     await subscribed()
     const client = served.raw(get('me', 'Connection: close\r\n').replace('GET', 'HEAD'))

@@ -33,7 +33,7 @@ test('frames are numbered over all topics', () => {
   expect(history).toMatchObject({ last: 4, frames: 4, evictions: 0 })
 })
 
-test('over its bound, the oldest frames of all go, whosever they are', () => {
+test('over its bound, the oldest frames of all topics are dropped', () => {
   const cost = FRAME_OVERHEAD + 120
   const { history, add, letGo } = historyOf({ maxBytes: 3 * cost })
   const [a, b] = [new TopicHistory(0), new TopicHistory(0)]
@@ -43,7 +43,7 @@ test('over its bound, the oldest frames of all go, whosever they are', () => {
   expect(history.bytes).toBeLessThanOrEqual(3 * cost)
 })
 
-test('a loud topic loses its own frames, out of the middle, and their bytes are free at once', () => {
+test('a busy topic loses its own frames, out of the middle, and their bytes are free at once', () => {
   const cost = FRAME_OVERHEAD + 120
   const { history, add } = historyOf({ maxBytesPerTopic: 2 * cost })
   const [quiet, loud] = [new TopicHistory(0), new TopicHistory(0)]
@@ -57,7 +57,7 @@ test('a loud topic loses its own frames, out of the middle, and their bytes are 
   expect(history.frames).toBe(3)
 })
 
-test('a frame that is larger than everything goes at once, and is counted as let go', () => {
+test('a frame larger than the bound is dropped at once, and counts as an eviction', () => {
   const { history, add } = historyOf({ maxBytes: 1_000 })
   const log = new TopicHistory(0)
   add(log, 5_000)
@@ -65,7 +65,7 @@ test('a frame that is larger than everything goes at once, and is counted as let
   expect(history).toMatchObject({ frames: 0, bytes: 0, evictions: 1 })
 })
 
-test('frames go when they are too old, and it says when to look again', () => {
+test('frames are dropped when they are too old, and it returns when to look again', () => {
   const { history, add } = historyOf({ maxAge: 100 })
   const log = new TopicHistory(0)
   add(log, 0, 0)
@@ -136,7 +136,7 @@ test('keeps what a plain list of all frames would keep', () => {
   )
 })
 
-test('letting go takes the same time, however much there is', () => {
+test('dropping a frame takes equally long, however many there are', () => {
   const timeOf = (count: number) => {
     const { history, add } = historyOf({})
     const [quiet, loud] = [new TopicHistory(0), new TopicHistory(0)]

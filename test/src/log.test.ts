@@ -41,7 +41,7 @@ async function connect({ streamer }: Server, topics: string[], after?: string): 
 const many = (count: number) => Array.from({ length: count }, (_, index) => `a=${index + 1}`)
 const number = (it: number) => String(it)
 
-test('a client that goes to another server with every message gets each once', async () => {
+test('a client that moves to another server after every message gets each message once', async () => {
   const both = [server(), server()]
   let page = await connect(both[0]!, ['a'])
   const got: string[] = []
@@ -60,7 +60,7 @@ test('a client that goes to another server with every message gets each once', a
   expect(got).toHaveLength(sent.length)
 })
 
-test('what the history has let go comes from the log, once for all who ask together', async () => {
+test('messages that the history has dropped are read from the log, once for all clients that wait', async () => {
   const one = server({ history: { maxBytes: 5_000 } })
   const first = await connect(one, ['a', 'b'])
   const { lastEventId } = first
@@ -73,7 +73,7 @@ test('what the history has let go comes from the log, once for all who ask toget
   expect(one.streamer.stats().history.bytes).toBeLessThanOrEqual(5_000)
 })
 
-test('a client that is up to date has nothing read for it', async () => {
+test('the log is not read for a client that is up to date', async () => {
   const one = server()
   const { lastEventId } = await connect(one, ['a'])
   for (let i = 0; i < 3; i++) log.publish(['a'], number)
@@ -81,7 +81,7 @@ test('a client that is up to date has nothing read for it', async () => {
   expect(one.driver.reads).toEqual([])
 })
 
-test('what the log no longer has is told, and what follows comes', async () => {
+test('messages that the log no longer has give messages-lost, and later ones follow', async () => {
   const { lastEventId } = await connect(server(), ['a'])
   for (let i = 0; i < 10; i++) log.publish(['a'], number)
   log.trim(4)
@@ -91,7 +91,7 @@ test('what the log no longer has is told, and what follows comes', async () => {
   expect(two.streamer.stats()).toMatchObject({ messagesLost: 1, resumes: { exact: 0, lost: 1 } })
 })
 
-test('a log made anew is told to all, and they go on', async () => {
+test('when the log is made anew, all clients get messages-lost and go on', async () => {
   const [one, two] = [server(), server()]
   const page = await connect(one, ['a'])
   for (let i = 0; i < 3; i++) log.publish(['a'], number)
@@ -108,7 +108,7 @@ test('a log made anew is told to all, and they go on', async () => {
   expect(other.lastEventId).toBe('log2-2')
 })
 
-test('an entry of several topics may be cut between them', async () => {
+test('a connection may break between the topics of one entry', async () => {
   const both = [server(), server()]
   const page = await connect(both[0]!, ['b', 'a', 'ä c'])
   log.publish(['a', 'b', 'ä c'], 'x')
@@ -128,7 +128,7 @@ test('an entry of several topics may be cut between them', async () => {
   }
 })
 
-test('an entry that came before one of its topics was opened here can be cut too', async () => {
+test('also if one of its topics is opened here after the entry came', async () => {
   const [one, two] = [server(), server()]
   const { lastEventId } = await connect(two, ['a', 'b'])
   await connect(one, ['a'])
@@ -139,7 +139,7 @@ test('an entry that came before one of its topics was opened here can be cut too
   expect(page.events.slice(1).map((event) => event.lastEventId)).toEqual(['log1-1.a', 'log1-1.b'])
 })
 
-test('a server that is behind waits for the position that is named', async () => {
+test('a server that is behind waits until it has reached the position', async () => {
   const [one, two] = [server(), server()]
   await connect(two, ['a'])
   two.driver.lags = true
@@ -155,7 +155,7 @@ test('a server that is behind waits for the position that is named', async () =>
   expect(ahead.got).toEqual(['messages-lost:a'])
 })
 
-test('heartbeats name the position, in silence or as messages', async () => {
+test('heartbeats carry the position, as a bare id or in a message', async () => {
   for (const heartbeat of ['comment', 'message'] as const) {
     const one = server({ heartbeat, heartbeatInterval: 1_000 })
     const page = await connect(one, ['a'])
@@ -167,7 +167,7 @@ test('heartbeats name the position, in silence or as messages', async () => {
   }
 })
 
-test('without its log there are no clients, until it is there', async () => {
+test('no client can be made until the log is open', async () => {
   const one = server()
   one.driver.refusals = 1
   const refused = one.streamer.newClient()
@@ -176,7 +176,7 @@ test('without its log there are no clients, until it is there', async () => {
   await one.streamer.newClient()
 })
 
-test('a log that can not be read is tried again, and then counts as lost', async () => {
+test('a log that can not be read is tried again, and then gives messages-lost', async () => {
   for (const [refusals, expected] of [
     [2, many(3)],
     [100, ['messages-lost:a']],
@@ -196,7 +196,7 @@ test('a log that can not be read is tried again, and then counts as lost', async
   }
 })
 
-test('gaps that find no number between two of the log are told all the same', async () => {
+test('a gap gives messages-lost also if no number is left between two of the log', async () => {
   log.last = 2 ** 51
   const one = server()
   const { id } = await one.streamer.newClient()

@@ -20,7 +20,7 @@ test('the defaults', () => {
   })
 })
 
-test('defaults follow what they depend on', () => {
+test('defaults follow the options that they depend on', () => {
   expect(settingsFrom({ clientTTL: 10 }).history.maxAge).toBe(60_010)
   expect(settingsFrom({ history: { maxBytes: 81 } }).history.maxBytesPerTopic).toBe(11)
   expect(settingsFrom({ retry: { min: 9_000 } }).retry).toEqual({ min: 9_000, max: 9_000 })
@@ -28,7 +28,7 @@ test('defaults follow what they depend on', () => {
   expect(settingsFrom({ clientTTL: 2 ** 31 - 1 }).history.maxAge).toBe(2 ** 31 - 1)
 })
 
-test('undefined is as if left out', () => {
+test('an undefined option gets its default', () => {
   expect(settingsFrom({ clientTTL: undefined } as unknown as StreamerOptions).clientTTL).toBe(
     60_000,
   )

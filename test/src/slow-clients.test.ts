@@ -15,7 +15,7 @@ describe('over real sockets', () => {
   /** What waits in the process for the only response. */
   const waiting = () => served.responses[0]!.socket?.writableLength ?? 0
 
-  test('one that does not read costs no memory, and goes on in order when it does', async () => {
+  test('one that does not read takes no memory, and goes on in order when it reads', async () => {
     served = await serve()
     await served.streamer.newCustomClient('me')
     await served.streamer.subscribe('me', 'topic')
@@ -77,7 +77,7 @@ describe('over real sockets', () => {
     expect(after).toMatchObject({ data: 'after' })
   })
 
-  test('one that takes nothing for slowClientTimeout is disconnected', async () => {
+  test('one that accepts no bytes for slowClientTimeout is disconnected', async () => {
     served = await serve({ slowClientTimeout: 50 })
     await served.streamer.newCustomClient('me')
     await served.streamer.subscribe('me', 'topic')
@@ -109,7 +109,7 @@ describe('on a clock that the test moves', () => {
     return page
   }
 
-  test('the time runs from the moment in which it takes no more', async () => {
+  test('the time runs from the moment when it is full', async () => {
     const page = await stalled()
     await stage.wait(999)
     expect(page.response.destroyed).toBe(false)
@@ -118,7 +118,7 @@ describe('on a clock that the test moves', () => {
     expect(stage.streamer.stats()).toMatchObject({ connections: 0, disconnects: { slow: 1 } })
   })
 
-  test('and from anew when it has taken what waited', async () => {
+  test('the time begins anew when it has drained', async () => {
     const page = await stalled()
     await stage.wait(900)
     page.response.read(1_000)
@@ -132,7 +132,7 @@ describe('on a clock that the test moves', () => {
     expect(page.got).toEqual([`a=${'x'.repeat(100)}`, `a=${'y'.repeat(100)}`])
   })
 
-  test('what falls out of the history meanwhile is told, before what follows', async () => {
+  test('messages that the history drops meanwhile give messages-lost, before later ones', async () => {
     const page = await stalled({ history: { maxBytesPerTopic: 3_000 } })
     const told: string[] = []
     stage.streamer.on('messagesLost', ({ id }, topic) => told.push(`${id} ${topic}`))
@@ -145,7 +145,7 @@ describe('on a clock that the test moves', () => {
     expect(told).toEqual(['me a'])
   })
 
-  test('one that comes back after that is told again, unless it shows that it knows', async () => {
+  test('it gets messages-lost again when it reconnects, unless its position shows that it has got it', async () => {
     const page = await stalled({ history: { maxBytesPerTopic: 3_000 } })
     for (let i = 1; i <= 20; i++) stage.driver.publish('a', `${i}`)
     await turns()
@@ -158,7 +158,7 @@ describe('on a clock that the test moves', () => {
     expect((await stage.connect('me', second.lastEventId)).got).toEqual([])
   })
 
-  test('heartbeats go to those who read only, as comments or as messages', async () => {
+  test('heartbeats go only to clients that read, as comments or as messages', async () => {
     stage = new Stage({ heartbeat: 'message', heartbeatInterval: 100, slowClientTimeout: 10_000 })
     await stage.client('me', 'a')
     const page = await stage.connect('me', undefined, 100)
@@ -177,7 +177,7 @@ describe('on a clock that the test moves', () => {
     expect(page.got.slice(length)).toEqual([`a=${'x'.repeat(200)}`])
   })
 
-  test('maxConnectionAge ends a stream, and the client goes on where it was', async () => {
+  test('maxConnectionAge ends a stream, and the client resumes where it was', async () => {
     stage = new Stage({ maxConnectionAge: 1_000, random: () => 0.5 })
     await stage.client('me', 'a')
     const page = await stage.connect('me')

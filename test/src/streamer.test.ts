@@ -27,7 +27,7 @@ describe('a client', () => {
     expect((await stage.streamer.newClient()).id).toMatch(/^[0-9a-f]{8}-[0-9a-f-]{27}$/)
   })
 
-  test('is one of its id', async () => {
+  test('is refused if another one has its id, or the id is empty', async () => {
     stage = new Stage()
     await stage.client('one')
     await expect(stage.streamer.newCustomClient('one')).rejects.toThrow(ClientExistsError)
@@ -36,7 +36,7 @@ describe('a client', () => {
     await stage.client('one')
   })
 
-  test('is refused where there are maxClients, and those that are there notice nothing', async () => {
+  test('is refused if there are maxClients clients, which go on undisturbed', async () => {
     stage = new Stage({ maxClients: 1 })
     await stage.client('one', 'a')
     const page = await stage.connect('one')
@@ -48,7 +48,7 @@ describe('a client', () => {
     expect(page.got).toEqual(['a=1'])
   })
 
-  test('that is unknown is an error everywhere', async () => {
+  test('whose id is unknown is an error in every call', async () => {
     stage = new Stage()
     const { streamer } = stage
     await expect(streamer.subscribe('x', 'a')).rejects.toThrow(NoClientError)
@@ -57,7 +57,7 @@ describe('a client', () => {
     expect((await stage.connect('x')).refusal).toEqual([401, expect.stringContaining('NO_CLIENT')])
   })
 
-  test('closes itself, once and again', async () => {
+  test('can be closed, also twice', async () => {
     stage = new Stage()
     const client = await stage.streamer.newClient()
     const page = await stage.connect(client.id)
@@ -109,7 +109,7 @@ describe('clientTTL', () => {
     expect(stage.streamer.stats()).toMatchObject({ connections: 1, disconnects: { replaced: 1 } })
   })
 
-  test('lets the topics of a client go with it, after topicLinger', async () => {
+  test('removes the client, whose topics close after topicLinger', async () => {
     stage = new Stage({ clientTTL: 1_000, topicLinger: 500 })
     await stage.client('one', 'a')
     await stage.wait(1_499)
@@ -135,7 +135,7 @@ describe('a transient client', () => {
     expect(stage.driver.last('a').closes).toBe(1)
   })
 
-  test('made anew with the position of the last goes on where that was', async () => {
+  test('that is made anew with the position of the last one resumes there', async () => {
     stage = new Stage()
     const { streamer, driver } = stage
     await streamer.newCustomClient('one', { transient: true })
@@ -185,7 +185,7 @@ describe('events', () => {
     ])
   })
 
-  test('have listeners that throw or reject, and nothing breaks', async () => {
+  test('survive listeners that throw or reject', async () => {
     stage = new Stage({ clientTTL: 1_000 })
     const { streamer } = stage
     const errors: string[] = []
@@ -213,7 +213,7 @@ describe('events', () => {
     expect(errors).toContain("A listener of the Streamer's 'connect' event failed. rejected")
   })
 
-  test('of errors without a listener throw nothing, and neither does a logger that does', async () => {
+  test('of errors throw nothing, also without a listener or with a logger that throws', async () => {
     const fails = () => {
       throw new Error('the logger')
     }
@@ -265,7 +265,7 @@ test('stats count by outcome', async () => {
 })
 
 describe('close', () => {
-  test('tells everybody, ends the streams, lets topics go, and refuses what comes', async () => {
+  test('says goodbye to all clients, ends the streams, closes the topics, and refuses new clients', async () => {
     stage = new Stage()
     const { streamer, driver } = stage
     await stage.client('one', 'a')
@@ -282,7 +282,7 @@ describe('close', () => {
     await expect(streamer.subscribe('one', 'a')).rejects.toMatchObject({ status: 503 })
   })
 
-  test('cuts off after five seconds who does not read', async () => {
+  test('cuts off a connection that has not read for five seconds', async () => {
     stage = new Stage()
     await stage.client('one', 'a')
     const page = await stage.connect('one', undefined, 10)
@@ -298,7 +298,7 @@ describe('close', () => {
     await closing
   })
 
-  test('comes by itself with await using', async () => {
+  test('is called by await using', async () => {
     stage = new Stage()
     await stage.client('one', 'a')
     await stage.streamer[Symbol.asyncDispose]()
@@ -320,7 +320,7 @@ describe('close', () => {
 })
 
 describe('drain', () => {
-  test('spreads the goodbyes, and sends each browser beyond the end', async () => {
+  test('spreads the goodbyes, and has each browser wait until after the end', async () => {
     stage = new Stage({ random: () => 0.5, retry: { min: 100, max: 100 } })
     const { streamer, driver } = stage
     const pages: Page[] = []

@@ -7,7 +7,7 @@ afterEach(() => stage.dispose())
 const asked = () => stage.driver.openings.map(({ topic }) => topic)
 
 describe('subscribe', () => {
-  test('twice is as once, and two at once open the topic once', async () => {
+  test('does nothing the second time, and opens a topic once for two callers', async () => {
     stage = new Stage()
     await stage.client('one', 'a')
     await stage.client('two')
@@ -24,7 +24,7 @@ describe('subscribe', () => {
     expect(page.got).toEqual(['a=1'])
   })
 
-  test('resolves when the broker has opened the topic, for all who wait', async () => {
+  test('resolves for all callers when the broker has opened the topic', async () => {
     stage = new Stage()
     stage.driver.direct = false
     await stage.client('one')
@@ -41,7 +41,7 @@ describe('subscribe', () => {
     expect(opened).toEqual(['one', 'two'])
   })
 
-  test('gets an unsubscribe that overtakes it', async () => {
+  test('is cancelled by an unsubscribe while it is pending', async () => {
     stage = new Stage({ topicLinger: 0 })
     stage.driver.direct = false
     await stage.client('one')
@@ -148,7 +148,7 @@ describe('subscribe', () => {
     },
   )
 
-  test('with rewind sends the last ones first, without ids where they are older', async () => {
+  test('with rewind sends the last ones first, each with an id that says how far it is', async () => {
     stage = new Stage()
     await stage.client('one', 'a')
     for (const payload of ['1', '2', '3', '4']) stage.driver.publish('a', payload)
@@ -158,12 +158,13 @@ describe('subscribe', () => {
     stage.driver.publish('a', '5')
     await turns()
     expect(page.got).toEqual(['a=3', 'a=4', 'a=5'])
-    expect(page.events.slice(1).map(({ hasId }) => hasId)).toEqual([false, false, true])
+    const [first, ...ids] = page.events.map(({ lastEventId }) => lastEventId)
+    expect(ids).toEqual([`${first}@1.3.a`, `${first}@1.4.a`, first!.replace('-4', '-5')])
   })
 })
 
 describe('unsubscribe', () => {
-  test('takes effect at once, for what is away too', async () => {
+  test('takes effect at once, also for a client that is disconnected', async () => {
     stage = new Stage()
     await stage.client('one', 'a', 'b')
     const first = await stage.connect('one')
@@ -180,7 +181,7 @@ describe('unsubscribe', () => {
     expect(page.got).toEqual(['b=2'])
   })
 
-  test('after a failure keeps the rest of that topic back', async () => {
+  test('after a failure sends neither the messages nor the failure of that topic', async () => {
     stage = new Stage()
     await stage.client('one', 'a')
     const first = await stage.connect('one')
@@ -195,7 +196,7 @@ describe('unsubscribe', () => {
 })
 
 describe('a topic', () => {
-  test('that nobody is subscribed to stays open for topicLinger', async () => {
+  test('without subscribers stays open for topicLinger', async () => {
     stage = new Stage({ topicLinger: 500 })
     await stage.client('one', 'a')
     await stage.streamer.unsubscribe('one', 'a')
@@ -210,7 +211,7 @@ describe('a topic', () => {
     expect(stage.streamer.stats()).toMatchObject({ topics: 0, history: { frames: 0 } })
   })
 
-  test('that is not closed in order is reported, and can be opened again', async () => {
+  test('whose close fails is reported, and can be opened again', async () => {
     stage = new Stage({ topicLinger: 0 })
     stage.driver.slowClose = true
     const errors: unknown[] = []
@@ -247,7 +248,7 @@ describe('a topic', () => {
     },
   )
 
-  test('whose subscription fails says so in its place, to those who are away or slow too', async () => {
+  test('that fails gives subscription-failure in its place, also to disconnected and slow clients', async () => {
     stage = new Stage()
     const errors: unknown[] = []
     stage.streamer.on('error', ({ cause }) => errors.push(cause))
@@ -286,7 +287,7 @@ describe('a topic', () => {
     expect(fast.got).toEqual([...right, 'a=again'])
   })
 
-  test('that failed is told again to who lost that on the way, even when it is long gone', async () => {
+  test('that failed long ago gives messages-lost to a client that did not get the failure', async () => {
     stage = new Stage({ history: { maxAge: 100 } })
     await stage.client('one', 'a')
     const first = await stage.connect('one')
@@ -305,7 +306,7 @@ describe('a topic', () => {
     expect((await stage.connect('one', second.lastEventId)).got).toEqual([])
   })
 
-  test('that failed longer ago than is remembered makes an older position unknown', async () => {
+  test('that failed more often than is remembered makes older positions unknown', async () => {
     stage = new Stage()
     await stage.client('one', 'b')
     const page = await stage.connect('one')
@@ -320,7 +321,7 @@ describe('a topic', () => {
     expect((await stage.connect('one', lastEventId)).got).toEqual(['messages-lost:b'])
   })
 
-  test('that has gaps says so in its place', async () => {
+  test('with a gap gives messages-lost in its place', async () => {
     stage = new Stage()
     await stage.client('one', 'a', 'b')
     const page = await stage.connect('one')
@@ -334,7 +335,7 @@ describe('a topic', () => {
   })
 })
 
-test('more than the bounds in one turn goes out before it is let go', async () => {
+test('messages of one turn that exceed the bounds are written before they are dropped', async () => {
   stage = new Stage({ history: { maxBytes: 20_000, maxBytesPerTopic: 10_000 } })
   await stage.client('one', 'a')
   const page = await stage.connect('one')

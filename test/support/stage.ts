@@ -16,12 +16,24 @@ export async function turns(): Promise<void> {
 export class Page {
   readonly events: ParsedEvent[] = []
   private readonly parser = new SseParser()
+  private isCut = false
 
   constructor(readonly response: FakeResponse) {}
 
+  /** Takes in so many bytes of what is on its way. */
+  take(bytes: number): void {
+    this.events.push(...this.parser.feed(this.response.receive(bytes)))
+  }
+
+  /** The network breaks: what is on its way never comes. */
+  cut(): void {
+    this.isCut = true
+    this.response.destroy()
+  }
+
   /** What it has got, in short: a topic's message as `topic=data`, an error as `code:topic`. */
   get got(): string[] {
-    for (const event of this.parser.feed(this.response.receive())) this.events.push(event)
+    if (!this.isCut) this.take(Infinity)
     return this.events.slice(1).map(({ type, data }) => {
       if (type !== 'message') return `${type}=${data}`
       if (!data.startsWith('{')) return data

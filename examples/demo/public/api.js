@@ -18,12 +18,12 @@ export async function post(path, body = {}) {
   throw new RequestError(response.status, answer)
 }
 
-/** @returns which topics the client has now, and which it was refused. */
+/** @returns the client's topics, and the refused ones. */
 export async function changeTopics(clientId, change) {
   try {
     return await post('update_subscriptions', { client_id: clientId, ...change })
   } catch (error) {
-    // When all are refused, the status says why; the answer says which, as always.
+    // If all topics are refused, the status is an error, but the body still lists them.
     if (error.answer?.refused) return error.answer
     throw error
   }

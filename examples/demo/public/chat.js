@@ -21,7 +21,7 @@ export class Chat {
       try {
         await post('chat', { name: name.value, text: said })
       } catch (error) {
-        // What was typed is not lost, unless something else has been typed since.
+        // Puts the text back, unless the user has typed something else since.
         text.value ||= said
         onProblem(`The message was not sent. ${error.message}`)
       }
@@ -29,7 +29,7 @@ export class Chat {
   }
 
   add({ source, seq, at, name, text }) {
-    // A new client gets the last messages again, and they may be on the page already.
+    // A new client gets the last messages again, which may be on the page already.
     const key = `${source} ${seq}`
     if (this.#shown.has(key)) return
     this.#shown.add(key)

@@ -4,11 +4,11 @@ const RETRY = 2_000
 const delay = (millis) => new Promise((resolve) => setTimeout(resolve, millis))
 
 /**
- * One client and its EventSource. The browser reconnects by itself and names the last event it
- * got; what is left to do here is to make a client, and another one when that has expired.
+ * One client and its EventSource. The browser reconnects by itself and sends the id of its last
+ * event. This class makes the client, and a new one when that has expired.
  *
- * `on` hears of `state` (connecting, connected, reconnecting, closed), `client` (a new one),
- * `event` (of a topic) and `info` (of the message channel).
+ * `on` is called with `state` (connecting, connected, reconnecting, closed), `client` (a new one),
+ * `event` (of a topic) and `info` (a message without a topic).
  */
 export class Connection {
   id = undefined
@@ -18,7 +18,7 @@ export class Connection {
   #on
   #source = undefined
 
-  /** @param wanted gives the topics that a new client asks for. */
+  /** @param wanted Returns the topics that a new client asks for. */
   constructor({ topics, wanted, on }) {
     this.#topics = topics
     this.#wanted = wanted
@@ -32,7 +32,7 @@ export class Connection {
         await this.#makeClient()
         break
       } catch {
-        // The server is not there, or takes nobody at the moment.
+        // The server does not answer, or takes no new clients at the moment.
         this.#on.state('reconnecting')
         await delay(RETRY)
       }
@@ -40,7 +40,7 @@ export class Connection {
     this.#connect()
   }
 
-  /** Lets go for good. The browser would come back by itself otherwise. */
+  /** Closes the EventSource for good, so that the browser does not reconnect. */
   close() {
     this.#source?.close()
     this.#source = undefined
@@ -64,7 +64,7 @@ export class Connection {
 
     const listen = (type, listener) => {
       source.addEventListener(type, (event) => {
-        // An EventSource that has been replaced has nothing more to say.
+        // Events of a replaced EventSource are ignored.
         if (this.#source === source) listener(event)
       })
     }
@@ -88,7 +88,7 @@ export class Connection {
     }
   }
 
-  /** The browser has given up. An EventSource does not say why, so the server is asked. */
+  /** The browser has given up. An EventSource does not tell why, so this asks the server. */
   async #closed() {
     this.#source = undefined
     this.#on.state('closed')

@@ -1,6 +1,6 @@
 const ROWS = 100
 
-/** The events as they came off the wire, newest first. */
+/** The events as the browser received them, newest first. */
 export class Events {
   #body
   #pause
@@ -22,7 +22,7 @@ export class Events {
     })
   }
 
-  /** @param kind which of the choices, besides all, shows it. */
+  /** @param kind The filter, besides `all`, that shows the event. */
   add(kind, event, late) {
     const row = {
       event: event.type,
@@ -49,7 +49,7 @@ export class Events {
 
   #draw() {
     this.#frame = 0
-    // In a tab that was hidden for long, more have come than are kept.
+    // In a tab that was hidden for long, more events have come than are kept.
     const fresh = this.#fresh.splice(0).slice(-ROWS)
     this.#body.prepend(...fresh.reverse().map(makeRow))
     while (this.#body.children.length > ROWS) this.#body.lastChild.remove()

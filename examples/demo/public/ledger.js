@@ -1,7 +1,6 @@
 /**
- * The page's own bookkeeping: from the sequence numbers in the payloads it finds out whether a
- * message is missing, came twice or came in the wrong place. It knows nothing of the protocol,
- * so it would notice if the protocol were wrong.
+ * Finds out from the sequence numbers in the payloads whether a message is missing, came twice or
+ * came out of order. It does not use the protocol, so it would notice if the protocol were wrong.
  */
 export class Ledger {
   received = 0
@@ -50,12 +49,12 @@ export class Ledger {
     return 'disordered'
   }
 
-  /** What comes next in this topic begins a new count: the page has subscribed to it anew. */
+  /** The page has subscribed to this topic anew, so its next message begins a new count. */
   forget(topic) {
     this.#topics.delete(topic)
   }
 
-  /** A new client begins everywhere anew. The totals stay. */
+  /** A new client begins a new count in every topic. The totals stay. */
   forgetAll() {
     this.#topics.clear()
   }

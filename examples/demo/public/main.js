@@ -46,7 +46,7 @@ const dropButton = byId('drop').querySelector('button')
 let connected = false
 let likes = 0
 let ttl = 0
-/** What was published before this client was made is rewound; it is not part of the timeline. */
+/** Messages from before this client was made were rewound, and are not on the timeline. */
 let began = Infinity
 
 function showLikes(value) {
@@ -56,7 +56,7 @@ function showLikes(value) {
 
 function showConnected(value) {
   connected = value
-  // Not `disabled`, which would take the focus from whoever has just pressed it.
+  // `disabled` would take the focus from the button that the user has just pressed.
   dropButton.setAttribute('aria-disabled', String(!value))
 }
 
@@ -71,7 +71,7 @@ function onTopicEvent(topic, event) {
   const late = recovery.arrived(published)
   events.add(kindOf(topic), event, late)
   status.position(event.lastEventId)
-  // What was under way when a topic was switched off belongs to no subscription any more.
+  // Messages that were on their way when the topic was switched off are ignored.
   if (topics.has(topic) && !topics.isOn(topic)) return
 
   ledger.record(topic, payload.source, payload.seq)
@@ -86,12 +86,12 @@ function onTopicEvent(topic, event) {
 function onInfo(event) {
   events.add('message', event, false)
   if (event.lastEventId) status.position(event.lastEventId)
-  // The one message that is not JSON is the server's goodbye.
+  // The only message that is not JSON is the last one, `Client closed`.
   if (event.data === 'Client closed') return
   const { error } = JSON.parse(event.data)
   if (!error) return
   if (error.code === 'replaced') {
-    // Coming back would take the client from whoever has it now.
+    // Reconnecting would take the client from the page that has it now.
     connection.close()
     showConnected(false)
     status.replaced()

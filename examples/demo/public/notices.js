@@ -1,6 +1,6 @@
 const MOST = 3
 
-/** What the page has to say besides the data, until it is put away. */
+/** Notices to the user, until they are closed. */
 export class Notices {
   #element
   #losses = new Set()
@@ -25,13 +25,13 @@ export class Notices {
     while (this.#element.children.length > MOST) this.#element.firstChild.remove()
   }
 
-  /** `{topic, code, message}` as the server sends it. */
+  /** Shows `{topic, code, message}` from the server. */
   error({ topic, code, message }) {
     if (code !== 'messages-lost') {
       this.show(`${code}${topic ? ` in ${topic}` : ''}: ${message}`, 'bad')
       return
     }
-    // They come one for each topic; all of one moment make one notice.
+    // One comes per topic; those that come together make one notice.
     this.#losses.add(topic)
     clearTimeout(this.#timer)
     this.#timer = setTimeout(() => {

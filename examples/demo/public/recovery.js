@@ -1,11 +1,11 @@
-/** Messages younger than this when the connection is back count as live. */
+/** Messages that are younger than this when the connection is back count as live, in ms. */
 const SLACK = 60
-/** When nothing arrives any more, catching up is over after this time. */
+/** Catching up has ended when nothing has arrived for this time, in ms. */
 const QUIET = 1_500
 
 /**
- * Tells what was caught up after an interruption from what arrives live, by the time at which
- * the server published it, and sums up when it is over.
+ * Tells messages that are caught up after an interruption from live ones, by the time at which the
+ * server published them. Reports the sum when catching up has ended.
  */
 export class Recovery {
   #ledger
@@ -19,7 +19,7 @@ export class Recovery {
     this.#onDone = onDone
   }
 
-  /** The server's clock, seen from here. The least difference met is the nearest. */
+  /** The difference to the server's clock: the least one seen, which had the least delay. */
   clock(serverTime) {
     this.#skew = Math.min(this.#skew, Date.now() - serverTime)
     return serverTime + this.#skew
@@ -31,7 +31,7 @@ export class Recovery {
 
   down() {
     if (this.#outage) {
-      // Cut again while catching up: to the page this is one interruption.
+      // Cut again while catching up: counts as one interruption.
       clearTimeout(this.#timer)
       this.#outage.to = undefined
       return
@@ -47,7 +47,7 @@ export class Recovery {
     this.#timer = setTimeout(() => this.#done(), QUIET)
   }
 
-  /** @returns whether a message published at this time was caught up. */
+  /** @returns whether a message that was published at this time is caught up. */
   arrived(published) {
     const outage = this.#outage
     if (!outage?.to) return false
@@ -55,12 +55,12 @@ export class Recovery {
       outage.caughtUp += 1
       return true
     }
-    // Messages come in the order of their numbers: the first live one ends the rest.
+    // Messages come in order, so the first live one ends catching up.
     this.#done()
     return false
   }
 
-  /** The client is gone, and with it the promise for what it had. */
+  /** The client has expired, so what it missed can't be caught up. */
   abandon() {
     clearTimeout(this.#timer)
     const outage = this.#outage

@@ -1,7 +1,7 @@
 const POINTS = 40
 const SVG = 'http://www.w3.org/2000/svg'
 
-/** The companies, their last price and the way it took. */
+/** The companies, with their last prices. */
 export class Ticker {
   #rows = new Map()
 

@@ -3,8 +3,8 @@ const BUCKET = 250
 const FRAME = 33
 
 /**
- * The last seconds as bars, placed by when a message was published, not by when it came. An
- * interruption leaves a gap, and what is caught up afterwards fills it.
+ * Shows the last seconds as bars, by the time at which messages were published. An interruption
+ * leaves a gap, which messages that are caught up afterwards fill.
  */
 export class Timeline {
   #canvas

@@ -3,14 +3,14 @@ import { changeTopics, RequestError } from './api.js'
 const still = matchMedia('(prefers-reduced-motion: reduce)')
 const number = new Intl.NumberFormat('en')
 
-/** The tiles: a topic each, to subscribe to and unsubscribe from. */
+/** Tiles to subscribe to and unsubscribe from topics, one for each topic. */
 export class Topics {
   #tiles = new Map()
   #clientId
   #onChange
   #onProblem
 
-  /** @param onChange is told of a topic before its subscription changes. */
+  /** @param onChange Called with a topic before its subscription changes. */
   constructor({ element, names, clientId, onChange, onProblem }) {
     this.#clientId = clientId
     this.#onChange = onChange
@@ -49,7 +49,7 @@ export class Topics {
     tile.flash.animate([{ opacity: 1 }, { opacity: 0 }], { duration: 700, easing: 'ease-out' })
   }
 
-  /** The server says which of the asked topics this client does not get. */
+  /** The server has refused some of the requested topics. */
   refuse(refused) {
     for (const { topic } of refused) this.#show(this.#tiles.get(topic), false)
     if (refused.length === 0) return
@@ -70,7 +70,7 @@ export class Topics {
       const answer = await changeTopics(this.#clientId(), change)
       this.refuse(answer.refused)
     } catch (error) {
-      // A client that has expired is about to be replaced, and the next one gets what is wished.
+      // An expired client is about to be replaced, and the next one asks for these topics.
       if (!(error instanceof RequestError && error.status === 401)) {
         for (const name of free) this.#show(this.#tiles.get(name), !on)
         this.#onProblem(`The subscriptions could not be changed. ${error.message}`)

@@ -1,7 +1,8 @@
 import { Batch, Frame } from '../../wire/frame.js'
 import type { Step } from '../catch-up.js'
-import { loss, placesOf, rewound } from '../catch-up.js'
+import { loss, placesOf, replayed } from '../catch-up.js'
 import type { Client } from '../client.js'
+import type { Replay } from '../membership.js'
 import type { Replays } from '../replays.js'
 import type { LogMembership } from './membership.js'
 import type { LogSegment } from './segment.js'
@@ -62,34 +63,49 @@ function stepOf(
   cursor: number,
   segment?: LogSegment,
 ): LogStep | undefined {
-  const older = rewoundFrom(membership, cursor, segment) ?? rewound(membership, cursor)
-  if (older !== undefined) return older
-  const { history } = membership.topic
-  if (segment !== undefined && membership.floor(cursor) < history.evictedThrough) {
-    history.lose(segment.lostThrough)
-  }
-  return loss(membership, cursor)
+  const { replay } = membership
+  return (
+    (replay && replayedFromLog(membership, replay, cursor, segment)) ??
+    replayed(membership, cursor) ??
+    lossIn(membership, membership.floor(cursor), cursor, segment) ??
+    loss(membership, cursor)
+  )
 }
 
-/** What comes next of an exact rewind that the history no longer has. */
-function rewoundFrom(
+/** What comes next of a replay that the history no longer has. */
+function replayedFromLog(
   membership: LogMembership,
+  replay: Replay,
   cursor: number,
   segment?: LogSegment,
 ): LogStep | undefined {
-  const { rewind, since, topic } = membership
-  if (rewind?.exact !== true) return undefined
-  const { history } = topic
-  const absent = Math.min(since, cursor, history.evictedThrough)
+  const { history, name } = membership.topic
+  const absent = Math.min(replay.since, cursor, history.evictedThrough)
   for (;;) {
-    const from = membership.rewoundThrough(rewind)
-    if (segment !== undefined && from < history.evictedThrough) history.lose(segment.lostThrough)
-    if (from < history.lostThrough || from >= absent) return undefined
-    if (segment?.covers(topic.name, from) !== true) return { kind: 'absent', through: 0 }
-    const frames = segment.some(topic.name, from, absent)
-    rewind.from = frames.at(-1)?.number ?? Math.min(segment.through, absent)
-    if (frames.length > 0) return { kind: 'batch', batch: Batch.withoutIds(frames) }
+    const done = membership.replayedThrough(replay)
+    if (done < history.lostThrough || done >= absent) return undefined
+    const lost = lossIn(membership, done, cursor, segment)
+    if (lost !== undefined) return lost
+    if (segment?.covers(name, done) !== true) return { kind: 'absent', through: 0 }
+    const frames = segment.some(name, done, absent)
+    if (frames.length > 0) return { kind: 'replay', membership, frames }
+    replay.through = Math.min(segment.through, absent)
   }
+}
+
+/** The loss that a segment begins with, for a client that has everything through `done`. */
+function lossIn(
+  membership: LogMembership,
+  done: number,
+  cursor: number,
+  segment?: LogSegment,
+): LogStep | undefined {
+  if (segment === undefined || done < segment.after) return undefined
+  const { history, name } = membership.topic
+  const through = Math.min(segment.lostThrough, history.evictedThrough)
+  if (done >= through) return undefined
+  membership.tellLoss(cursor, through)
+  return { kind: 'lost', topic: name }
 }
 
 /** Through which number all that a client gets of a topic is at hand. */

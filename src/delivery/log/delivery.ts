@@ -25,7 +25,7 @@ import { LogTopicHistory } from './topic-history.js'
  */
 export class LogDelivery extends Delivery {
   declare protected readonly numbering: LogNumbering
-  private readonly replay: LogReplay
+  private readonly logReplay: LogReplay
   /** What a client would name of a log that was made anew, until it was sent frame `until`. */
   private readonly outdated = new WeakMap<Client, { position: string; until: number }>()
   /** Topics that wait for the others which an entry goes to: nobody is given a part of it. */
@@ -36,7 +36,7 @@ export class LogDelivery extends Delivery {
     parts: DeliveryParts,
   ) {
     super(parts, new LogNumbering(log))
-    this.replay = new LogReplay(log, this.timers, this)
+    this.logReplay = new LogReplay(log, this.timers, this)
   }
 
   override ready(): Promise<void> | undefined {
@@ -94,10 +94,6 @@ export class LogDelivery extends Delivery {
     this.broadcast.advance(position)
   }
 
-  override format(number: number, tie?: string): string {
-    return this.numbering.format(number, tie)
-  }
-
   override reach(position: string): Promise<unknown> | undefined {
     this.flush()
     const number = this.parse(position)?.number ?? 0
@@ -140,8 +136,10 @@ export class LogDelivery extends Delivery {
     return known ? super.positionOf(client) : outdated.position
   }
 
-  override sinceOf({ since }: Membership): string {
-    return this.numbering.format(since)
+  override sinceOf({ client, since, replay, isUncertain }: LogMembership): string | null {
+    // Another server goes on with the replay that the client's position names, and with no other.
+    const isNamed = replay === undefined || replay.serial === client.marked?.serial
+    return isNamed && !isUncertain ? this.numbering.format(since) : null
   }
 
   override placeAfterMove(named: string): string {
@@ -155,7 +153,7 @@ export class LogDelivery extends Delivery {
   }
 
   override stop(): void {
-    this.replay.reset()
+    this.logReplay.reset()
   }
 
   /** The log could not be read. */
@@ -192,6 +190,10 @@ export class LogDelivery extends Delivery {
     }
   }
 
+  protected override skip(): void {
+    // The topic that is opened anew says from where in the log on it is read.
+  }
+
   protected override nextStep(client: Client): Step | undefined {
     return this.stepWith(client)
   }
@@ -200,13 +202,13 @@ export class LogDelivery extends Delivery {
     const step = nextLogStep(client, this.replays, segment)
     if (step?.kind !== 'absent') return step
     client.advance(step.through)
-    if (segment === undefined) this.replay.ask(client)
+    if (segment === undefined) this.logReplay.ask(client)
     return { kind: 'wait' }
   }
 
   private restartNumbering(): number {
     this.broadcast.flush()
-    this.replay.reset()
+    this.logReplay.reset()
     this.numbering.restart()
     const { position } = this.log
     this.history.last = position

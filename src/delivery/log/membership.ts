@@ -28,6 +28,14 @@ export class LogMembership extends Membership {
     return this.misses || super.hasLoss(cursor)
   }
 
+  /**
+   * Whether the client may still have to be told of a loss, which another server would know nothing
+   * of. What it was told counts once it has named a later position.
+   */
+  get isUncertain(): boolean {
+    return this.misses || this.missesToldAt >= 0
+  }
+
   /** After which number it lacks entries that can be read again, or undefined where it lacks none. */
   lacksAfter(cursor: number): number | undefined {
     const { history } = this.topic
@@ -53,27 +61,26 @@ export class LogMembership extends Membership {
 
   /** The broker has opened the topic, whose entries come after `from`. */
   opened(from: number): void {
-    const older = this.waits && this.rewind === undefined
+    const older = this.waits && this.replay === undefined
     if (!older) this.startAfter(from)
     this.waits = false
   }
 
-  override tellLoss(cursor: number): void {
-    super.tellLoss(cursor)
+  override tellLoss(cursor: number, through?: number): void {
+    super.tellLoss(cursor, through)
     if (this.misses) this.missesToldAt = cursor
     this.misses = false
   }
 
   override doubt(cursor: number): void {
     super.doubt(cursor)
-    if (cursor > this.missesToldAt) return
-    this.misses = true
+    if (cursor <= this.missesToldAt) this.misses = true
     this.missesToldAt = -1
   }
 
-  override resume(arrived: number, cursor: number): void {
-    super.resume(arrived, cursor)
-    this.misses ||= this.topic.history.misses(this.lowest(cursor))
+  override resume(named: Position): void {
+    super.resume(named)
+    this.misses ||= this.topic.history.misses(this.lowest(this.client.cursor))
   }
 
   override startAnew(cursor: number): void {
@@ -92,9 +99,9 @@ export class LogMembership extends Membership {
     this.waits = false
   }
 
-  /** What the client has, or will never get, before what an exact rewind is still to bring. */
+  /** What the client has, or will never get, before what a replay is still to bring. */
   private lowest(cursor: number): number {
-    const { rewind } = this
-    return rewind?.exact === true ? this.rewoundThrough(rewind) : this.floor(cursor)
+    const { replay } = this
+    return replay === undefined ? this.floor(cursor) : this.replayedThrough(replay)
   }
 }

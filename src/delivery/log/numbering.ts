@@ -1,7 +1,7 @@
 import { LogUnavailableError } from '../../errors.js'
 import type { Log } from '../../log.js'
 import type { Position } from '../../wire/position.js'
-import { formatPosition, parsePosition } from '../../wire/position.js'
+import { parsePosition } from '../../wire/position.js'
 import { Numbering } from '../numbering.js'
 
 /** Names the numbers of a driver's log, which are the same on every server. */
@@ -27,10 +27,6 @@ export class LogNumbering extends Numbering {
   /** Takes over the epoch of a log that was made anew. */
   restart(): void {
     this.epoch = this.log.epoch ?? this.epoch
-  }
-
-  override format(number: number, tie?: string): string {
-    return formatPosition(this.epoch, number, tie)
   }
 
   override parse(text: string): Position | undefined {

@@ -95,13 +95,19 @@ export class LogReplay {
     for await (const entry of this.log.read(topics, Math.floor(after), last)) {
       if (life !== this.life) return
       if ('lostThrough' in entry) {
+        // What was read before it is sent before it is told.
+        if (part.size > 0) {
+          this.give(group, part.segment(topics, part.last))
+          if (group.size === 0) return
+          part = new Part(part.last)
+        }
         part.lostThrough = Math.max(part.lostThrough, entry.lostThrough)
         continue
       }
       if (part.size >= SEGMENT_BYTES) {
         this.give(group, part.segment(topics, part.last))
         if (group.size === 0) return
-        part = new Part(part.last, part.lostThrough)
+        part = new Part(part.last)
       }
       const { number, payload, topics: names } = entry
       for (const name of names) {

@@ -10,7 +10,7 @@ export class LogSegment {
   constructor(
     readonly after: number,
     readonly through: number,
-    /** Up to here, entries may be missing. */
+    /** Entries after `after` and through this number are no longer in the log. */
     readonly lostThrough: number,
     private readonly topics: ReadonlyMap<string, readonly Frame[]>,
   ) {}

@@ -3,20 +3,34 @@ import type { ParsedEvent } from '../sse-parser.js'
 import { SseParser } from '../sse-parser.js'
 import { Ledger } from './ledger.js'
 
-/** A position as the tests read it: the number, the topic where several have it, the epoch. */
-export type Place = readonly [number: number, tie: string, epoch: string]
+/**
+ * A position as the tests read it: the number, the topic where several have it, the epoch, and in
+ * the middle of a replay which one and how far.
+ */
+export type Place = readonly [
+  number: number,
+  tie: string,
+  epoch: string,
+  replay: number,
+  through: number,
+]
 
 /** What follows every topic, in the order of names. */
 export const NO_TIE = '\uffff'
 
+const PLACE = /^([0-9a-z]+)-(\d+)(?:\.([^@]+))?(?:@(\d+)\.(\d+)\..+)?$/
+
 /** Reads a position. */
 export function placeOf(lastEventId: string): Place {
-  const [, epoch = '', number, tie] = /^([0-9a-z]+)-(\d+)(?:\.(.+))?$/.exec(lastEventId) ?? []
-  return [Number(number), tie === undefined ? NO_TIE : decodeURIComponent(tie), epoch]
+  const [, epoch = '', number, tie, replay = 0, through = 0] = PLACE.exec(lastEventId) ?? []
+  const name = tie === undefined ? NO_TIE : decodeURIComponent(tie)
+  return [Number(number), name, epoch, Number(replay), Number(through)]
 }
 
-function isAfter([number, tie, epoch]: Place, [other, otherTie, otherEpoch]: Place): boolean {
-  return epoch !== otherEpoch || number > other || (number === other && tie > otherTie)
+function isAfter(place: Place, other: Place): boolean {
+  if (place[2] !== other[2]) return true
+  for (const i of [0, 1, 3, 4]) if (place[i]! !== other[i]!) return place[i]! > other[i]!
+  return false
 }
 
 /** One connection as the browser sees it. */
@@ -75,7 +89,7 @@ export class Browser {
 
   open(response: FakeResponse, clientId: string, topics: readonly string[] | undefined): void {
     const parser = new SseParser(this.lastEventId)
-    const position: Place = [-1, NO_TIE, '']
+    const position: Place = [-1, NO_TIE, '', 0, 0]
     this.link = { response, parser, topics, clientId, events: 0, position, closed: false }
     // What has no position of its own comes again after the one before it.
     for (const ledger of this.all) if (ledger.toldAt === this.lastEventId) ledger.allow()

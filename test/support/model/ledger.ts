@@ -56,17 +56,18 @@ export class Ledger {
   }
 
   /**
-   * `subscribe` was called. `past` is what a rewind may bring.
+   * `subscribe` was called. `past` is what the topic had before; the last `owed` of it are to come.
    *
    * @returns what to call when it has resolved, and when it has rejected.
    */
   begin(
     past: readonly Pick<Item, 'kind' | 'number'>[],
     mayBeTold: boolean,
+    owed = 0,
   ): { opened(): void; refused(): void } {
     const period = new Period()
-    for (const { kind, number } of past) {
-      period.items.push({ kind, number, owed: false, link: undefined })
+    for (const [i, { kind, number }] of past.entries()) {
+      period.items.push({ kind, number, owed: i >= past.length - owed, link: undefined })
     }
     period.mayBeTold = mayBeTold
     this.periods.push(period)
@@ -135,6 +136,12 @@ export class Ledger {
       period.next = index + 1
       period.told = false
       period.mayBeTold = false
+      // A later subscription may have brought it, with its past: nobody can tell which it was.
+      for (const later of this.periods.slice(k + 1)) {
+        for (const item of later.items) {
+          if (item.kind === 'message' && item.number === number) item.owed = false
+        }
+      }
       return
     }
     throw new Error(`${this.name}: message ${number} is a double, out of order or not its own.`)

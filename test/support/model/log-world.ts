@@ -71,8 +71,9 @@ export class LogWorld {
     // A browser that is behind what was dropped is told so for all its topics.
     const mayBeTold = (index: number) => (lastEventId: string, topic: string) => {
       if (this.slots[index]!.gaps.has(topic)) return true
-      const [number, tie, epoch] = placeOf(lastEventId)
-      const through = tie === NO_TIE ? number : number - 1
+      const [number, tie, epoch, replay, replayed] = placeOf(lastEventId)
+      const cursor = tie === NO_TIE ? number : number - 1
+      const through = replay > 0 ? Math.min(replayed, cursor) : cursor
       return epoch !== this.log.epoch || !(through >= this.log.trimmedThrough)
     }
     for (let i = 0; i < 3; i++) {
@@ -352,7 +353,7 @@ export class LogWorld {
     for (const { topic } of client.failed) browser.ledger(topic.name).forgive()
     const topics = [...client.memberships].map((one) => ({
       name: one.topic.name,
-      since: delivery.sinceOf(one) ?? undefined,
+      since: delivery.sinceOf(one),
     }))
     browser.lastEventId ??= delivery.positionOf(client)
     const [before, beforeServer] = [id, former]

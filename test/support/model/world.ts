@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { SubscribeError } from '../../../src/errors.js'
 import type { StreamerOptions } from '../../../src/options.js'
+import type { Subscriptions } from '../../../src/service/subscriptions.js'
 import { Streamer } from '../../../src/streamer.js'
 import { FakeResponse, fakeRequest } from '../fake-response.js'
 import { ManualClock } from '../manual-clock.js'
@@ -222,11 +223,18 @@ export class World {
     const again = this.streamer.getClient(slot.id!)!.topics.includes(topic)
     const period = again
       ? undefined
-      : ledger.begin(rewind > 0 ? this.broker.pastOf(topic) : [], false)
+      : ledger.begin(rewind > 0 ? this.broker.pastOf(topic) : [], false, this.kept(topic, rewind))
     this.streamer.subscribe(slot.id!, topic, { rewind }).then(period?.opened, (error) => {
       if (!(error instanceof SubscribeError)) this.failures.push(error)
       period?.refused()
     })
+  }
+
+  /** How many of a topic's last frames a rewind finds. */
+  private kept(topic: string, rewind: number): number {
+    const { subscriptions } = this.streamer as unknown as { subscriptions: Subscriptions }
+    const open = subscriptions.open.find(({ name }) => name === topic)
+    return Math.min(rewind, open?.history.length ?? 0)
   }
 
   private ensureClient(slot: Slot): void {
