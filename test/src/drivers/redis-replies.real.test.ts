@@ -1,9 +1,11 @@
 /** @needs a Redis server that may be stopped and started */
+import { redisDirectory } from '../../../src/directories/redis.js'
 import { redisDriver } from '../../../src/drivers/redis.js'
 import type { RedisDriver, RedisLibrary } from '../../../src/drivers/redis.js'
 import { redisStreamsDriver } from '../../../src/drivers/redis-streams.js'
 import { recordingSink, until } from '../../../src/testing/index.js'
 import { adminClient } from '../../brokers/redis.js'
+import { TestHost } from '../directories/contract.js'
 import { libraries, LIMITS, RedisFixture } from './redis-harness.js'
 import { addEntry, STREAM_LIMITS } from './redis-streams-harness.js'
 
@@ -62,6 +64,13 @@ describe('a Redis that asks for a password', () => {
       await made(kind.make(fixture.url.replace('://', '://:secret@'), library)).connect()
     },
   )
+
+  test.each(libraries)('redisDirectory (%s): open says what it lacks', async (library) => {
+    const directory = made(redisDirectory(fixture.url, { library }))
+    await expect(directory.open(new TestHost())).rejects.toThrow(
+      /127\.0\.0\.1:\d+ refused the credentials \(NOAUTH .*Check user and password/,
+    )
+  })
 })
 
 describe('a Redis that can not answer for a while', () => {
