@@ -36,7 +36,7 @@ export function ioRedisOptions({ timeout }: ConnectAttempt): object {
   return {
     lazyConnect: true,
     connectTimeout: timeout,
-    // How long to wait for the server's goodbye, which a frozen one does not give.
+    // How long to wait for the server to close its end. A frozen one never does.
     disconnectTimeout: 1,
     protocol: 2,
     replyMapping: 'legacy',
@@ -51,7 +51,7 @@ export function ioRedisOptions({ timeout }: ConnectAttempt): object {
     enableReadyCheck: false,
     failoverDetector: false,
     maxRetriesPerRequest: null,
-    // A name in `address` is the name in Redis.
+    // What `address` gives is the name in Redis, without a prefix.
     keyPrefix: '',
     commandTimeout: undefined,
     socketTimeout: undefined,

@@ -16,8 +16,9 @@ const FINAL_WORDS =
   /invalid password|without any password|no password is set|unknown (sub)?command|DB index/i
 
 /**
- * Redis runs a script, loads its data, is a replica since or without its master, waits for a slot or
- * for replicas, can't write to its disk, is full, or has let go of a waiting read.
+ * In this order: a script runs; the data is being loaded; this is a replica; it has lost its master;
+ * the cluster is not complete; a slot is moving; too few replicas; the disk can't be written; the
+ * memory is full; a waiting read was ended by Redis.
  */
 const TRANSIENT = new Set([
   'BUSY',

@@ -26,7 +26,7 @@ export class RedisEngine implements Directory, StayingEngine {
   readonly lease: number
   readonly #letters = new Letters((server, letter) => this.#publish(server, letter))
   readonly #staying = new Staying(this)
-  /** A connection for commands, and one for messages: one that is subscribed takes no others. */
+  /** Two connections: on one that has subscribed, Redis takes no other commands. */
   readonly #commands: RedisLink
   readonly #messages: RedisLink
   #host: DirectoryHost | undefined

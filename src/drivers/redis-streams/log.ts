@@ -17,8 +17,8 @@ interface OpenTopic {
 }
 
 /**
- * One stream as the log of all topics. It is read from when it is opened until the driver is closed,
- * whether or not there are topics, so that the position moves on.
+ * One stream as the log of all topics. The driver reads it from when it is opened until the driver is
+ * closed, also while there are no topics, so that the position moves on.
  */
 export class StreamLog implements Log, StreamEvents {
   onRestart: (() => void) | undefined = undefined
@@ -36,7 +36,7 @@ export class StreamLog implements Log, StreamEvents {
     private readonly reader: StreamsReader,
     private readonly stream: string,
     private readonly routes: Routes,
-    /** How long a number is waited for, in milliseconds. */
+    /** How long `reach` waits for a number, in milliseconds. */
     private readonly timeout: number,
   ) {
     this.log = {
@@ -60,7 +60,7 @@ export class StreamLog implements Log, StreamEvents {
     await this.open()
     const info = await this.#look()
     if (!this.#isOpen) throw new Error(`The stream ${JSON.stringify(this.stream)} was given up.`)
-    // Entries may have been read since Redis said that, without this topic.
+    // Entries that were read since that answer did not go to this topic.
     const position = Math.max(this.position, (info && numberOf(info.last)) ?? 0)
     const open = { sink, after: position }
     this.#topics.set(topic, open)
@@ -174,8 +174,8 @@ export class StreamLog implements Log, StreamEvents {
   }
 
   /**
-   * Looks where the stream ends. Of a look that is under way it is not known whether it began before
-   * this was asked, so the next one counts, which all who wait share.
+   * Looks where the stream ends. A look that is already under way may be too old an answer, so the
+   * caller gets the next one. All who call meanwhile share that one.
    */
   #look(): Promise<StreamInfo | undefined> {
     if (this.#looking === undefined) return this.#startLook()

@@ -109,7 +109,7 @@ describe('a server that answers as the test says', () => {
 
   test('one that hangs up is not called absent, and one that is no Redis is called so', async () => {
     greeting = ''
-    await expect(made(redisDriver(url)).connect()).rejects.toThrow(/asks for TLS \(rediss:/)
+    await expect(made(redisDriver(url)).connect()).rejects.toThrow(/hangs up.*for TLS \(rediss:/)
     greeting = 'HTTP/1.1 400 Bad Request\r\n\r\n'
     await expect(made(redisDriver(url)).connect()).rejects.toThrow(/is no Redis/)
   })
