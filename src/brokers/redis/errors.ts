@@ -25,7 +25,8 @@ function unreachable(reason: string): { unreachable?: string } {
     return { unreachable: 'What answers there is no Redis. Correct the address.' }
   }
   if (/closed|ECONNRESET|EPIPE/i.test(reason)) {
-    const advice = 'Something answers there and hangs up: Redis that is full (maxclients) or that asks'
+    const advice =
+      'Something answers there and hangs up: Redis that is full (maxclients) or that asks'
     return { unreachable: `${advice} for TLS (rediss://), or no Redis.` }
   }
   return {}
