@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import type { Scale } from './workloads/stage.js'
+import type { Scale } from './workloads/bench-stage.js'
 
 /** What the command line asks for. */
 export interface Options {

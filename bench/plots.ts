@@ -1,7 +1,7 @@
 import type { Bar, Line } from './plot.js'
 import { barChart, lineChart } from './plot.js'
 import type { Samples } from './samples.js'
-import { count } from './workloads/stage.js'
+import { count } from './workloads/bench-stage.js'
 
 /** The plots that can be made of what was measured, by file name. */
 export function plotsOf(samples: Samples): Record<string, string> {

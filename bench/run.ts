@@ -19,7 +19,7 @@ import type { Sample } from './samples.js'
 import { Samples } from './samples.js'
 import { digits } from './tables.js'
 import { versionsOf } from './versions.js'
-import type { Stage, Workload } from './workloads/stage.js'
+import type { BenchStage, Workload } from './workloads/bench-stage.js'
 import { workloadsOf } from './workloads/index.js'
 
 /** Kept, but not shown while it runs. */
@@ -59,7 +59,7 @@ async function measure(options: Options, chosen: readonly Workload[]) {
     asked.set(name, now)
     return now
   }
-  const stage: Stage = {
+  const stage: BenchStage = {
     load,
     scale: {
       ...scale,

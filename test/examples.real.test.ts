@@ -1,5 +1,8 @@
 /** @needs a NATS server */
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { startNats } from './brokers/nats.js'
+import { whenEnding } from './support/ending.js'
 import { openEvents } from './support/event-stream.js'
 import { startScript } from './support/script.js'
 
@@ -33,3 +36,19 @@ describe('the example of N topics on NATS', () => {
     }
   })
 })
+
+test('the example of a driver keeps the whole contract', async () => {
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', 'examples/driver-harness/contract.ts'],
+    { stdio: ['ignore', 'pipe', 'inherit'] },
+  )
+  const letGo = whenEnding(() => child.kill('SIGTERM'))
+  let output = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
+  const [code] = (await once(child, 'close')) as [number | null]
+  letGo()
+  // What it prints says which case has failed, and why.
+  expect({ code, output }).toEqual({ code: 0, output: expect.stringMatching(/# fail 0/) as string })
+  expect(output).toContain('# SKIP this driver takes addresses only')
+}, 120_000)

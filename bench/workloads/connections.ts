@@ -1,8 +1,8 @@
 import { betterSse, http, loop, unifrost } from '../contenders.js'
 import type { Contender } from '../contenders.js'
 import { ONE_TOPIC } from '../node-contender.js'
-import type { Stage, Workload } from './stage.js'
-import { count, inRounds } from './stage.js'
+import type { BenchStage, Workload } from './bench-stage.js'
+import { count, inRounds } from './bench-stage.js'
 
 const CONTENDERS = [unifrost, http, loop, betterSse]
 
@@ -28,7 +28,7 @@ export const connections: Workload = {
 }
 
 async function measure(
-  { load, keep }: Stage,
+  { load, keep }: BenchStage,
   contender: Contender,
   clients: number,
   round: number,

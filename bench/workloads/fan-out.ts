@@ -12,8 +12,8 @@ import type { Contender } from '../contenders.js'
 import { centrifugoSse, centrifugoWebSocket } from '../peers/centrifugo.js'
 import { goUnifrost, mercure } from '../peers/out-of-reach.js'
 import { ONE_TOPIC } from '../node-contender.js'
-import type { Stage, Workload } from './stage.js'
-import { count, deliver, inRounds, withCrowd } from './stage.js'
+import type { BenchStage, Workload } from './bench-stage.js'
+import { count, deliver, inRounds, withCrowd } from './bench-stage.js'
 
 /** These are measured at every size and in every round, the others at two sizes. */
 const NEAREST = [unifrost, floor, loop, betterSse]
@@ -40,7 +40,7 @@ export const fanOut: Workload = {
   },
 }
 
-async function measure(stage: Stage, contender: Contender, clients: number, round: number) {
+async function measure(stage: BenchStage, contender: Contender, clients: number, round: number) {
   const shape = { clients, ...ONE_TOPIC }
   const messages = Math.max(10, Math.ceil(stage.scale.frames / clients))
   const keep = (kind: string, metrics: Record<string, number>) =>

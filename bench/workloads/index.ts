@@ -4,7 +4,7 @@ import { fanOut } from './fan-out.js'
 import { latency } from './latency.js'
 import { manyTopics } from './many-topics.js'
 import { reconnect } from './reconnect.js'
-import type { Workload } from './stage.js'
+import type { Workload } from './bench-stage.js'
 import { stalled } from './stalled.js'
 import { surroundings } from './surroundings.js'
 

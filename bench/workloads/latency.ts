@@ -1,8 +1,8 @@
 import { betterSse, floor, loop, unifrost } from '../contenders.js'
 import type { Contender } from '../contenders.js'
 import { ONE_TOPIC } from '../node-contender.js'
-import type { Stage, Workload } from './stage.js'
-import { count, deliver, inRounds, withCrowd } from './stage.js'
+import type { BenchStage, Workload } from './bench-stage.js'
+import { count, deliver, inRounds, withCrowd } from './bench-stage.js'
 
 const CONTENDERS = [unifrost, floor, loop, betterSse]
 const SHAPE = { clients: 1_000, ...ONE_TOPIC }
@@ -26,7 +26,7 @@ export const latency: Workload = {
 }
 
 /** How many messages a second *loop* delivers flat out. */
-function saturation(stage: Stage, bytes: number): Promise<number> {
+function saturation(stage: BenchStage, bytes: number): Promise<number> {
   return withCrowd(stage, loop, SHAPE, async (server) => {
     await deliver(stage, server, { messages: 50, bytes, burst: 1 })
     const { metrics } = await deliver(stage, server, { messages: 100, bytes, burst: 1 })
@@ -35,7 +35,7 @@ function saturation(stage: Stage, bytes: number): Promise<number> {
 }
 
 async function measure(
-  stage: Stage,
+  stage: BenchStage,
   contender: Contender,
   bytes: number,
   rate: number,

@@ -1,7 +1,7 @@
 import { betterSse, floor, loop, unifrost } from '../contenders.js'
 import type { Contender } from '../contenders.js'
-import type { Stage, Workload } from './stage.js'
-import { count, deliver, inRounds, withCrowd } from './stage.js'
+import type { BenchStage, Workload } from './bench-stage.js'
+import { count, deliver, inRounds, withCrowd } from './bench-stage.js'
 
 const CONTENDERS = [unifrost, floor, loop, betterSse]
 
@@ -19,7 +19,7 @@ export const manyTopics: Workload = {
   },
 }
 
-async function measure(stage: Stage, contender: Contender, round: number) {
+async function measure(stage: BenchStage, contender: Contender, round: number) {
   const clients = stage.scale.manyTopics
   const shape = { clients, topics: 1_000, perClient: 10 }
   const messages = Math.ceil((stage.scale.frames * 100) / clients)

@@ -4,8 +4,8 @@ import { unifrost } from '../contenders.js'
 import { ONE_TOPIC } from '../node-contender.js'
 import type { Running } from '../node-contender.js'
 import { median } from '../samples.js'
-import type { Stage, Workload } from './stage.js'
-import { count, deliver, withCrowd } from './stage.js'
+import type { BenchStage, Workload } from './bench-stage.js'
+import { count, deliver, withCrowd } from './bench-stage.js'
 
 const SHAPE = { clients: 2_000, ...ONE_TOPIC }
 const MISSED = 100
@@ -30,7 +30,7 @@ export const reconnect: Workload = {
   },
 }
 
-async function measure(stage: Stage, server: Running, round: number) {
+async function measure(stage: BenchStage, server: Running, round: number) {
   const order = { messages: MISSED, bytes: 200, burst: 1 }
   await deliver(stage, server, order)
   const live = await deliver(stage, server, order)
@@ -62,7 +62,7 @@ async function measure(stage: Stage, server: Running, round: number) {
 }
 
 /** Everybody goes, `missed` messages are published, and everybody comes back at once. */
-async function comeBack({ load }: Stage, server: Running, missed: number): Promise<Return> {
+async function comeBack({ load }: BenchStage, server: Running, missed: number): Promise<Return> {
   const position = /.*id: (\S+)/s.exec(await load.peek())?.[1]
   if (position === undefined) throw new Error('The stream named no position.')
   await load.close()

@@ -1,8 +1,8 @@
 import { betterSse, loop, unifrost } from '../contenders.js'
 import type { Contender } from '../contenders.js'
 import { ONE_TOPIC } from '../node-contender.js'
-import type { Stage, Workload } from './stage.js'
-import { count, deliver, inRounds } from './stage.js'
+import type { BenchStage, Workload } from './bench-stage.js'
+import { count, deliver, inRounds } from './bench-stage.js'
 
 const READERS = 400
 const STALLED = 100
@@ -40,7 +40,7 @@ export const stalled: Workload = {
   },
 }
 
-async function measure(stage: Stage, contender: Contender, idle: number, round: number) {
+async function measure(stage: BenchStage, contender: Contender, idle: number, round: number) {
   const { load, keep } = stage
   const clients = READERS + idle
   // Only what readers get is owed.

@@ -3,8 +3,8 @@ import type { Contender } from '../contenders.js'
 import { ONE_TOPIC } from '../node-contender.js'
 import { natsContender } from '../peers/nats.js'
 import { behindNginx } from '../peers/nginx.js'
-import type { Stage, Workload } from './stage.js'
-import { count, deliver, inRounds, withCrowd } from './stage.js'
+import type { BenchStage, Workload } from './bench-stage.js'
+import { count, deliver, inRounds, withCrowd } from './bench-stage.js'
 
 const SHAPE = { clients: 1_000, ...ONE_TOPIC }
 
@@ -24,7 +24,7 @@ export const surroundings: Workload = {
   },
 }
 
-async function measure(stage: Stage, contender: Contender, round: number) {
+async function measure(stage: BenchStage, contender: Contender, round: number) {
   const messages = Math.ceil(stage.scale.frames / SHAPE.clients)
   await withCrowd(stage, contender, SHAPE, async (server) => {
     for (const [burst, kind] of [

@@ -269,7 +269,10 @@ export class Client {
 
   /** @internal How far a replay has been written since the cursor came to where it is. */
   get marked(): ReplayMark | undefined {
-    return this.replayMark?.at === this.position ? this.replayMark : undefined
+    const { replayMark } = this
+    // A position between two numbers of a log is named as the lower one.
+    const isThere = Math.floor(replayMark?.at ?? -1) === Math.floor(this.position)
+    return isThere ? replayMark : undefined
   }
 
   /** @internal The position of what was written to it last. */

@@ -2,8 +2,8 @@ import type { Directory } from '../directory.js'
 import { OptionsError } from '../errors.js'
 import type { JetStreamConnection } from '../brokers/nats/jetstream.js'
 import type { NatsConnect, NatsConnectOptions } from '../brokers/nats/connection.js'
-import type { OptionCheck } from '../driver-kit/options.js'
-import { callback, checkDriverOptions, duration, text } from '../driver-kit/options.js'
+import type { OptionCheck } from '../driver-kit/index.js'
+import { checkDriverOptions, checks } from '../driver-kit/index.js'
 import { NatsEngine } from './nats/engine.js'
 
 export type { JetStreamConnection, NatsConnect, NatsConnectOptions }
@@ -52,12 +52,12 @@ export function natsDirectory(
       'letters, digits, - and _',
     ],
     replicas: [(value) => [1, 3, 5].includes(value as number), '1, 3 or 5'],
-    maxAge: duration,
-    lease: duration,
-    timeout: duration,
-    connectTimeout: duration,
-    domain: text,
-    connect: callback('the connect of a NATS library'),
+    maxAge: checks.duration,
+    lease: checks.duration,
+    timeout: checks.duration,
+    connectTimeout: checks.duration,
+    domain: checks.text,
+    connect: checks.callback('the connect of a NATS library'),
   } satisfies Record<keyof NatsDirectoryOptions, OptionCheck>)
   const { lease = 10_000, maxAge = 3_600_000 } = options
   if (maxAge < 2 * lease) {

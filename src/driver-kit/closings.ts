@@ -40,7 +40,8 @@ export class Closings {
   }
 
   /**
-   * Settles when nothing is under way, or after `milliseconds`. Never rejects.
+   * Settles when nothing is under way, or after `milliseconds`. Never rejects. What was added must
+   * not wait for it: it would wait for itself.
    *
    * @param milliseconds Default: no bound.
    */

@@ -11,8 +11,14 @@ export interface BrokerDriver extends Driver {
   connect(): Promise<void>
 }
 
-/** What a driver is made of: how to connect, how to listen to one topic, how to stop. */
-export interface DriverParts {
+/**
+ * What a driver is made of: how to connect, how to listen to one topic, how to stop. A driver with a
+ * log has `LogSink` and `LogSubscription` for the types.
+ */
+export interface DriverParts<
+  TopicSink extends Sink = Sink,
+  Open extends Subscription = Subscription,
+> {
   /** Shared with whatever else of the driver has to know that it is being closed. */
   closings: Closings
   /** See `Driver.encoding`. Default: `utf8`. */
@@ -20,7 +26,7 @@ export interface DriverParts {
   /** Connects, unless it has. */
   connect(): Promise<unknown>
   /** See `Driver.subscribe`. */
-  subscribe(topic: string, sink: Sink): Promise<Subscription>
+  subscribe(topic: string, sink: TopicSink): Promise<Open>
   /**
    * Lets go of everything, in bounded time. It is called once, when `closings.signal` has been
    * aborted and nothing new is begun.
@@ -32,18 +38,25 @@ export interface DriverParts {
  * The shell that every driver has around its parts: nothing begins after `close`, `close` works once,
  * and a topic that was opened while the driver was being closed is closed again.
  */
-export function driverShell(parts: DriverParts): BrokerDriver {
+export function driverShell<
+  TopicSink extends Sink = Sink,
+  Open extends Subscription = Subscription,
+>(
+  parts: DriverParts<TopicSink, Open>,
+): Omit<BrokerDriver, 'subscribe'> & {
+  subscribe(topic: string, sink: TopicSink): Promise<Open>
+} {
   const { closings, encoding = 'utf8' } = parts
   return {
     encoding,
 
-    async connect() {
+    async connect(): Promise<void> {
       closings.check()
       await parts.connect()
       closings.check()
     },
 
-    async subscribe(topic, sink) {
+    async subscribe(topic: string, sink: TopicSink): Promise<Open> {
       closings.check()
       const opening = parts.subscribe(topic, sink)
       try {
@@ -54,7 +67,7 @@ export function driverShell(parts: DriverParts): BrokerDriver {
       }
     },
 
-    close: () => closings.close(() => parts.close()),
+    close: (): Promise<void> => closings.close(() => parts.close()),
   }
 }
 

@@ -29,9 +29,9 @@ export interface Listening<Connection, Message> {
   /** What a topic is called in errors, such as `channel "orders"`. */
   what(source: string): string
   /** How long opening may take, a reconnect included, in milliseconds. Default: 5,000. */
-  subscribeTimeout?: number
+  subscribeTimeout?: number | undefined
   /** How long the broker may take to confirm that a topic is let go of. Default: 1,000. */
-  closeTimeout?: number
+  closeTimeout?: number | undefined
 }
 
 /**

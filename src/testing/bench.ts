@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { Driver } from '../driver.js'
 import type { LogSubscription } from '../log.js'
-import type { Capability, DriverHarness } from './harness.js'
+import type { Capability, DriverHarness, Member } from './harness.js'
 import { recordingSink } from './sink.js'
 import type { RecordingSink } from './sink.js'
 import { BOUND, check, inTime, until } from './until.js'
@@ -12,6 +12,8 @@ export interface Definition {
   rule: number
   name: string
   needs?: readonly Capability[]
+  /** Whether the driver is closed while the broker is away, and can't take from it what it has. */
+  away?: boolean
   run(bench: Bench): Promise<void>
 }
 
@@ -42,7 +44,7 @@ export class Bench {
   }
 
   /** What the harness has for a capability that the case says it needs. */
-  use<C extends Exclude<Capability, 'fanOut'>>(capability: C): NonNullable<DriverHarness[C]> {
+  use<C extends Member>(capability: C): NonNullable<DriverHarness[C]> {
     const found = this.harness[capability]
     check(found !== undefined, `The harness has no ${capability}.`)
     return (typeof found === 'function' ? found.bind(this.harness) : found) as NonNullable<
@@ -111,7 +113,7 @@ export class Bench {
     return text
   }
 
-  async run(definition: Pick<Definition, 'run'>): Promise<void> {
+  async run(definition: Pick<Definition, 'run' | 'away'>): Promise<void> {
     const before = await this.harness.leftovers?.()
     try {
       await definition.run(this)
@@ -120,7 +122,7 @@ export class Bench {
         this.#drivers.map((driver) => inTime('closing a driver', driver.close(), this.bound)),
       )
     }
-    if (before !== undefined) await this.leftovers(before)
+    if (before !== undefined && !definition.away) await this.leftovers(before)
   }
 
   /** Waits until no more than so much is left on the broker. */

@@ -1,3 +1,4 @@
+import { backingOff } from './backing-off.js'
 import { Bench } from './bench.js'
 import type { Definition } from './bench.js'
 import { breaking } from './breaking.js'
@@ -5,6 +6,7 @@ import { closing } from './closing.js'
 import { delivery } from './delivery.js'
 import { checkHarness } from './harness.js'
 import type { Capability, DriverHarness } from './harness.js'
+import { leaving } from './leaving.js'
 import { logCases } from './log-cases.js'
 import { refusing } from './refusing.js'
 
@@ -25,7 +27,14 @@ export interface LeftOutCase {
   readonly reason: string
 }
 
-const DEFINITIONS: readonly Definition[] = [...delivery, ...closing, ...breaking, ...refusing]
+const DEFINITIONS: readonly Definition[] = [
+  ...delivery,
+  ...closing,
+  ...leaving,
+  ...breaking,
+  ...backingOff,
+  ...refusing,
+]
 
 /**
  * The tests that every driver has to pass, bound to yours:
@@ -36,6 +45,18 @@ const DEFINITIONS: readonly Definition[] = [...delivery, ...closing, ...breaking
  *
  * They run one after the other, against a real broker. A driver must not crash the process
  * either, which is for the framework to notice: all of them report an unhandled rejection.
+ *
+ * Three promises are held to by a measure:
+ *
+ * - Back-off: while connections are refused for four seconds, there are at most 25 attempts within
+ *   any second, and at most 6 within the last second and a half, times `connectionsPerTry`. A wait that is always of half a
+ *   second passes, and so does one that grows from 50 ms.
+ * - Nothing left in the process: of all timers, sockets and the like that were made within a call of
+ *   the driver, and within what the call set off, none is there 500 ms after `close` has settled.
+ *   Timers that were unref'd count. `process` and a connection that was brought have no more
+ *   listeners than before.
+ * - Errors that say what to do: they name the address, have an imperative in them or what is needed
+ *   (`DriverHarness.advice`), and show no password, not even in their causes.
  */
 export function driverContract(harness: DriverHarness): ContractCase[] {
   checkHarness(harness)

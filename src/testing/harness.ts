@@ -1,4 +1,5 @@
 import type { Driver } from '../driver.js'
+import type { Refusal } from './link.js'
 
 /**
  * What a driver's author writes: how to make the driver, how to publish to its broker, and how
@@ -26,6 +27,12 @@ export interface DriverHarness {
   /** How many milliseconds anything may take. Default: 10,000. */
   bound?: number
 
+  /**
+   * How many connections a driver makes, at most, in one try to come back with three topics: more
+   * than one where each topic tries by itself, or where the library tries several times. Default: 1.
+   */
+  connectionsPerTry?: number
+
   /** Kills the broker with SIGKILL and starts it again; settles when it takes connections. */
   restart?(): Promise<void>
 
@@ -38,8 +45,21 @@ export interface DriverHarness {
   /** Lets the drivers' connections go silent, and takes new ones. {@link tcpLink} can. */
   stall?(): void | Promise<void>
 
-  /** Counts what the drivers have on the broker: connections, queues, subscriptions. */
+  /** Closes the drivers' connections, and refuses and counts new ones. {@link tcpLink} can. */
+  refuse?(): Refusal | Promise<Refusal>
+
+  /**
+   * Counts all that the drivers have on the broker: connections, queues, consumers, subscriptions.
+   * When every driver is closed, it has to be what it was before.
+   */
   leftovers?(): number | Promise<number>
+
+  /**
+   * Counts what the broker holds for the topics that are open, and nothing else: a subscription, a
+   * queue, a binding, a LISTEN. With each topic that is opened on a driver it has to rise, and with
+   * each that is closed to fall, while the driver stays open.
+   */
+  subscriptions?(): number | Promise<number>
 
   /** Names of topics that this broker can't hold. */
   badTopics?: readonly string[]
@@ -47,70 +67,110 @@ export interface DriverHarness {
   /** A topic that the drivers of `create` have no permission to read. */
   deniedTopic?: string
 
-  /** A driver, and the address in it at which nothing listens. */
-  unreachable?(): Unreachable | Promise<Unreachable>
+  /**
+   * A driver for an address, `host:port`, at which there is no broker. It is called with a port of
+   * this machine on which nothing listens, and with a host that does not exist.
+   */
+  unreachable?(address: string): Driver | Promise<Driver>
 
-  /** A driver on a connection that the user made. */
-  brought?(): Promise<Brought>
+  /** A driver whose credentials the broker refuses. */
+  badLogin?(): BadLogin | Promise<BadLogin>
+
+  /** A connection that the user made, and drivers on it. */
+  brought?(): Brought | Promise<Brought>
+
+  /**
+   * What the error of a refused topic, address or login has to contain, so that it says what to do.
+   * Default: an English imperative at the start of a clause, such as "Start it, or correct the
+   * address.", or "needs", "must", "has to". Give your own where your errors speak another language.
+   */
+  advice?: RegExp
 
   /** What this harness can't do or this broker doesn't have, and why. */
   without?: Partial<Record<Capability, string>>
 }
 
-export interface Unreachable {
+export interface BadLogin {
   driver: Driver
   /** What the error must name, such as `127.0.0.1:4222`. */
   address: string
+  /** The password or token, which neither the error nor its cause may show. */
+  secret: string
 }
 
 export interface Brought {
-  driver: Driver
-  /** Rejects unless the connection still works. It is asked after the driver was closed. */
+  /** A new driver on the connection. The suite closes it. */
+  driver(): Driver | Promise<Driver>
+  /** Rejects unless the connection still works. It is asked after a driver was closed. */
   check(): Promise<void>
+  /**
+   * Counts the listeners on the connection, for all events: {@link countListeners} does for an
+   * `EventEmitter`. 0 for a connection that has none by nature.
+   */
+  listeners(): number
   /** Closes the connection. */
   end(): Promise<void>
 }
 
-/** What some cases need. `fanOut`: two drivers of `create` share a broker. */
+/**
+ * What some cases need. Three of them are no members of the harness. They are there unless `without`
+ * says why not:
+ *
+ * - `fanOut`: two drivers of `create` share a broker.
+ * - `ownConnection`: a driver of `create` makes its connections itself, and closes them. It does not
+ *   where the harness hands it a connection of the user's.
+ * - `endsWait`: a driver that waits to connect again ends that wait when it is closed. It can't
+ *   where its library waits, and has no way to be told.
+ */
 export type Capability =
   | 'fanOut'
+  | 'ownConnection'
+  | 'endsWait'
   | 'restart'
   | 'freeze'
   | 'cut'
   | 'stall'
+  | 'refuse'
   | 'leftovers'
+  | 'subscriptions'
   | 'badTopics'
   | 'deniedTopic'
   | 'unreachable'
+  | 'badLogin'
   | 'brought'
 
-const CAPABILITIES: readonly Capability[] = [
-  'fanOut',
+/** The capabilities that a member of the harness stands for. */
+export type Member = Exclude<Capability, 'fanOut' | 'ownConnection' | 'endsWait'>
+
+const MEMBERS: readonly Member[] = [
   'restart',
   'freeze',
   'cut',
   'stall',
+  'refuse',
   'leftovers',
+  'subscriptions',
   'badTopics',
   'deniedTopic',
   'unreachable',
+  'badLogin',
   'brought',
 ]
+const CAPABILITIES: readonly string[] = ['fanOut', 'ownConnection', 'endsWait', ...MEMBERS]
 
 /** Throws unless each capability is either there or left out for a reason. */
 export function checkHarness(harness: DriverHarness): void {
   const without: Partial<Record<string, string>> = harness.without ?? {}
-  for (const capability of CAPABILITIES) {
-    const reason = without[capability]
-    // Sharing a broker is the rule, so it has no member: it is there unless it is left out.
-    const there = capability === 'fanOut' ? !reason : harness[capability] !== undefined
-    if (there && reason) throw new Error(`The harness has ${capability}, and says it has not.`)
+  for (const member of MEMBERS) {
+    const reason = without[member]
+    const there = harness[member] !== undefined
+    if (there && reason) throw new Error(`The harness has ${member}, and says it has not.`)
     if (!there && !reason) {
-      throw new Error(`The harness has no ${capability}: add it, or say why in \`without\`.`)
+      throw new Error(`The harness has no ${member}: add it, or say why in \`without\`.`)
     }
   }
   for (const name of Object.keys(without)) {
-    if (!CAPABILITIES.includes(name as Capability)) {
+    if (!CAPABILITIES.includes(name)) {
       throw new Error(`The harness is without ${name}, which is no capability.`)
     }
   }

@@ -1,5 +1,9 @@
 import type { Driver } from '../driver.js'
+import { checkAdvice, checkHides, checkNames } from './advice.js'
 import type { Bench, Definition } from './bench.js'
+import { useAndClose } from './leaving.js'
+import { freePort } from './process.js'
+import { ResourceWatch } from './resources.js'
 import { recordingSink } from './sink.js'
 import { check, inTime, rejection } from './until.js'
 
@@ -29,7 +33,8 @@ export const refusing: readonly Definition[] = [
       const driver = await bench.driver()
       const denied = bench.use('deniedTopic')
       const good = await bench.open(driver, await bench.topic('good'))
-      await Promise.all([1, 2, 3].map(() => refused(bench, driver, denied)))
+      const errors = await Promise.all([1, 2, 3].map(() => refused(bench, driver, denied)))
+      for (const error of errors) checkAdvice(error, bench.harness.advice)
       const [next] = await Promise.all([
         bench.topic('next').then((name) => bench.open(driver, name)),
         refused(bench, driver, denied),
@@ -41,18 +46,33 @@ export const refusing: readonly Definition[] = [
   },
   {
     rule: 6,
-    name: 'a broker that is not there: subscribe rejects in time and names the address',
+    name: 'a broker that is not there: subscribe rejects in time, names the address and advises',
     needs: ['unreachable'],
     async run(bench) {
-      const { driver, address } = await bench.use('unreachable')()
+      const addresses = [`127.0.0.1:${await freePort()}`, 'no-such-host.invalid:1234']
+      for (const address of addresses) {
+        const driver = bench.keep(await bench.use('unreachable')(address))
+        // Twice: that it failed once must not stand in the way of the next attempt.
+        for (let attempt = 0; attempt < 2; attempt++) {
+          const error = await refused(bench, driver, await bench.topic('nowhere'))
+          checkNames(error, address)
+          checkAdvice(error, bench.harness.advice)
+        }
+      }
+    },
+  },
+  {
+    rule: 6,
+    name: 'credentials that the broker refuses: subscribe rejects in time, advises and hides them',
+    needs: ['badLogin'],
+    async run(bench) {
+      const { driver, address, secret } = await bench.use('badLogin')()
       bench.keep(driver)
-      // Twice: that it failed once must not stand in the way of the next attempt.
       for (let attempt = 0; attempt < 2; attempt++) {
-        const error = await refused(bench, driver, await bench.topic('nowhere'))
-        check(
-          error.message.includes(address),
-          `Expected the error to name ${address}: ${error.message}`,
-        )
+        const error = await refused(bench, driver, await bench.topic('login'))
+        checkNames(error, address)
+        checkAdvice(error, bench.harness.advice)
+        checkHides(error, secret)
       }
     },
   },
@@ -61,9 +81,9 @@ export const refusing: readonly Definition[] = [
     name: 'a connection that the user brought works, and still does after the driver is closed',
     needs: ['brought'],
     async run(bench) {
-      const { driver, check: stillWorks, end } = await bench.use('brought')()
+      const { driver: make, check: stillWorks, end } = await bench.use('brought')()
       try {
-        bench.keep(driver)
+        const driver = bench.keep(await make())
         const topics = await bench.openMany(driver, 'brought', 3)
         for (const topic of topics) await bench.works(topic)
         await inTime('closing a driver', driver.close(), bench.bound)
@@ -76,6 +96,33 @@ export const refusing: readonly Definition[] = [
         check(topic.sink.entries.length === before, 'Expected nothing after the driver was closed.')
       } finally {
         await end()
+      }
+    },
+  },
+  {
+    rule: 7,
+    name: 'a driver that is closed leaves no timer, socket or listener to a connection brought',
+    needs: ['brought'],
+    async run(bench) {
+      const watch = new ResourceWatch()
+      const brought = await watch.run(() => bench.use('brought')())
+      try {
+        const before = brought.listeners()
+        // What the connection makes once, for whoever is the first to use it, is the user's.
+        await useAndClose(bench, () => brought.driver(), watch)
+        await watch.mark()
+        for (let round = 0; round < 3; round++) {
+          await useAndClose(bench, () => brought.driver(), watch)
+        }
+        await watch.nothingLeft('after close')
+        const after = brought.listeners()
+        check(
+          after <= before,
+          `Expected ${before} listeners on the connection, as before, there are ${after}.`,
+        )
+      } finally {
+        watch.end()
+        await brought.end()
       }
     },
   },

@@ -39,7 +39,7 @@ export async function inTime<T>(what: string, promise: Promise<T>, within = BOUN
   }
 }
 
-/** The error that `promise` rejects with; that it doesn't, or not in time, is one too. */
+/** The error that `promise` rejects with. It throws if there is none, or none in time. */
 export async function rejection(
   what: string,
   promise: Promise<unknown>,
@@ -57,7 +57,7 @@ export async function rejection(
   const error = outcome.error as Error | undefined
   check(
     typeof error?.message === 'string' && error.message.length >= 20,
-    `Expected ${what} to reject with an error that says what to do, got ${String(error)}.`,
+    `Expected ${what} to reject with an error that says why, got ${String(error)}.`,
   )
   return error
 }

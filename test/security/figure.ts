@@ -1,5 +1,5 @@
 import { appendFileSync } from 'node:fs'
-import type { Row } from '../faults/row.js'
+import type { Row } from '../../trials/kit/row.js'
 
 /** How many cases there are in place of the few that suffice for a test of every day. */
 export function casesOr(few: number): number {

@@ -18,6 +18,18 @@ export function endInOrder(): void {
   const end = () => self.exit(1)
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) self.once(signal, end)
   self.once('disconnect', end)
+  releaseChannelAfterWork()
+}
+
+/**
+ * A listener for `disconnect` keeps the channel to the parent referenced, as one for `message` does.
+ * A worker has no more work once Jest has taken its listener for `message` away: from then on the
+ * channel must not keep the process alive, and `disconnect` is still heard.
+ */
+function releaseChannelAfterWork(): void {
+  self.on('removeListener', (event) => {
+    if (event === 'message' && self.listenerCount('message') === 0) self.channel?.unref()
+  })
 }
 
 /** Has this done when the process ends, unless it ends by SIGKILL. @returns how to call that off */

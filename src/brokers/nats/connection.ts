@@ -27,7 +27,7 @@ export interface NatsSubscription {
   isClosed(): boolean
 }
 
-/** What happens to a connection: `error` carries it in v3, `data` its code in v2. */
+/** What happens to a connection. An error is in `error` in version 3, and its code in `data` in version 2. */
 export interface NatsStatus {
   readonly type: string
   readonly data?: unknown
@@ -38,15 +38,15 @@ export interface NatsStatus {
 export type NatsConnect = (options: NatsConnectOptions) => Promise<NatsConnection>
 
 /**
- * Where NATS is and how to get in: handed to the library's `connect` as it is, so everything
- * the library knows may stand here. These defaults differ from the library's:
+ * Where NATS is and how to get in. It is handed to the library's `connect` as it is, so every option of
+ * the library may be given. These have other defaults than the library's:
  */
 export interface NatsConnectOptions {
   /** `nats://[user:password@]host:port` or `tls://…`, one or several of one cluster. */
   servers: string | string[]
   /** How often a silent link is probed, in milliseconds. Default: 1,000. */
   pingInterval?: number
-  /** How many probes may stand unanswered; the next one breaks the link. Default: 2. */
+  /** How many probes may stay unanswered; the next one breaks the link. Default: 2. */
   maxPingOut?: number
   /** How often reconnecting is tried. Default: -1, for ever. */
   maxReconnectAttempts?: number
@@ -107,7 +107,7 @@ export function connectOptions(
   }
   options.servers = list.map((server) => {
     const url = parse(user, server)
-    // The libraries drop what stands before the @, which would connect as nobody.
+    // The libraries ignore user and password in an address, and would connect without them.
     if (url.username && url.password) {
       options.user ??= decodeURIComponent(url.username)
       options.pass ??= decodeURIComponent(url.password)
@@ -135,7 +135,7 @@ function addressError(user: string, got: unknown): OptionsError {
   )
 }
 
-/** Connects with the library, once a server has shown that it speaks. */
+/** Connects with the library, once a server has shown that it answers. */
 export async function dial(
   options: ServerOptions,
   { timeout, signal }: ConnectAttempt,
@@ -147,7 +147,7 @@ export async function dial(
   const until = performance.now() + timeout
   await answer(servers, handshakeFirst ? 'connect' : 'data', signal)
   signal.throwIfAborted()
-  // The library gives its timeout to each server in turn; together they get what is left.
+  // The library tries the servers in turn, each for its timeout; together they get what is left.
   const each = Math.ceil(Math.max(1, until - performance.now()) / servers.length)
   try {
     return await connect({ reconnectDelayHandler: delay.get, timeout: each, ...options })
@@ -158,8 +158,8 @@ export async function dial(
 }
 
 /**
- * Settles when one of the servers speaks, which they do by themselves. The libraries are sent to
- * no server that is silent: they leave a socket open for each attempt.
+ * Settles when one of the servers has sent something, which NATS does first. The libraries are not
+ * sent to a server that is silent: they would leave a socket open for each attempt.
  */
 async function answer(servers: string[], event: 'connect' | 'data', signal: AbortSignal) {
   const sockets: Socket[] = []
@@ -187,7 +187,7 @@ async function answer(servers: string[], event: 'connect' | 'data', signal: Abor
   }
 }
 
-/** The libraries are optional: whichever is there is loaded when a connection is first needed. */
+/** Loads whichever library is installed. Both are optional. */
 export async function loadConnect(user: string): Promise<NatsConnect> {
   const newer = await tryPeer('@nats-io/transport-node', () => import('@nats-io/transport-node'))
   const loaded = newer ?? (await tryPeer('nats', () => import('nats')))

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { NatsConnection, NatsSubscription } from './connection.js'
-import { loadPeer } from '../../driver-kit/peer.js'
+import { loadPeer } from '../../driver-kit/index.js'
 
-/** What this driver uses of a connection of `nats` or `@nats-io/transport-node`. */
+/** What is used of a connection for JetStream, of `nats` or `@nats-io/transport-node`. */
 export interface JetStreamConnection extends NatsConnection {
   subscribe(
     subject: string,
@@ -45,12 +45,12 @@ export interface StreamInfo {
     readonly last_seq: number
     readonly last_ts?: string
     readonly num_deleted?: number
-    /** Where they were asked for. */
+    /** Only where they were asked for. */
     readonly deleted?: readonly number[]
   }
 }
 
-/** What this driver uses of either library's manager of streams and consumers. */
+/** What is used of either library's manager of streams and consumers. */
 export interface JetStreamManager {
   streams: {
     info(stream: string, options?: { deleted_details: boolean }): Promise<StreamInfo>
@@ -65,9 +65,15 @@ export interface JetStreamManager {
   }
 }
 
+/** A connection, and what manages streams and consumers over it. */
+export interface Linked {
+  readonly connection: JetStreamConnection
+  readonly manager: JetStreamManager
+}
+
 /**
- * The manager that belongs to a connection: in version 2 the connection makes it, in version 3
- * a package of its own does.
+ * Makes the manager of a connection. In version 2 of the library the connection does, in version 3 a
+ * package of its own.
  */
 export async function managerOf(
   connection: JetStreamConnection,
@@ -90,7 +96,7 @@ export async function managerOf(
   return made
 }
 
-/** A subject that nobody else has, where this connection may receive. */
+/** A subject that is used nowhere else, below the prefix where this connection may receive. */
 export function newInbox(connection: JetStreamConnection): string {
   const { options } = connection as { options?: { inboxPrefix?: string } }
   return `${options?.inboxPrefix ?? '_INBOX'}.${randomUUID().replaceAll('-', '')}`
@@ -100,8 +106,8 @@ export function newInbox(connection: JetStreamConnection): string {
 export interface Reason {
   /**
    * `gone`: there is no such stream. `denied`: no permission. `disabled`: nobody answers for
-   * JetStream. `refused`: the server says no for another reason. `lost`: no answer that counts,
-   * so it may be tried again.
+   * JetStream. `refused`: the server says no for another reason. `lost`: no answer, or one that may
+   * be another a moment later.
    */
   readonly kind: 'gone' | 'denied' | 'disabled' | 'refused' | 'lost'
   readonly words: string
@@ -134,7 +140,7 @@ export function reasonOf(error: unknown): Reason {
   return { kind: 'lost', words }
 }
 
-/** What the server said, which version 2 keeps in one place and version 3 in another. */
+/** The server's own error. Version 2 of the library keeps it elsewhere than version 3. */
 export function apiErrorOf(error: unknown): ApiError | undefined {
   const {
     api_error: older,

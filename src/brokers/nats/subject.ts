@@ -3,7 +3,11 @@ import { TopicNameError } from '../../errors.js'
 /** A server takes 4,096 bytes for a whole command; this leaves room for the rest of it. */
 const MAX_SUBJECT_BYTES = 4_000
 
-/** The subject that a topic is read from. Throws a `TopicNameError` for what NATS can't hold. */
+/**
+ * The subject that a topic is read from.
+ *
+ * @throws TopicNameError for one that NATS can't have.
+ */
 export function toSubject(topic: string, address: (topic: string) => string): string {
   const subject: unknown = address(topic)
   const rule = brokenRule(subject)
@@ -14,7 +18,10 @@ export function toSubject(topic: string, address: (topic: string) => string): st
   throw new TopicNameError(`Topic ${what} can't be read from NATS: ${rule}.`)
 }
 
-/** Sent as it is, a bad name would break the link or, in v2, join a queue group. */
+/**
+ * The rule that a subject breaks. A bad subject would break the connection, since it stands in the text
+ * of a command; with a space in it, version 2 of the library would even join a queue group.
+ */
 function brokenRule(subject: unknown): string | undefined {
   if (typeof subject !== 'string') return 'a subject is a string'
   if (subject === '') return 'a subject is not empty'

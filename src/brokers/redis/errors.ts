@@ -4,6 +4,8 @@ import { codeOf, isCredentialsRefused, isFinal, isReply } from './replies.js'
 /** The error of an attempt to connect, with what to do about it where that is sure. */
 export function connectFailure(where: string, cause: unknown): Error {
   if (isCredentialsRefused(cause)) {
+    // ioredis puts the command beside what Redis says: for AUTH, that is the password.
+    delete (cause as { command?: unknown }).command
     return connectError('Redis', where, cause, { refusal: /^/ })
   }
   if (isReply(cause)) {

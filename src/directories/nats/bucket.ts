@@ -1,8 +1,8 @@
-import { loadPeer } from '../../driver-kit/peer.js'
+import { loadPeer } from '../../driver-kit/index.js'
 import { apiErrorOf, reasonOf } from '../../brokers/nats/jetstream.js'
 import type { JetStreamConnection, JetStreamManager } from '../../brokers/nats/jetstream.js'
 
-/** What is used of either library's manager of streams, beside what the driver uses. */
+/** What this directory uses of either library's manager of streams, and the driver does not. */
 interface Manager {
   streams: {
     info(stream: string, options?: object): Promise<BucketInfo>
@@ -28,7 +28,7 @@ interface StoredMessage {
   readonly time: Date
 }
 
-/** What is used of either library's publisher. */
+/** What this directory uses of either library's publisher. */
 interface Publisher {
   publish(subject: string, data: Uint8Array, options: object): Promise<{ seq: number }>
 }
@@ -53,8 +53,9 @@ const NO_MESSAGE = 10_037
 const NANOSECONDS = 1_000_000
 
 /**
- * A key-value bucket: a stream that keeps the last message of each subject. A message's sequence is
- * the revision, and JetStream compares it where a change is written.
+ * A key-value bucket: a stream that keeps the last message of each subject. The sequence of that
+ * message is the key's revision, and JetStream compares it on a write: who read revision 7 writes
+ * only if the key's last message still has sequence 7.
  */
 export class Bucket {
   private constructor(
@@ -62,7 +63,7 @@ export class Bucket {
     private readonly where: string,
     private readonly manager: Manager,
     private readonly publisher: Publisher,
-    /** Names what the bucket remembers: another name once it was made anew. */
+    /** When the bucket was made. Another bucket of the same name has another time. */
     readonly created: string,
     /** After how long NATS deletes what is in it, in milliseconds. */
     readonly maxAge: number,
@@ -98,7 +99,7 @@ export class Bucket {
     return new Bucket(settings, where, manager, publisher, info.created, maxAge)
   }
 
-  /** The last value of a key. NATS's leader is asked, so that it is the newest. */
+  /** The last value of a key. It is the newest, since the stream's leader answers. */
   async get(key: string): Promise<Value | undefined> {
     let message
     try {
@@ -131,7 +132,7 @@ export class Bucket {
     }
   }
 
-  /** Deletes what a key has through a sequence, and what tells of it. */
+  /** Deletes the values of a key up to a sequence. Default: all of them. */
   async purge(key: string, through?: number): Promise<void> {
     const seq = through === undefined ? {} : { seq: through + 1 }
     try {
@@ -141,7 +142,7 @@ export class Bucket {
     }
   }
 
-  /** What stands at the star of `prefix.*`, for each key there is. */
+  /** The last tokens of the keys `prefix.*`: `['a', 'b']` where there are `prefix.a` and `prefix.b`. */
   async last(prefix: string): Promise<string[]> {
     const filter = this.subject(`${prefix}.*`)
     try {
@@ -191,7 +192,7 @@ function configuration({ bucket, replicas, maxAge }: BucketSettings): object {
   }
 }
 
-/** In version 2 the connection makes it, in version 3 a package of its own does. */
+/** In version 2 of the library the connection makes it, in version 3 a package of its own does. */
 async function publisherOf(
   connection: JetStreamConnection,
   { domain, timeout }: BucketSettings,

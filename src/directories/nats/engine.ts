@@ -10,8 +10,8 @@ import type {
 } from '../../brokers/nats/connection.js'
 import { natsLink } from '../../brokers/nats/link.js'
 import type { Link } from '../../driver-kit/index.js'
-import type { StayingEngine } from '../toolbox/staying.js'
-import { Staying } from '../toolbox/staying.js'
+import type { LeasedEngine } from '../toolbox/lease-keeper.js'
+import { LeaseKeeper } from '../toolbox/lease-keeper.js'
 import { Bucket } from './bucket.js'
 import type { BucketSettings, Value } from './bucket.js'
 
@@ -22,7 +22,7 @@ export interface NatsSettings extends BucketSettings {
   readonly connect: NatsConnect | undefined
 }
 
-/** What this directory uses of a connection beside what the driver uses. */
+/** What this directory uses of a connection, and the drivers do not. */
 interface Requests {
   request(subject: string, data: Uint8Array, options: object): Promise<{ data: Uint8Array }>
   subscribe(
@@ -39,18 +39,19 @@ interface Question {
 /**
  * See `natsDirectory`.
  *
- * A value is `TTL\nTEXT`: it counts for so many milliseconds from the time at which NATS has taken
- * it, by NATS's clock. Older ones are as good as gone, and NATS deletes them by the bucket's age.
+ * A value is `TTL\nTEXT`. It counts for TTL milliseconds from when NATS stored it, by NATS's clock:
+ * `60000\n{…}` stored at 12:00:00 is over at 12:01:00, and NATS deletes it when it is as old as the
+ * bucket's `max_age`.
  */
-export class NatsEngine implements Directory, StayingEngine {
+export class NatsEngine implements Directory, LeasedEngine {
   readonly lease: number
-  readonly #staying = new Staying(this)
+  readonly #leaseKeeper = new LeaseKeeper(this)
   readonly #link: Link<JetStreamConnection>
   #host: DirectoryHost | undefined
   #connection: JetStreamConnection | undefined
   #bucket: Bucket | undefined
-  #asked: NatsSubscription | undefined
-  /** The connection is lost, for now or for good. */
+  #questions: NatsSubscription | undefined
+  /** Settles the promise that `enter` gave: the connection is lost, for now or for good. */
   #lost: (reason: unknown) => void = () => undefined
   /** How far NATS's clock is ahead of ours, in milliseconds. */
   #ahead = 0
@@ -72,7 +73,7 @@ export class NatsEngine implements Directory, StayingEngine {
 
   open(host: DirectoryHost): Promise<void> {
     this.#host = host
-    return this.#staying.open(host)
+    return this.#leaseKeeper.open(host)
   }
 
   async get(id: string): Promise<Stored | undefined> {
@@ -105,7 +106,8 @@ export class NatsEngine implements Directory, StayingEngine {
   async delete({ id, owner }: Omit<Entry, 'text'>, revision: Revision): Promise<boolean> {
     return this.#do(async (bucket) => {
       const key = entryKey(id)
-      // Two steps, since only writing compares: what counts no more is written, and then deleted.
+      // Two steps, since NATS compares revisions only on a write: a value that is over is written,
+      // and then purged.
       const sequence = await bucket.put(key, '0\n', Number(revision))
       if (sequence === undefined) {
         const value = await bucket.get(key)
@@ -131,7 +133,7 @@ export class NatsEngine implements Directory, StayingEngine {
   }
 
   async ask(server: string, message: string, timeout: number): Promise<Outcome> {
-    this.#staying.check()
+    this.#leaseKeeper.check()
     const { request } = this.#connection as unknown as Requests
     try {
       const data = Buffer.from(message)
@@ -143,31 +145,31 @@ export class NatsEngine implements Directory, StayingEngine {
   }
 
   async close(): Promise<void> {
-    if (this.#staying.isClosed) return
+    if (this.#leaseKeeper.isClosed) return
     const { server } = this.#host ?? {}
     if (server !== undefined) {
       const leave = this.#do((bucket) => bucket.purge(serverKey(server)))
       // Where it can't be given back, the lease lapses by itself.
       await leave.catch((error: unknown) => void error)
     }
-    this.#leave()
-    await Promise.all([this.#staying.close(), this.#link.close()])
-    // It may have been asked for again meanwhile.
-    this.#leave()
+    this.#stopReceiving()
+    await Promise.all([this.#leaseKeeper.close(), this.#link.close()])
+    // `enter` may have been under way, and have begun to receive since.
+    this.#stopReceiving()
   }
 
   async enter(host: DirectoryHost): Promise<{ memory: string; lost: Promise<unknown> }> {
     const { domain, timeout } = this.settings
     const connection = await this.#link.get()
-    if (this.#connection !== connection) this.#asked = undefined
+    if (this.#connection !== connection) this.#questions = undefined
     this.#connection = connection
     const lost = new Promise<unknown>((resolve) => (this.#lost = resolve))
     const manager = await managerOf(connection, domain, timeout)
     const bucket = await Bucket.open(connection, manager, this.settings)
     this.#bucket = bucket
-    if (this.#asked === undefined || this.#asked.isClosed()) {
+    if (this.#questions === undefined || this.#questions.isClosed()) {
       const requests = connection as unknown as Requests
-      this.#asked = requests.subscribe(this.#subject(host.server), {
+      this.#questions = requests.subscribe(this.#subject(host.server), {
         callback: (error, message) => {
           if (error === null) void this.#answer(host, message)
         },
@@ -190,9 +192,9 @@ export class NatsEngine implements Directory, StayingEngine {
     if (value !== undefined) this.#ahead = value.time - now
   }
 
-  #leave(): void {
-    this.#asked?.unsubscribe()
-    this.#asked = undefined
+  #stopReceiving(): void {
+    this.#questions?.unsubscribe()
+    this.#questions = undefined
   }
 
   async #answer(host: DirectoryHost, message: Question): Promise<void> {
@@ -200,7 +202,7 @@ export class NatsEngine implements Directory, StayingEngine {
     try {
       message.respond(Buffer.from(answer))
     } catch (error) {
-      // The connection is closed: who asked finds out that there is no answer.
+      // The connection is closed. The server that asked finds out that there is no answer.
       void error
     }
   }
@@ -215,13 +217,13 @@ export class NatsEngine implements Directory, StayingEngine {
     const made = await bucket.put(key, value, 0)
     if (made !== undefined) return made
     const found = await bucket.get(key)
-    // What counts no more is written over as if it were not there.
+    // A value that is over is written over as if it were not there.
     if (found === undefined) return bucket.put(key, value, 0)
     return this.#isOver(found) ? bucket.put(key, value, found.sequence) : undefined
   }
 
   async #do<T>(call: (bucket: Bucket) => Promise<T>): Promise<T> {
-    this.#staying.check()
+    this.#leaseKeeper.check()
     try {
       return await call(this.#bucket!)
     } catch (error) {
@@ -232,7 +234,7 @@ export class NatsEngine implements Directory, StayingEngine {
   }
 
   #isOver({ time, text }: Value): boolean {
-    // What has no number before its first line end was not written by us, and is not ours to forget.
+    // A value without a number in its first line was not written by us, so it is never over.
     const ttl = /^(\d+)\n/.exec(text)?.[1]
     return ttl !== undefined && time + Number(ttl) <= Date.now() + this.#ahead
   }

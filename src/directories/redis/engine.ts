@@ -6,9 +6,9 @@ import type { RedisLink } from '../../brokers/redis/connect.js'
 import type { RedisConnection, RedisServer } from '../../brokers/redis/connection.js'
 import { codeOf, isReply } from '../../brokers/redis/replies.js'
 import { noAnswer, within } from '../../driver-kit/index.js'
-import { Letters } from '../toolbox/letters.js'
-import type { StayingEngine } from '../toolbox/staying.js'
-import { Staying } from '../toolbox/staying.js'
+import { RequestReply } from '../toolbox/request-reply.js'
+import type { LeasedEngine } from '../toolbox/lease-keeper.js'
+import { LeaseKeeper } from '../toolbox/lease-keeper.js'
 import type { Script } from './scripts.js'
 import { DELETE, MEMBERS, PUT, RENEW } from './scripts.js'
 
@@ -22,10 +22,10 @@ export interface RedisSettings {
 const OLDEST = 6
 
 /** See `redisDirectory`. */
-export class RedisEngine implements Directory, StayingEngine {
+export class RedisEngine implements Directory, LeasedEngine {
   readonly lease: number
-  readonly #letters = new Letters((server, letter) => this.#publish(server, letter))
-  readonly #staying = new Staying(this)
+  readonly #requests = new RequestReply((server, packet) => this.#publish(server, packet))
+  readonly #leaseKeeper = new LeaseKeeper(this)
   /** Two connections: on one that has subscribed, Redis takes no other commands. */
   readonly #commands: RedisLink
   readonly #messages: RedisLink
@@ -44,7 +44,7 @@ export class RedisEngine implements Directory, StayingEngine {
 
   open(host: DirectoryHost): Promise<void> {
     this.#host = host
-    return this.#staying.open(host)
+    return this.#leaseKeeper.open(host)
   }
 
   async get(id: string): Promise<Stored | undefined> {
@@ -92,18 +92,18 @@ export class RedisEngine implements Directory, StayingEngine {
   }
 
   async ask(server: string, message: string, timeout: number): Promise<Outcome> {
-    this.#staying.check()
-    return this.#letters.ask(this.#host!.server, server, message, timeout)
+    this.#leaseKeeper.check()
+    return this.#requests.ask(this.#host!.server, server, message, timeout)
   }
 
   async close(): Promise<void> {
-    if (this.#staying.isClosed) return
+    if (this.#leaseKeeper.isClosed) return
     if (this.#host !== undefined) {
       const leave = this.#call(['ZREM', this.#servers, this.#host.server])
       // Where Redis can't be told, the lease ends by itself.
       await leave.catch((error: unknown) => void error)
     }
-    await Promise.all([this.#staying.close(), this.#commands.close(), this.#messages.close()])
+    await Promise.all([this.#leaseKeeper.close(), this.#commands.close(), this.#messages.close()])
   }
 
   get #servers(): string {
@@ -133,9 +133,9 @@ export class RedisEngine implements Directory, StayingEngine {
         `Redis at ${this.server.where} is ${found}. redisDirectory needs Redis ${OLDEST} or newer.`,
       )
     }
-    const receive = (letter: Buffer) => {
+    const receive = (packet: Buffer) => {
       this.#messages.heard()
-      this.#letters.receive(letter.toString(), (message) => host.receive(message))
+      this.#requests.receive(packet.toString(), (message) => host.receive(message))
     }
     const subscribing = messages.subscribe(this.#channel(host.server), receive)
     const outcome = await within(subscribing, timeout)
@@ -186,7 +186,7 @@ export class RedisEngine implements Directory, StayingEngine {
   }
 
   async #do(call: (connection: RedisConnection) => Promise<unknown>): Promise<unknown> {
-    this.#staying.check()
+    this.#leaseKeeper.check()
     try {
       return await call(this.#connected())
     } catch (error) {

@@ -1,5 +1,5 @@
 import type { NatsSubscription } from '../../brokers/nats/connection.js'
-import { within } from '../../driver-kit/within.js'
+import { within } from '../../driver-kit/index.js'
 import { newInbox, reasonOf } from '../../brokers/nats/jetstream.js'
 import type {
   JetStreamConnection,
@@ -12,15 +12,15 @@ const OUTLIVES = 5_000
 
 const NANOSECONDS = 1_000_000
 
-/** What comes from a consumer, in order. */
+/** What a consumer tells, in order. */
 export interface ConsumerEvents {
   /** @param time When the server stored it, in milliseconds since 1970. */
   message(message: NatsMessage, sequence: number, time: number): void
-  /** All that there was for it up to this sequence of the stream has come. */
+  /** Everything for this consumer up to this sequence of the stream has arrived. */
   idle(sequence: number): void
-  /** Whether what came is still to be worked on, so that the server is to wait. Default: never. */
+  /** Whether earlier messages are still being worked on, so that the server has to wait. Default: no. */
   busy?(): boolean
-  /** It has missed something, or is of no use any more: another one has to go on. */
+  /** The consumer has missed something or is of no more use. Another one has to go on. */
   broken(error?: Error): void
 }
 
@@ -31,23 +31,23 @@ export interface ConsumerSettings {
 }
 
 /**
- * One consumer on the server that pushes what follows a place in the stream, unacknowledged and
- * numbered. It is used until the first break: what comes after is the next one's.
+ * One consumer on the server. It pushes the messages after a place in the stream, numbered and without
+ * acknowledgements. It is used until the first break; a new one goes on after that.
  */
 export class StreamConsumer {
   readonly #inbox: string
   readonly #name: string
   #subscription: NatsSubscription | undefined
-  /** What has come before the server said that it made the consumer. */
+  /** Messages that arrived before `release`. Undefined after that. */
   #held: NatsMessage[] | undefined = []
   #making: Promise<unknown> | undefined
   #delivered = 0
-  /** Where the server waits to hear that it may go on. */
+  /** The subject on which the server waits to hear that it may go on. */
   #stalled: string | undefined
   #over = false
-  /** When something last came from it. */
+  /** When the server last sent something, by `performance.now()`. */
   heard = performance.now()
-  /** How many messages there were for it when it was made. */
+  /** How many messages there were for the consumer when it was made. */
   pending = 0
 
   constructor(
@@ -61,8 +61,10 @@ export class StreamConsumer {
   }
 
   /**
-   * Makes it on the server, to begin with `sequence`, and gives the one after which it really
-   * begins: a later one, where the stream has dropped some. Nothing is handed on before `release`.
+   * Makes the consumer on the server, to begin with `sequence`. Nothing is handed on before `release`.
+   *
+   * @returns the sequence after which it begins: `sequence - 1`, or a later one where the stream has
+   *   dropped messages. An example: asked for 5 in a stream that has 8 to 12, it gives 7.
    */
   async open(sequence: number): Promise<number> {
     const { stream, filter, heartbeat } = this.settings
@@ -90,7 +92,7 @@ export class StreamConsumer {
       inactive_threshold: OUTLIVES * NANOSECONDS,
       mem_storage: true,
       num_replicas: 1,
-      // A server before 2.10 takes one only, and by the other name.
+      // A server before 2.10 takes one subject only, in the field of the other name.
       ...(only === undefined
         ? {}
         : more.length
@@ -128,7 +130,7 @@ export class StreamConsumer {
     // linked, with the domain and the account before the stream.
     const at = tokens.length > 9 ? 7 : 5
     const [sequence, number, time] = tokens.slice(at, at + 3).map(Number)
-    // Anyone may publish to an inbox who knows it.
+    // Anyone who knows the inbox may publish to it.
     if (tokens[1] !== 'ACK' || !sequence || !number || !time) return
     if (number !== this.#delivered + 1) return this.#break()
     this.#delivered = number
@@ -136,7 +138,7 @@ export class StreamConsumer {
   }
 
   #status({ headers, reply }: NatsMessage): void {
-    // The server waits for an answer before it sends more: what it has sent so far is done.
+    // The server may wait for an answer before it sends more.
     this.#stalled = reply || headers?.get('Nats-Consumer-Stalled') || this.#stalled
     if (!this.events.busy?.()) this.proceed()
     if (!headers?.has('Nats-Last-Consumer')) return
@@ -144,7 +146,7 @@ export class StreamConsumer {
     this.events.idle(Number(headers.get('Nats-Last-Stream')))
   }
 
-  /** Has the server go on, where it waits: what has come is done. */
+  /** Lets the server go on, if it waits. */
   proceed(): void {
     const answer = this.#stalled
     this.#stalled = undefined
@@ -160,9 +162,10 @@ export class StreamConsumer {
   }
 
   /**
-   * Lets go of it, here at once and on the server within `timeout` milliseconds. Whether it is
-   * known to be gone; if not, it may be tried again, and the server lets go of it a little later
-   * anyway: nobody listens to it any more.
+   * Lets go of the consumer, here at once and on the server within `timeout` milliseconds.
+   *
+   * @returns whether it is known to be gone. If not, the call may be repeated; the server deletes a
+   *   consumer to which nobody listens after a few seconds by itself.
    */
   async close(timeout: number): Promise<boolean> {
     this.#over = true
@@ -175,12 +178,13 @@ export class StreamConsumer {
   }
 
   async #delete(patience: number): Promise<'deleted'> {
-    // The server may take up what was sent later first. An answer that is lost never comes.
+    // The server may handle the deletion before the creation, so wait for that one first. Its answer
+    // may be lost, so do not wait for ever.
     if (this.#making) await within(this.#making, patience)
     try {
       await this.manager.consumers.delete(this.settings.stream, this.#name)
     } catch (error) {
-      // It says that there is none, or that there is no such stream.
+      // Any answer of the server says that there is no such consumer, or no such stream.
       if (reasonOf(error).kind === 'lost') throw error
     }
     return 'deleted'

@@ -1,15 +1,15 @@
 import { createHash, randomUUID } from 'node:crypto'
 import type { Log, LogEntry } from '../../log.js'
-import { Watchers } from '../../driver-kit/watchers.js'
+import { Watchers } from '../../driver-kit/index.js'
 import type { StreamInfo } from '../../brokers/nats/jetstream.js'
 import { endOf, place } from './position.js'
 import type { Position } from './position.js'
 
-/** What the log takes of its driver. */
+/** What the log needs of its driver. */
 export interface LogHost {
-  /** What the stream says of itself, asked for after this call. Rejects with what to do. */
+  /** What the stream says of itself; it is asked after this call. Rejects with what to do. */
   look(): Promise<StreamInfo>
-  /** Reads a part of the stream again, which is to be the one that `known` is of. */
+  /** Reads a part of the stream again. It rejects if the stream is not the one of `known` any more. */
   read(
     topics: readonly string[],
     range: { after: number; through: number; known: Position },
@@ -43,7 +43,7 @@ export class StreamLog implements Log {
   async reach(number: number): Promise<boolean> {
     if (number <= this.position) return true
     const until = performance.now() + this.timeout
-    // Who can't be asked has not said that there is such a number.
+    // A server that can't be asked has not said that there is such a number.
     const info = await this.host.look().catch(() => undefined)
     if (info === undefined || info.state.last_seq < number) return false
     return this.#wait(number, until - performance.now())
@@ -55,14 +55,14 @@ export class StreamLog implements Log {
     yield* this.host.read(topics, { after, through, known: this.#last })
   }
 
-  /** Everything through here has been handed on, or was for nobody here. */
+  /** Everything through here has been handed on, or was for no topic that is open. */
   at(position: Position): void {
     if (this.#last !== undefined && position.sequence <= this.#last.sequence) return
     this.#last = position
     this.#watchers.look()
   }
 
-  /** Goes to where the stream ends: what it got since it was last read is for nobody here. */
+  /** Goes to the end of the stream. No topic is open, so what was stored since was for none. */
   skip(info: StreamInfo): void {
     const { missed } = place(this.#last, info)
     if (this.#last === undefined || missed !== undefined) this.restart(endOf(info))
@@ -72,12 +72,13 @@ export class StreamLog implements Log {
   /**
    * The stream's numbers have begun anew, or are those of another stream.
    *
-   * @returns whether somebody has been told.
+   * @returns whether the Streamer has been told.
    */
   restart(position: Position): boolean {
     const { created, inMemory } = position
-    // The same stream with smaller numbers, or one whose numbers end with the server: when it was
-    // made says nothing of what it has, so that no other process may know this epoch.
+    // Normally all servers derive the epoch from when the stream was made. That does not do for a
+    // stream that went back to smaller numbers, or one in memory that begins anew with its server:
+    // there the time of making says nothing of the contents. Such an epoch is for this process only.
     const alone = inMemory || created === this.#last?.created
     const name = JSON.stringify([this.stream, created, alone ? randomUUID() : ''])
     const isFirst = this.epoch === undefined
@@ -89,13 +90,13 @@ export class StreamLog implements Log {
     return true
   }
 
-  /** Nobody waits for anything any more. */
+  /** Ends all waiting. */
   close(): void {
     this.#closed = true
     this.#watchers.look()
   }
 
-  /** Whether it comes to a number, in so many milliseconds. */
+  /** Whether the log reaches a number within `timeout` milliseconds. */
   async #wait(number: number, timeout: number): Promise<boolean> {
     const { epoch } = this
     const isThere = () => number <= this.position

@@ -1,28 +1,26 @@
-import { within } from '../../driver-kit/within.js'
+import { closedError, within } from '../../driver-kit/index.js'
 import { reasonOf } from '../../brokers/nats/jetstream.js'
-import type { NatsMessage, StreamInfo } from '../../brokers/nats/jetstream.js'
+import type { Linked, NatsMessage, StreamInfo } from '../../brokers/nats/jetstream.js'
 import { StreamConsumer } from './consumer.js'
 import type { ConsumerSettings } from './consumer.js'
-import type { Linked } from './link.js'
-import { closedError } from './link.js'
 import { place } from './position.js'
 import type { Position } from './position.js'
 import { CLOSE_TIMEOUT } from './reader.js'
 
-/** How often the server says how far a consumer has come, in milliseconds: no server takes less. */
+/** How often the server says how far a consumer has come, in milliseconds. No server takes less. */
 const HEARTBEAT = 100
 
-/** A part of a stream, and what of it is wanted. */
+/** A part of a stream, and which of its subjects are wanted. */
 export interface PassSettings extends ConsumerSettings {
   readonly after: number
   readonly through: number
-  /** Where the stream was read to: it has to be this one still. */
+  /** How far the stream was read. It has to be this very stream still. */
   readonly known: Position
-  /** The subjects to have the server choose, or none for what the filter takes. */
+  /** The subjects that the server chooses. Undefined: all that the driver's filter takes. */
   readonly subjects: readonly string[] | undefined
 }
 
-/** A message that has come. */
+/** A message that has arrived. */
 export interface Arrived {
   readonly message: NatsMessage
   readonly sequence: number
@@ -31,11 +29,11 @@ export interface Arrived {
 
 /** Reads a part of a stream once, by a consumer of its own. */
 export class Pass {
-  /** Whether the server refused to choose the subjects, and all was read instead. */
+  /** Whether the server refused to choose the subjects, so that everything is read instead. */
   refused = false
   #consumer: StreamConsumer | undefined
   #arrived: Arrived[] = []
-  /** All that there is through here has come. */
+  /** Everything through here has arrived. */
   #reached: number
   #lostThrough = 0
   #broken: Error | undefined
@@ -52,20 +50,20 @@ export class Pass {
     const { subjects, filter, through } = this.settings
     const { config } = await this.#look()
     const consumer = await this.#make(subjects ?? filter).catch((error: unknown) => {
-      // It may not take these subjects, such as some that the stream has only in part, or need
-      // one more permission for several of them.
+      // The server may refuse these subjects, such as one that the stream has only in part, or ask for
+      // one more permission where there are several.
       const { kind } = reasonOf(error)
       if (subjects === undefined || (kind !== 'refused' && kind !== 'denied')) throw error
       this.refused = true
       return this.#make(filter)
     })
-    // Where there are replicas, the one that has the consumer may be behind.
+    // With replicas, the one that has the consumer may be behind, so its count proves nothing.
     const isAlone = (config.num_replicas ?? 1) === 1
     if (isAlone && consumer.pending === 0) this.#reached = through
     consumer.release()
   }
 
-  /** What has come since, and through where that is all. Empty only at the end. */
+  /** The messages that arrived since, and the sequence through which that is all. Empty at the end. */
   async next(): Promise<{ arrived: Arrived[]; through: number }> {
     const { through, heartbeat } = this.settings
     if (this.#arrived.length === 0) this.#consumer?.proceed()
@@ -88,9 +86,9 @@ export class Pass {
   }
 
   /**
-   * Up to which number, of those after one and through another, some may be missing. A consumer
-   * with a filter does not tell what is no longer there. So the stream is asked, later than what
-   * has come.
+   * The highest number above `after`, and not above `through`, that the stream no longer has; a number
+   * that is not above `after` where it has all of them. A consumer with a filter skips deleted
+   * messages in silence, so the stream is asked, after the messages have arrived.
    */
   async missing(after: number, through: number): Promise<number> {
     const { state } = await this.#look()
@@ -104,7 +102,7 @@ export class Pass {
   }
 
   async close(): Promise<void> {
-    this.#break(closedError())
+    this.#break(closedError('JetStream'))
     await this.#consumer?.close(CLOSE_TIMEOUT)
   }
 

@@ -1,6 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
-import { Backoff } from '../../driver-kit/backoff.js'
-import { within } from '../../driver-kit/within.js'
+import { Backoff, inTime, noAnswer, within } from '../../driver-kit/index.js'
 import { reasonOf } from '../../brokers/nats/jetstream.js'
 import type {
   JetStreamConnection,
@@ -20,31 +18,31 @@ export const CLOSE_TIMEOUT = 1_000
 
 export interface ReaderSettings extends ConsumerSettings, StreamSettings {}
 
-/** What a stream says to those who read it. */
+/** What the reader of a stream tells. */
 export interface ReaderEvents {
   message(message: NatsMessage, sequence: number, time: number): void
-  /** @param through The last sequence that may be missing; undefined where that is not known. */
+  /** @param through The last sequence that may be missing. Undefined where that is not known. */
   gap(reason: string, through?: number): void
-  /** The numbers of the stream have begun anew, behind this place. */
+  /** The numbers of the stream have begun anew. Reading goes on after this place. */
   anew(reason: string, position: Position): void
   /** Reading begins where the stream ends. */
   begun(info: StreamInfo): void
-  /** Everything through here has been said. */
+  /** Everything through here has been told. */
   at(position: Position): void
   fail(error: Error): void
 }
 
 /**
- * Reads one stream from its end, in order and without holes: after every break a new consumer
- * goes on behind the last message that was read.
+ * Reads one stream from its end, in order and without holes: after every break a new consumer goes on
+ * after the last message that was read.
  */
 export class StreamReader {
   /** Counts how often the numbers of the stream began anew. */
-  lives = 0
+  restarts = 0
   #position: Position | undefined
   #consumer: StreamConsumer | undefined
   #missed: { reason: string; through?: number; anew?: boolean } | undefined
-  /** Whether every sequence of the stream is to come here, so that one that is skipped is lost. */
+  /** Whether every message of the stream comes here, so that a sequence that is skipped is lost. */
   #dense = false
   #begun = false
   #running = false
@@ -65,27 +63,25 @@ export class StreamReader {
   ) {
     const { heartbeat } = settings
     this.#watch = setInterval(() => {
-      // A server that takes its time to make a consumer is not asked for another meanwhile.
+      // While the server makes a consumer it is not asked for another one.
       if (this.#running || !this.#consumer) return
       if (performance.now() - this.#consumer.heard > 2 * heartbeat) this.resume()
     }, heartbeat)
     this.#watch.unref()
   }
 
-  /** Begins to read; what is published once it has settled arrives. Rejects with the reason. */
+  /** Begins to read. What is published once it has settled arrives. Rejects with the reason. */
   async open(timeout: number): Promise<void> {
     const until = performance.now() + timeout
     const running = this.#run((error) => {
       return reasonOf(error).kind === 'lost' ? until - performance.now() : 0
     })
-    const outcome = await within(running, timeout)
-    if (outcome === 'failed') return running
-    if (outcome === 'late')
-      throw said(this.connection, this.settings.stream, new Error(`no answer within ${timeout} ms`))
-    if (this.#over) throw new Error(`Reading stream ${this.settings.stream} has been ended.`)
+    const { stream } = this.settings
+    await inTime(running, timeout, () => said(this.connection, stream, noAnswer(timeout)))
+    if (this.#over) throw new Error(`Reading stream ${stream} has been ended.`)
   }
 
-  /** Goes on with a new consumer: the old one may have missed something, or is gone. */
+  /** Goes on with a new consumer. The old one may have missed something, or is gone. */
   resume(): void {
     if (this.#over) return
     this.#again = true
@@ -97,7 +93,7 @@ export class StreamReader {
       if (kind === 'lost') refused = undefined
       else refused ??= performance.now()
       if (kind === 'denied') return 0
-      // It may be about to be made anew, or to be found by a server that has just started.
+      // The stream may be about to be made anew, or the server has just started and looks for it.
       return refused === undefined
         ? Infinity
         : refused + 3 * this.settings.heartbeat - performance.now()
@@ -105,14 +101,14 @@ export class StreamReader {
     this.#run(patience).catch((error: unknown) => this.fail(error as Error))
   }
 
-  /** It is over for good. */
+  /** Ends reading for good, and tells why. */
   fail(error: Error): void {
     if (this.#over) return
     this.#stop()
     this.events.fail(error)
   }
 
-  /** What the stream says of itself, asked for after this call, once for all who ask at once. */
+  /** What the stream says of itself. It is asked after this call, once for all callers of this turn. */
   look(): Promise<StreamInfo> {
     this.#asking ??= (async () => {
       await new Promise(setImmediate)
@@ -145,7 +141,7 @@ export class StreamReader {
     this.#clear()
   }
 
-  /** Deletes consumers that were let go of, and those again of which it is not sure. */
+  /** Deletes the consumers that were let go of. Those that may still be there are tried again later. */
   #clear(): void {
     for (const consumer of this.#left) {
       const closing = consumer.close(CLOSE_TIMEOUT).then((gone) => {
@@ -157,7 +153,7 @@ export class StreamReader {
   }
 
   /**
-   * Tries until a consumer stands.
+   * Tries until there is a consumer.
    *
    * @param patience How much longer to try, in milliseconds, after this error.
    */
@@ -175,7 +171,7 @@ export class StreamReader {
           if (this.#over) return
           const left = patience(error)
           if (left <= 0) throw said(this.connection, this.settings.stream, error)
-          await wait(Math.min(left, backoff.next()), woken)
+          await within(woken, Math.min(left, backoff.next()))
         }
       }
     } finally {
@@ -218,10 +214,10 @@ export class StreamReader {
     const before = this.#position
     const { position, missed } = place(before, info)
     this.#position = position
-    // A mirror may leave out some of what it mirrors, as a filter does.
+    // A mirror may leave out messages of the stream that it mirrors, as a filter does.
     this.#dense = this.settings.filter.length === 0 && info.config.mirror === undefined
     if (missed !== undefined) {
-      this.lives++
+      this.restarts++
       this.#missed = { reason: missed, anew: true }
     } else if (before && !this.#dense && (info.state.num_deleted ?? 0) > 0) {
       if (info.state.last_seq > before.sequence) {
@@ -241,7 +237,7 @@ export class StreamReader {
     this.events.at(this.#position)
   }
 
-  /** Nothing more comes up to here. */
+  /** No more messages come up to this sequence. */
   #reached(sequence: number): void {
     const position = this.#position as Position
     if (sequence <= position.sequence) return
@@ -250,7 +246,7 @@ export class StreamReader {
     this.events.at(this.#position)
   }
 
-  /** A consumer begins later than asked for: what is in between is no longer there. */
+  /** The consumer begins later than it was asked to: the messages in between are gone. */
   #skipped(through: number): void {
     const position = this.#position as Position
     this.#missed ??= { reason: this.#dropped(position.sequence, through), through }
@@ -264,13 +260,4 @@ export class StreamReader {
   #dropped(after: number, through: number): string {
     return `The stream dropped messages ${after + 1} to ${through} before they were read.`
   }
-}
-
-/** Waits for so many milliseconds, or until `woken`. */
-async function wait(milliseconds: number, woken: Promise<void>): Promise<void> {
-  const controller = new AbortController()
-  const { signal } = controller
-  const over = pause(milliseconds, undefined, { signal, ref: false }).catch(() => undefined)
-  await Promise.race([over, woken])
-  controller.abort()
 }

@@ -1,34 +1,34 @@
 import type { LogEntry } from '../../log.js'
 import type { ConsumerSettings } from './consumer.js'
-import type { Linked } from './link.js'
+import type { Linked } from '../../brokers/nats/jetstream.js'
 import { Pass } from './pass.js'
 import type { Arrived } from './pass.js'
 import type { Position } from './position.js'
-import { messageOf } from './spread.js'
-import type { JetStreamMessage } from './spread.js'
+import { payloadOf } from './spread.js'
+import type { ChoosePayload } from './spread.js'
 import { overlaps, SubjectTree } from './subjects.js'
 
-/** With more subjects than this, a server is not asked to choose, and this process does. */
+/** Up to so many subjects the server chooses the messages; of more, this process does. */
 const MOST_SUBJECTS = 50
 
 export interface ReplaySettings extends ConsumerSettings {
-  readonly payload: ((message: JetStreamMessage) => string | Uint8Array) | undefined
+  readonly payload: ChoosePayload | undefined
 }
 
 /** What to read again. */
 export interface Range {
-  /** The topics to read it for, each with its subject. */
+  /** The topics that need it, each with its subject. */
   readonly topics: readonly { readonly name: string; readonly subject: string }[]
   readonly after: number
   readonly through: number
-  /** Where the stream was read to. */
+  /** How far the stream was read. */
   readonly known: Position
 }
 
-/** Reads parts of a stream once more, each by a consumer of its own, which is gone when it is done. */
+/** Reads parts of a stream once more, each by a consumer of its own that is deleted afterwards. */
 export class Replays {
   readonly #passes = new Set<Pass>()
-  /** Whether the server chooses several subjects for us. */
+  /** Whether the server has not refused to choose several subjects. */
   #several = true
 
   constructor(private readonly settings: ReplaySettings) {}
@@ -59,7 +59,7 @@ export class Replays {
     }
   }
 
-  /** Ends what is being read. */
+  /** Ends all reading that is under way. */
   async close(): Promise<void> {
     await Promise.all([...this.#passes].map((pass) => pass.close()))
   }
@@ -71,9 +71,9 @@ export class Replays {
     if (filter.length > 0 && !filter.some((held) => overlaps(held, message.subject))) return
     let payload: string | Uint8Array
     try {
-      payload = choose?.(messageOf(message, sequence, time)) ?? message.data
+      payload = payloadOf(choose, message, sequence, time)
     } catch {
-      // It failed, and was reported, when the message first came: so it is as lost as it was then.
+      // It failed when the message first came, too, and was told as lost then.
       yield { lostThrough: sequence }
       return
     }
@@ -81,7 +81,7 @@ export class Replays {
   }
 }
 
-/** What to have a server choose from the stream: subjects of topics, as long as it can. */
+/** The subjects that the server is asked to choose. Undefined where it can't. */
 function subjectsOf({ topics }: Range, several: boolean): readonly string[] | undefined {
   const subjects = [...new Set(topics.map(({ subject }) => subject))]
   if (subjects.length > (several ? MOST_SUBJECTS : 1)) return undefined

@@ -1,4 +1,5 @@
 import type { LogSink } from '../../log.js'
+import { checkedPayload } from '../../driver-kit/index.js'
 import type { NatsHeaders, NatsMessage, StreamInfo } from '../../brokers/nats/jetstream.js'
 import type { StreamLog } from './log.js'
 import type { Position } from './position.js'
@@ -16,7 +17,10 @@ export interface JetStreamMessage {
   readonly headers?: NatsHeaders
 }
 
-/** A topic, and from which sequence of the stream on it counts. */
+/** The option `payload`. */
+export type ChoosePayload = (message: JetStreamMessage) => string | Uint8Array
+
+/** A topic that is open. It gets the messages whose sequence is above `after`. */
 export interface SpreadTopic {
   readonly name: string
   readonly subject: string
@@ -24,14 +28,14 @@ export interface SpreadTopic {
   after: number
 }
 
-/** Hands on what is read from a stream to the topics whose subject it is. */
+/** Hands each message of the stream to the topics whose subject it fits. */
 export class Spread implements ReaderEvents {
   readonly #topics = new Set<SpreadTopic>()
   readonly #tree = new SubjectTree<SpreadTopic>()
 
   constructor(
     private readonly log: StreamLog,
-    private readonly payload: ((message: JetStreamMessage) => string | Uint8Array) | undefined,
+    private readonly payload: ChoosePayload | undefined,
     private readonly over: () => void,
   ) {}
 
@@ -51,19 +55,19 @@ export class Spread implements ReaderEvents {
     if (topics.length > 1) topics.sort((a, b) => (a.name < b.name ? -1 : 1))
     let payload: string | Uint8Array
     try {
-      payload = this.payload?.(messageOf(message, sequence, time)) ?? message.data
+      payload = payloadOf(this.payload, message, sequence, time)
     } catch (error) {
       const reason = `payload failed on message ${sequence}: ${String(error)}`
-      for (const { sink } of topics) this.#tell(() => sink.gap(reason, sequence))
+      for (const { sink } of topics) sink.gap(reason, sequence)
       return
     }
     const shared = topics.length > 1
-    for (const { sink } of topics) this.#tell(() => sink.message(payload, sequence, shared))
+    for (const { sink } of topics) sink.message(payload, sequence, shared)
   }
 
   gap(reason: string, through?: number): void {
     for (const { sink, after } of [...this.#topics]) {
-      if (through === undefined || after < through) this.#tell(() => sink.gap(reason, through))
+      if (through === undefined || after < through) sink.gap(reason, through)
     }
   }
 
@@ -85,24 +89,18 @@ export class Spread implements ReaderEvents {
     const topics = [...this.#topics]
     for (const topic of topics) this.delete(topic)
     this.over()
-    for (const { sink } of topics) this.#tell(() => sink.fail(error))
-  }
-
-  /** An error thrown into the library would silence its whole connection. */
-  #tell(call: () => void): void {
-    try {
-      call()
-    } catch (error) {
-      process.emitWarning(error instanceof Error ? error : String(error))
-    }
+    for (const { sink } of topics) sink.fail(error)
   }
 }
 
-/** A message, as `payload` gets it. */
-export function messageOf(
+/** What of a message is sent. Throws where the user's `payload` fails, or returns something else. */
+export function payloadOf(
+  choose: ChoosePayload | undefined,
   { subject, data, headers }: NatsMessage,
   sequence: number,
   time: number,
-): JetStreamMessage {
-  return { subject, sequence, time: new Date(time), data, ...(headers ? { headers } : {}) }
+): string | Uint8Array {
+  if (choose === undefined) return data
+  const message = { subject, sequence, time: new Date(time), data, ...(headers && { headers }) }
+  return checkedPayload(choose(message))
 }

@@ -1,5 +1,4 @@
-import { Backoff } from '../../driver-kit/backoff.js'
-import { within } from '../../driver-kit/within.js'
+import { Backoff, retryUntil } from '../../driver-kit/index.js'
 import { apiErrorOf, NAME_IN_USE, reasonOf } from '../../brokers/nats/jetstream.js'
 import type {
   JetStreamConnection,
@@ -13,7 +12,7 @@ export interface StreamSettings {
   readonly create: object | undefined
 }
 
-/** The stream, which is made if it is not there and the user wants that. */
+/** What the stream says of itself. It is made if it is not there and the user gave `create`. */
 export async function found(
   { streams }: JetStreamManager,
   { stream, create }: StreamSettings,
@@ -30,22 +29,17 @@ export async function found(
   }
 }
 
-/** What `ask` gives, which is called again until `until` while nobody answers. */
-export async function asked(ask: () => Promise<StreamInfo>, until: number): Promise<StreamInfo> {
-  const backoff = new Backoff({ first: 50, cap: 200 })
-  for (;;) {
-    const asking = ask()
-    const info = await within(asking, until - performance.now())
-    if (typeof info === 'object') return info
-    if (info === 'late') throw new Error('no answer in time')
-    const error = await asking.then(
-      () => undefined,
-      (reason: unknown) => reason,
-    )
-    const wait = backoff.next()
-    if (reasonOf(error).kind !== 'lost' || performance.now() + wait >= until) throw error
-    await new Promise((resolve) => setTimeout(resolve, wait))
-  }
+/** What `ask` gives. It is called again until `deadline` while nobody answers. */
+export function asked(
+  ask: () => Promise<StreamInfo>,
+  deadline: number,
+  signal: AbortSignal,
+): Promise<StreamInfo> {
+  return retryUntil(deadline, ask, {
+    again: (error) => reasonOf(error).kind === 'lost',
+    backoff: new Backoff({ first: 50, cap: 200 }),
+    signal,
+  })
 }
 
 /** Why a stream can't be read, and what to do. */

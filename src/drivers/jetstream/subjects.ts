@@ -1,4 +1,4 @@
-/** Whether there are subjects that both of these, which may have wildcards, take. */
+/** Whether there is a subject that fits both of these, which may have wildcards. */
 export function overlaps(a: string, b: string): boolean {
   const [left, right] = [a.split('.'), b.split('.')]
   for (let at = 0; at < Math.max(left.length, right.length); at++) {
@@ -15,9 +15,9 @@ interface Node<T> {
   readonly here: Set<T>
 }
 
-/** Finds, for the subject of a message, those who asked for it, by wildcard or not. */
+/** Finds what was added under a subject that the subject of a message fits, by wildcard or not. */
 export class SubjectTree<T> {
-  /** Most ask for one subject, and that costs one look however many there are. */
+  /** Subjects without wildcards, which are most: one look in a map, however many there are. */
   readonly #exact = new Map<string, Set<T>>()
   readonly #root: Node<T> = { below: new Map(), here: new Set() }
 
@@ -47,7 +47,7 @@ export class SubjectTree<T> {
     if (there?.size === 0) this.#exact.delete(subject)
   }
 
-  /** All who asked for this subject. The list is the caller's. */
+  /** Everything whose subject this one fits. The list is the caller's. */
   match(subject: string): T[] {
     const found = [...(this.#exact.get(subject) ?? [])]
     if (this.#root.below.size > 0) collect(this.#root, subject.split('.'), 0, found)

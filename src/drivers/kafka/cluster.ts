@@ -173,7 +173,7 @@ export class Cluster implements NodeEvents {
         return this.#meet(await node.control.use((wire) => wire.metadata(names)))
       } catch (error) {
         if (this.#closed) throw this.#closed
-        if (isRefusal(error)) throw says.refused(error)
+        if (isRefusal(error)) throw says.refused(error, node.address)
         // The next time, the others are asked first.
         if (this.#nodes.delete(id)) this.#nodes.set(id, node)
       }

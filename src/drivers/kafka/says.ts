@@ -18,9 +18,10 @@ export function unreachable(tried: ReadonlyMap<string, unknown>): Error {
   )
 }
 
-export function refused(error: unknown): Error {
+export function refused(error: unknown, address?: Address): Error {
+  const where = address ? ` at ${addressText(address)}` : ''
   return new Error(
-    `Kafka refused the credentials (${reasonOf(error)}). Correct the user, the password or the ` +
+    `Kafka${where} refused the credentials (${reasonOf(error)}). Correct the user, the password or the ` +
       'mechanism in sasl.',
     { cause: error },
   )

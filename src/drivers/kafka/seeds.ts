@@ -54,7 +54,7 @@ export class Seeds {
         return wire
       } catch (error) {
         wire.close()
-        if (isRefusal(error)) throw says.refused(error)
+        if (isRefusal(error)) throw says.refused(error, wire.address)
         tried.set(name, error)
       } finally {
         this.#open.delete(wire)

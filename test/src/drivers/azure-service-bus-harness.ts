@@ -2,10 +2,11 @@ import { ServiceBusAdministrationClient, ServiceBusClient } from '@azure/service
 import { azureServiceBusDriver } from '../../../src/drivers/azure-service-bus.js'
 import type { AzureServiceBusDriverOptions } from '../../../src/drivers/azure-service-bus.js'
 import { tcpLink } from '../../../src/testing/index.js'
-import type { DriverHarness, Link } from '../../../src/testing/index.js'
+import type { DriverHarness, Link, Refusal } from '../../../src/testing/index.js'
 import { startServiceBusPeer } from '../../brokers/azure-service-bus.js'
 import type { ServiceBusPeer } from '../../brokers/azure-service-bus.js'
-import { connectionsTo, freePort } from '../../brokers/process.js'
+import { connectionsTo } from '../../brokers/process.js'
+import { OWNED } from './left-out.js'
 
 /** A dead link is noticed within some five seconds instead of ten. */
 export const QUICK = {
@@ -17,8 +18,11 @@ export const QUICK = {
 /** What the drivers are made of: connection strings, or clients that somebody brought. */
 export type Source = 'connection string' | 'clients'
 
-export function connectionString(port: number, key = 'any'): string {
-  return `Endpoint=sb://127.0.0.1:${port};SharedAccessKeyName=${key};SharedAccessKey=c2VjcmV0;UseDevelopmentEmulator=true;`
+/** The key of all connection strings, in base64 as Azure gives them. */
+const SECRET = Buffer.from('a secret key').toString('base64')
+
+export function connectionString(port: number, key = 'any', host = '127.0.0.1'): string {
+  return `Endpoint=sb://${host}:${port};SharedAccessKeyName=${key};SharedAccessKey=${SECRET};UseDevelopmentEmulator=true;`
 }
 
 /** What the tests share: one peer, and links to its two ports. */
@@ -64,6 +68,16 @@ export class ServiceBusFixture {
     for (const link of this.#links) link.stall()
   }
 
+  refuse(): Refusal {
+    const refusals = this.#links.map((link) => link.refuse())
+    return {
+      get attempts() {
+        return refusals.flatMap(({ attempts }) => attempts).sort((a, b) => a - b)
+      },
+      end: () => refusals.forEach((refusal) => refusal.end()),
+    }
+  }
+
   /** Clients as a user would make them. */
   clients() {
     const { connectionString, adminConnectionString } = this.config()
@@ -101,6 +115,8 @@ export function serviceBusHarness(
     bound: 30_000,
     create: () => azureServiceBusDriver(source === 'clients' ? bring() : fixture.config(), limits),
     publish: (topic, payload) => fixture.peer.publish(topic, payload),
+    // Each topic asks for a subscription anew, and to delete each that may have come of an earlier try.
+    connectionsPerTry: 10,
     badTopics: NAMES,
     deniedTopic: 'denied.topic',
     cut: () => fixture.cut(),
@@ -110,22 +126,32 @@ export function serviceBusHarness(
     },
     restart: () => fixture.peer.restart(),
     ...(source === 'clients'
-      ? { without: { stall: library } }
-      : { stall: () => fixture.stall(), without: {} }),
+      ? {}
+      : { stall: () => fixture.stall(), refuse: () => fixture.refuse() }),
+    without: {
+      ...(source === 'clients' ? { stall: library, refuse: OWNED, ownConnection: OWNED } : {}),
+    },
     async leftovers() {
       const { subscriptions, connections } = await fixture.peer.state()
       // Clients that were brought are their owner's, and no leftover.
       return subscriptions.length + (source === 'clients' ? 0 : connections)
     },
-    async unreachable() {
-      const address = `127.0.0.1:${await freePort()}`
-      const driver = azureServiceBusDriver(connectionString(Number(address.split(':')[1])), QUICK)
-      return { driver, address }
+    subscriptions: async () => (await fixture.peer.state()).subscriptions.length,
+    unreachable(address) {
+      const [host, port] = address.split(':')
+      return azureServiceBusDriver(connectionString(Number(port), 'any', host), QUICK)
     },
+    badLogin: () => ({
+      driver: azureServiceBusDriver(fixture.config('wrong'), QUICK),
+      address: '127.0.0.1',
+      secret: SECRET,
+    }),
     async brought() {
       const clients = fixture.clients()
       return {
-        driver: azureServiceBusDriver(clients, QUICK),
+        driver: () => azureServiceBusDriver(clients, QUICK),
+        // Its clients are no emitters.
+        listeners: () => 0,
         async check() {
           const sender = clients.client.createSender('still.works')
           await sender.sendMessages({ body: Buffer.from('x') })

@@ -9,7 +9,7 @@ import { tcpLink, until } from '../../../src/testing/index.js'
 import type { DriverHarness, Link } from '../../../src/testing/index.js'
 import { PROJECT, RUNNING_PUBSUB, startPubSub } from '../../brokers/google-pubsub.js'
 import type { PubSubServer, PubSubServerOptions } from '../../brokers/google-pubsub.js'
-import { freePort } from '../../brokers/process.js'
+import { OWNED } from './left-out.js'
 import { tcpProxy } from '../../support/tcp-proxy.js'
 import type { TcpProxy } from '../../support/tcp-proxy.js'
 
@@ -217,17 +217,14 @@ export function pubsubHarness(
       const connections = source === 'configuration' ? fixture.connections : 0
       return (await fixture.subscriptions()).length + connections
     },
-    async unreachable() {
-      const address = `127.0.0.1:${await freePort()}`
-      return {
-        driver: googlePubSubDriver({ projectId: PROJECT, emulatorHost: address }),
-        address,
-      }
-    },
+    subscriptions: async () => (await fixture.subscriptions()).length,
+    unreachable: (address) => googlePubSubDriver({ projectId: PROJECT, emulatorHost: address }),
     async brought() {
       const client = bring()
       return {
-        driver: googlePubSubDriver(client, QUICK),
+        driver: () => googlePubSubDriver(client, QUICK),
+        // A client of the library is no emitter.
+        listeners: () => 0,
         async check() {
           await client.getTopics({ pageSize: 1, autoPaginate: false })
         },
@@ -236,6 +233,12 @@ export function pubsubHarness(
     },
     without: {
       deniedTopic: 'neither of the servers that stand in for Google knows permissions',
+      badLogin: 'neither of the servers that stand in for Google looks at credentials',
+      refuse:
+        source === 'client'
+          ? OWNED
+          : 'gRPC waits by itself, also after close; subscriptions of an outage are left to expire',
+      ...(source === 'client' ? { ownConnection: OWNED } : {}),
       ...(RUNNING_PUBSUB ? { restart: running, freeze: running } : {}),
     },
     ...(RUNNING_PUBSUB

@@ -47,7 +47,8 @@ describe('googlePubSubDriver keeps the contract', () => {
     }
 
     test('nothing is left out but what left-out.json says', () => {
-      expectLeftOut(RUNNING_PUBSUB ? 'google-pubsub, running already' : 'google-pubsub', harness)
+      const ours = `google-pubsub, by ${source}`
+      expectLeftOut(RUNNING_PUBSUB ? `${ours}, running already` : ours, harness)
     })
   })
 })

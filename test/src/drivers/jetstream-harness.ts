@@ -13,8 +13,8 @@ import { tcpLink, until } from '../../../src/testing/index.js'
 import type { DriverHarness, Link } from '../../../src/testing/index.js'
 import { ADMIN, RUNNING_JETSTREAM, startNats } from '../../brokers/nats.js'
 import type { NatsServer, NatsServerOptions } from '../../brokers/nats.js'
-import { freePort } from '../../brokers/process.js'
-import { QUICK } from './nats-harness.js'
+import { OWNED } from './left-out.js'
+import { NO_END, QUICK } from './nats-harness.js'
 import type { Source } from './nats-harness.js'
 
 /** A consumer that is gone is noticed in a second. */
@@ -94,6 +94,7 @@ const STRANGE = ['other.subject', 'contract', '*']
 /** The contract's harness for one library and one way of getting a connection. */
 export function jetstreamHarness(
   fixture: JetStreamFixture,
+  library: string,
   dial: NatsConnect,
   source: Source,
 ): { harness: DriverHarness; end(): Promise<void> } {
@@ -126,14 +127,24 @@ export function jetstreamHarness(
     badTopics: [...NAMES, ...STRANGE],
     cut: () => fixture.link.cut(),
     stall: () => fixture.link.stall(),
-    async unreachable() {
-      const address = `127.0.0.1:${await freePort()}`
-      return { driver: made(`nats://${address}`, { connect: dial }), address }
+    ...(source === 'address' ? { refuse: () => fixture.link.refuse() } : {}),
+    unreachable: (address) => made(`nats://${address}`, { connect: dial }),
+    badLogin() {
+      const address = `127.0.0.1:${fixture.link.port}`
+      const secret = 'wrong-password'
+      const servers = `nats://${address}`
+      return {
+        driver: made({ servers, user: 'nobody', pass: secret }, { connect: dial }),
+        address,
+        secret,
+      }
     },
     async brought() {
       const connection = await bring()
       return {
-        driver: made(connection),
+        driver: () => made(connection),
+        // What follows its status is an iterator, which ends with its driver.
+        listeners: () => 0,
         async check() {
           await connection.flush()
           if (connection.isClosed()) throw new Error('The connection has been closed.')
@@ -144,6 +155,9 @@ export function jetstreamHarness(
     without: {
       deniedTopic:
         'NATS has no permission for one subject of a stream: who may read it may read all',
+      subscriptions: 'one consumer reads the stream for all topics of a driver',
+      ...(source === 'connection' ? { refuse: OWNED, ownConnection: OWNED } : {}),
+      ...(library === 'nats' ? { endsWait: NO_END } : {}),
       ...(RUNNING_JETSTREAM ? { restart: running, freeze: running, leftovers: running } : {}),
     },
     ...(RUNNING_JETSTREAM

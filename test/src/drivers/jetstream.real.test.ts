@@ -19,7 +19,7 @@ describe('jetstreamDriver keeps the contract', () => {
   for (const [library, connect] of libraries) {
     for (const source of sources) {
       describe(`with ${library}, by ${source}`, () => {
-        const { harness, end } = jetstreamHarness(fixture, connect, source)
+        const { harness, end } = jetstreamHarness(fixture, library, connect, source)
         afterAll(end)
 
         for (const { name, run } of driverContract(harness)) test(name, run)
@@ -41,7 +41,8 @@ describe('jetstreamDriver keeps the contract', () => {
         }
 
         test('nothing is left out but what left-out.json says', () => {
-          expectLeftOut(RUNNING_JETSTREAM ? 'jetstream, running already' : 'jetstream', harness)
+          const ours = `jetstream, by ${source}, with ${library}`
+          expectLeftOut(RUNNING_JETSTREAM ? `${ours}, running already` : ours, harness)
         })
       })
     }

@@ -201,32 +201,46 @@ export function kafkaHarness(
     topic: () => fixture.topic(),
     bound: 40_000,
     badTopics: BAD_NAMES,
-    async unreachable() {
-      const address = `127.0.0.1:${await freePort()}`
-      return { driver: kafkaDriver(`kafka://${address}`, options), address }
-    },
+    unreachable: (address) => kafkaDriver(`kafka://${address}`, options),
     async brought() {
       const { client, check, end } = await bring(fixture.options)
-      return { driver: kafkaDriver(client, options), check, end }
+      // A client of either library holds settings; connections are made by what it makes.
+      return { driver: () => kafkaDriver(client, options), listeners: () => 0, check, end }
     },
-    without: {},
-    ...(RUNNING_KAFKA
-      ? {
-          without: {
+    without: {
+      subscriptions: 'Kafka keeps nothing for a reader without a group but its connection',
+      ...(RUNNING_KAFKA
+        ? {
             cut: running,
             stall: running,
+            refuse: running,
             restart: running,
             freeze: running,
             leftovers: running,
             deniedTopic: running,
-          },
-        }
+            badLogin: running,
+          }
+        : target === 'client'
+          ? { restart: slow }
+          : {}),
+    },
+    ...(RUNNING_KAFKA
+      ? {}
       : {
           cut: () => fixture.link.cut(),
           stall: () => fixture.link.stall(),
-          ...(target === 'client'
-            ? { without: { restart: slow } }
-            : { restart: () => server().process.restart() }),
+          refuse: () => fixture.link.refuse(),
+          badLogin() {
+            const { brokers } = fixture.options
+            const secret = 'wrong-password'
+            const sasl = { mechanism: 'plain' as const, username: 'nobody', password: secret }
+            return {
+              driver: kafkaDriver({ brokers, sasl }, options),
+              address: brokers[0] as string,
+              secret,
+            }
+          },
+          ...(target === 'client' ? {} : { restart: () => server().process.restart() }),
           async freeze() {
             await server().process.freeze()
             return async () => server().process.thaw()

@@ -79,7 +79,7 @@ describe('kafkaDriver keeps the contract with @platformatic/kafka', () => {
     })
 
     test('nothing is left out but what left-out.json says', () => {
-      expectLeftOut(RUNNING_KAFKA ? 'kafka, running already' : `kafka, by ${target}`, harness)
+      expectLeftOut(`kafka, ${RUNNING_KAFKA ? 'running already' : `by ${target}`}`, harness)
     })
   })
 })

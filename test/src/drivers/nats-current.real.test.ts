@@ -10,10 +10,12 @@ import { directoryContract } from '../directories/contract.js'
 import { JetStreamFixture, jetstreamHarness, LIMITS } from './jetstream-harness.js'
 import { NatsFixture, natsHarness } from './nats-harness.js'
 
+const library = '@nats-io/transport-node'
+
 describe('with the current NATS server', () => {
   describe('natsDriver keeps the contract', () => {
     const fixture = new NatsFixture()
-    const { harness, end } = natsHarness(fixture, connect, 'address')
+    const { harness, end } = natsHarness(fixture, library, connect, 'address')
     beforeAll(() => fixture.start({ current: true }))
     afterAll(end)
     afterAll(() => fixture.stop())
@@ -23,7 +25,7 @@ describe('with the current NATS server', () => {
 
   describe('jetstreamDriver', () => {
     const fixture = new JetStreamFixture()
-    const { harness, end } = jetstreamHarness(fixture, connect, 'address')
+    const { harness, end } = jetstreamHarness(fixture, library, connect, 'address')
     beforeAll(() => fixture.start({ current: true }))
     afterAll(end)
     afterAll(() => fixture.stop())

@@ -6,7 +6,7 @@ import { tcpLink, until } from '../../../src/testing/index.js'
 import type { DriverHarness, Link } from '../../../src/testing/index.js'
 import { ADMIN, RUNNING_NATS, startNats } from '../../brokers/nats.js'
 import type { NatsServer, NatsServerOptions } from '../../brokers/nats.js'
-import { freePort } from '../../brokers/process.js'
+import { OWNED } from './left-out.js'
 
 /** Both libraries, by the name they are installed under. */
 export const libraries: readonly [name: string, connect: NatsConnect][] = [
@@ -79,12 +79,17 @@ const NAMES = [
   'x'.repeat(4_001),
 ]
 
+/** What a driver on the older library can't do anything about. */
+export const NO_END =
+  'nats 2 has no way to end its wait for the next attempt: a timer stays, for two seconds at most'
+
 /** What the drivers are made of: an address, or a connection that somebody brought. */
 export type Source = 'address' | 'connection'
 
 /** The contract's harness for one library and one way of getting a connection. */
 export function natsHarness(
   fixture: NatsFixture,
+  library: string,
   connect: NatsConnect,
   source: Source,
 ): { harness: DriverHarness; end(): Promise<void> } {
@@ -111,14 +116,24 @@ export function natsHarness(
     badTopics: NAMES,
     cut: () => fixture.link.cut(),
     stall: () => fixture.link.stall(),
-    async unreachable() {
-      const address = `127.0.0.1:${await freePort()}`
-      return { driver: natsDriver(`nats://${address}`, { connect }), address }
+    ...(source === 'address' ? { refuse: () => fixture.link.refuse() } : {}),
+    unreachable: (address) => natsDriver(`nats://${address}`, { connect, connectTimeout: 3_000 }),
+    badLogin() {
+      const address = `127.0.0.1:${fixture.link.port}`
+      const secret = 'wrong-password'
+      const servers = `nats://${address}`
+      return {
+        driver: natsDriver({ servers, user: 'nobody', pass: secret }, { connect }),
+        address,
+        secret,
+      }
     },
     async brought() {
       const connection = await bring()
       return {
-        driver: natsDriver(connection),
+        driver: () => natsDriver(connection),
+        // What follows its status is an iterator, which ends with its driver.
+        listeners: () => 0,
         async check() {
           const echoed = new Promise((resolve) => {
             const subscription = connection.subscribe('still.works', {
@@ -135,16 +150,21 @@ export function natsHarness(
         end: () => connection.close(),
       }
     },
-    without: {},
-    ...(RUNNING_NATS
-      ? {
-          without: {
+    without: {
+      ...(source === 'connection' ? { refuse: OWNED, ownConnection: OWNED } : {}),
+      ...(library === 'nats' ? { endsWait: NO_END } : {}),
+      ...(RUNNING_NATS
+        ? {
             restart: running,
             freeze: running,
             leftovers: running,
+            subscriptions: running,
             deniedTopic: running,
-          },
-        }
+          }
+        : {}),
+    },
+    ...(RUNNING_NATS
+      ? {}
       : {
           restart: () => server().process.restart(),
           async freeze() {
@@ -156,6 +176,7 @@ export function natsHarness(
             // A connection that was brought is its owner's, and no leftover.
             return open.subscriptions + (source === 'address' ? open.connections : 0)
           },
+          subscriptions: async () => (await server().open()).subscriptions,
           deniedTopic: 'denied.topic',
         }),
   }

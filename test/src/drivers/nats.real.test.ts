@@ -18,7 +18,7 @@ describe('natsDriver keeps the contract', () => {
   for (const [library, connect] of libraries) {
     for (const source of sources) {
       describe(`with ${library}, by ${source}`, () => {
-        const { harness, end } = natsHarness(fixture, connect, source)
+        const { harness, end } = natsHarness(fixture, library, connect, source)
         afterAll(end)
 
         for (const { name, run } of driverContract(harness)) test(name, run)
@@ -39,7 +39,8 @@ describe('natsDriver keeps the contract', () => {
         }
 
         test('nothing is left out but what left-out.json says', () => {
-          expectLeftOut(RUNNING_NATS ? 'nats, running already' : 'nats', harness)
+          const ours = `nats, by ${source}, with ${library}`
+          expectLeftOut(RUNNING_NATS ? `${ours}, running already` : ours, harness)
         })
       })
     }

@@ -2,10 +2,9 @@ import { connect } from 'amqplib'
 import type { ChannelModel, ConfirmChannel } from 'amqplib'
 import { rabbitmqDriver } from '../../../src/drivers/rabbitmq.js'
 import type { RabbitConnection, RabbitmqDriverOptions } from '../../../src/drivers/rabbitmq.js'
-import { tcpLink, until } from '../../../src/testing/index.js'
+import { countListeners, tcpLink, until } from '../../../src/testing/index.js'
 import type { DriverHarness, Link } from '../../../src/testing/index.js'
 import { inTime } from '../../../src/testing/until.js'
-import { freePort } from '../../brokers/process.js'
 import {
   ADMIN,
   PRIVATE_EXCHANGE,
@@ -16,6 +15,7 @@ import {
   urlOf,
 } from '../../brokers/rabbitmq.js'
 import type { RabbitmqServer } from '../../brokers/rabbitmq.js'
+import { OWNED } from './left-out.js'
 
 /** What a dead link costs: noticed after three seconds instead of six. */
 export const QUICK = { heartbeat: 1_000, subscribeTimeout: 3_000 }
@@ -159,14 +159,18 @@ export function rabbitmqHarness(
     badTopics: NAMES,
     cut: () => fixture.link.cut(),
     stall: () => fixture.link.stall(),
-    async unreachable() {
-      const address = `127.0.0.1:${await freePort()}`
-      return { driver: rabbitmqDriver(`amqp://${address}`), address }
+    ...(source === 'address' ? { refuse: () => fixture.link.refuse() } : {}),
+    unreachable: (address) => rabbitmqDriver(`amqp://${address}`),
+    badLogin() {
+      const address = `127.0.0.1:${fixture.link.port}`
+      const secret = 'wrong-password'
+      return { driver: rabbitmqDriver(`amqp://nobody:${secret}@${address}`), address, secret }
     },
     async brought() {
       const connection = await connect(fixture.url)
       return {
-        driver: rabbitmqDriver(connection, options),
+        driver: () => rabbitmqDriver(connection, options),
+        listeners: () => countListeners(connection),
         async check() {
           const channel = await connection.createChannel()
           await channel.checkExchange(exchange)
@@ -175,19 +179,24 @@ export function rabbitmqHarness(
         end: () => connection.close(),
       }
     },
-    ...(RUNNING_RABBITMQ
-      ? {
-          without: {
+    without: {
+      ...(source === 'connection' ? { refuse: OWNED, ownConnection: OWNED } : {}),
+      ...(RUNNING_RABBITMQ
+        ? {
             restart: running,
             freeze: running,
             leftovers: running,
+            subscriptions: running,
             deniedTopic: running,
-          },
-        }
+          }
+        : source === 'connection'
+          ? { restart: slow }
+          : {}),
+    },
+    ...(RUNNING_RABBITMQ
+      ? {}
       : {
-          ...(source === 'address'
-            ? { restart: () => server().process.restart() }
-            : { without: { restart: slow } }),
+          ...(source === 'address' ? { restart: () => server().process.restart() } : {}),
           async freeze() {
             await server().process.freeze()
             return async () => server().process.thaw()
@@ -197,6 +206,7 @@ export function rabbitmqHarness(
             // A connection that was brought is its owner's, and no leftover.
             return queues + bindings + (source === 'address' ? connections : 0)
           },
+          subscriptions: async () => (await server().open()).bindings,
           deniedTopic: source === 'address' ? 'private.topic' : 'denied.topic',
         }),
   }

@@ -42,7 +42,7 @@ describe('rabbitmqDriver keeps the contract', () => {
 
       test('nothing is left out but what left-out.json says', () => {
         const ours = `rabbitmq, by ${source}`
-        expectLeftOut(RUNNING_RABBITMQ ? 'rabbitmq, running already' : ours, harness)
+        expectLeftOut(RUNNING_RABBITMQ ? `${ours}, running already` : ours, harness)
       })
     })
   }

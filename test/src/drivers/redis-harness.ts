@@ -3,9 +3,8 @@ import { Redis } from 'ioredis'
 import { createClient } from 'redis'
 import { redisDriver } from '../../../src/drivers/redis.js'
 import type { RedisDriverOptions, RedisLibrary, RedisTarget } from '../../../src/drivers/redis.js'
-import { tcpLink, until } from '../../../src/testing/index.js'
-import type { DriverHarness, Link } from '../../../src/testing/index.js'
-import { freePort } from '../../brokers/process.js'
+import { countListeners, tcpLink, until } from '../../../src/testing/index.js'
+import type { DriverHarness, Emitter, Link } from '../../../src/testing/index.js'
 import { ADMIN, adminClient, DENIED, RUNNING_REDIS, startRedis } from '../../brokers/redis.js'
 import type { AdminClient, RedisServer } from '../../brokers/redis.js'
 
@@ -22,7 +21,7 @@ export const sources: readonly Source[] = ['url', 'client']
 
 /** A client of the user's, and how they end it. */
 export interface OwnClient {
-  target: RedisTarget
+  target: RedisTarget & Emitter
   ping(): Promise<unknown>
   end(): Promise<void>
 }
@@ -156,14 +155,18 @@ export function redisHarness(
     badTopics: ['', '\ud800', 'a\udc00b'],
     cut: () => fixture.link.cut(),
     stall: () => fixture.link.stall(),
-    async unreachable() {
-      const address = `127.0.0.1:${await freePort()}`
-      return { driver: make(`redis://${address}`, { library }), address }
+    refuse: () => fixture.link.refuse(),
+    unreachable: (address) => make(`redis://${address}`, { library }),
+    badLogin() {
+      const address = `127.0.0.1:${fixture.link.port}`
+      const secret = 'wrong-password'
+      return { driver: make(`redis://nobody:${secret}@${address}`, { library }), address, secret }
     },
     async brought() {
       const client = await ownClient(library, fixture.url)
       return {
-        driver: make(client.target, {}),
+        driver: () => make(client.target, {}),
+        listeners: () => countListeners(client.target),
         check: async () => void (await client.ping()),
         end: () => client.end(),
       }
@@ -175,6 +178,7 @@ export function redisHarness(
             restart: running,
             freeze: running,
             leftovers: running,
+            subscriptions: running,
             deniedTopic: running,
           },
         }
@@ -187,6 +191,10 @@ export function redisHarness(
           async leftovers() {
             const open = await fixture.connections()
             return open.reduce((sum, { sub }) => sum + Number(sub), open.length)
+          },
+          async subscriptions() {
+            const open = await fixture.connections()
+            return open.reduce((sum, { sub }) => sum + Number(sub), 0)
           },
           deniedTopic: `${DENIED}.topic`,
         }),

@@ -26,12 +26,14 @@ export function redisStreamsHarness(
   library: RedisLibrary,
   source: Source,
 ): { harness: DriverHarness; end(): Promise<void> } {
-  return redisHarness(fixture, library, source, {
+  const made = redisHarness(fixture, library, source, {
     make: (target, options) => redisStreamsDriver(target, { ...STREAM_LIMITS, ...options }),
     async publish(topic, payload) {
       await addEntry(fixture, topic, payload)
     },
   })
+  leaveOutSubscriptions(made.harness)
+  return made
 }
 
 /** The contract's harness for one stream that carries all topics, which is a log. */
@@ -53,9 +55,17 @@ export function redisLogHarness(
       await fixture.command('XADD', stream, '*', ...fields)
     },
   })
+  leaveOutSubscriptions(harness)
   delete harness.badTopics
   delete harness.deniedTopic
   const inside = 'topics stand inside entries, and are nothing to Redis'
   harness.without = { ...harness.without, badTopics: inside, deniedTopic: inside }
   return { harness, end }
+}
+
+function leaveOutSubscriptions(harness: DriverHarness): void {
+  delete harness.subscriptions
+  const reason =
+    'a stream is read by asking for it again and again: Redis keeps nothing for a reader'
+  harness.without = { ...harness.without, subscriptions: reason }
 }

@@ -10,9 +10,17 @@ import { sqsDriver } from '../../../src/drivers/sqs.js'
 import type { SqsDriverOptions } from '../../../src/drivers/sqs.js'
 import { tcpLink } from '../../../src/testing/index.js'
 import type { DriverHarness, Link } from '../../../src/testing/index.js'
-import { freePort } from '../../brokers/process.js'
-import { ACCOUNT, CREDENTIALS, DENIED, REGION, RUNNING_SQS, startSqs } from '../../brokers/sqs.js'
+import {
+  ACCOUNT,
+  CREDENTIALS,
+  DENIED,
+  REGION,
+  RUNNING_SQS,
+  startSqs,
+  WRONG,
+} from '../../brokers/sqs.js'
 import type { SqsServer } from '../../brokers/sqs.js'
+import { OWNED } from './left-out.js'
 
 export const PREFIX = 'unifrost-'
 
@@ -170,19 +178,22 @@ export function sqsHarness(
     create: () => sqsDriver(source === 'clients' ? bring() : fixture.config, options),
     publish: (topic, payload) => fixture.publish(topic, payload),
     topic: (label) => fixture.topic(label),
+    // Three are what the library makes of one request.
+    connectionsPerTry: 3,
     badTopics: NAMES,
     cut: () => fixture.link.cut(),
     stall: () => fixture.link.stall(),
     leftovers: () => fixture.leftovers(),
-    async unreachable() {
-      const address = `127.0.0.1:${await freePort()}`
-      const config = { ...fixture.config, endpoint: `http://${address}` }
-      return { driver: sqsDriver(config, options), address }
-    },
+    ...(source === 'configuration' ? { refuse: () => fixture.link.refuse() } : {}),
+    subscriptions: async () => (await fixture.subscriptions()).length,
+    unreachable: (address) =>
+      sqsDriver({ ...fixture.config, endpoint: `http://${address}` }, options),
     async brought() {
       const clients = bring()
       return {
-        driver: sqsDriver(clients, options),
+        driver: () => sqsDriver(clients, options),
+        // Its clients are no emitters.
+        listeners: () => 0,
         check: async () => void (await clients.sqs.send(new ListQueuesCommand({}))),
         async end() {
           clients.sqs.destroy()
@@ -190,9 +201,14 @@ export function sqsHarness(
         },
       }
     },
-    without: {},
+    without: {
+      ...(source === 'clients' ? { refuse: OWNED, ownConnection: OWNED } : {}),
+      ...(RUNNING_SQS
+        ? { restart: running, freeze: running, deniedTopic: running, badLogin: running }
+        : {}),
+    },
     ...(RUNNING_SQS
-      ? { without: { restart: running, freeze: running, deniedTopic: running } }
+      ? {}
       : {
           restart: async () => fixture.server?.restart(),
           async freeze() {
@@ -200,6 +216,15 @@ export function sqsHarness(
             return async () => fixture.server?.process.thaw()
           },
           deniedTopic: arn(DENIED),
+          badLogin() {
+            const secret = 'wrong-secret'
+            const credentials = { ...WRONG, secretAccessKey: secret }
+            return {
+              driver: sqsDriver({ ...fixture.config, credentials }, options),
+              address: `127.0.0.1:${fixture.link.port}`,
+              secret,
+            }
+          },
         }),
   }
   return {

@@ -40,7 +40,8 @@ describe('sqsDriver keeps the contract', () => {
       }
 
       test('nothing is left out but what left-out.json says', () => {
-        expectLeftOut(RUNNING_SQS ? 'sqs, running already' : 'sqs', harness)
+        const ours = `sqs, by ${source}`
+        expectLeftOut(RUNNING_SQS ? `${ours}, running already` : ours, harness)
       })
     })
   }

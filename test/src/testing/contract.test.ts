@@ -1,9 +1,16 @@
+import { EventEmitter } from 'node:events'
 import { memoryDriver } from '../../../src/drivers/memory.js'
 import type { MemoryDriver } from '../../../src/drivers/memory.js'
-import { driverContract, leftOut, recordingSink } from '../../../src/testing/index.js'
+import {
+  checkNoSilentLoss,
+  countListeners,
+  driverContract,
+  leftOut,
+  recordingSink,
+} from '../../../src/testing/index.js'
 import type { DriverHarness } from '../../../src/testing/index.js'
 import type { Sink } from '../../../src/driver.js'
-import { checkNoSilentLoss } from '../../../src/testing/load.js'
+import { readLeftOut } from '../drivers/left-out.js'
 
 const reason = 'there is none in this test'
 const without = {
@@ -12,10 +19,13 @@ const without = {
   freeze: reason,
   cut: reason,
   stall: reason,
+  refuse: reason,
   leftovers: reason,
+  subscriptions: reason,
   badTopics: reason,
   deniedTopic: reason,
   unreachable: reason,
+  badLogin: reason,
   brought: reason,
 }
 
@@ -32,6 +42,10 @@ function faulty(fault: (driver: MemoryDriver) => Partial<MemoryDriver>): DriverH
     bound: 100,
     without,
   }
+}
+
+function except<T>(record: Record<string, T>, name: string): Record<string, T> {
+  return Object.fromEntries(Object.entries(record).filter(([key]) => key !== name))
 }
 
 /** The names of the cases that fail. */
@@ -132,11 +146,63 @@ function opensOnce(): DriverHarness {
   })
 }
 
+describe('a driver on a connection that the user brought', () => {
+  const timers: NodeJS.Timeout[] = []
+  afterAll(() => timers.forEach((timer) => clearTimeout(timer)))
+
+  /** Has a listener on the connection while it is open, and does `leave` when it is closed. */
+  function onConnection(leave: (connection: EventEmitter, listener: () => void) => void) {
+    const sound = faulty(() => ({}))
+    return {
+      ...sound,
+      without: except(without, 'brought'),
+      brought() {
+        const connection = new EventEmitter()
+        return {
+          async driver() {
+            const driver = await sound.create()
+            const listener = () => undefined
+            connection.on('error', listener)
+            const close = async () => {
+              await driver.close()
+              leave(connection, listener)
+            }
+            return { ...driver, close }
+          },
+          check: async () => undefined,
+          listeners: () => countListeners(connection),
+          end: async () => undefined,
+        }
+      },
+    }
+  }
+
+  test('passes where it takes its listener away', async () => {
+    const letGo = onConnection((connection, listener) => connection.off('error', listener))
+    expect(await red(letGo)).toEqual([])
+  })
+
+  test.each([
+    ['a listener', () => undefined],
+    [
+      'a timer',
+      (connection: EventEmitter, listener: () => void) => {
+        connection.off('error', listener)
+        timers.push(setTimeout(listener, 60_000).unref())
+      },
+    ],
+  ])('fails where it leaves %s', async (_, leave) => {
+    expect(await red(onConnection(leave))).toEqual([
+      expect.stringContaining('7: a driver that is closed leaves no timer, socket or listener'),
+    ])
+  })
+})
+
 describe('a harness', () => {
   const whole = faulty(() => ({}))
 
   test('that lacks something without a reason is refused', () => {
-    const rest = Object.fromEntries(Object.entries(without).filter(([name]) => name !== 'cut'))
+    const rest = except(without, 'cut')
     expect(() => driverContract({ ...whole, without: rest })).toThrow('no cut: add it, or say why')
     expect(() => leftOut({ ...whole, without: rest })).toThrow('no cut')
   })
@@ -148,6 +214,23 @@ describe('a harness', () => {
   test('that lacks what does not exist is refused', () => {
     const odd = { ...without, speed: 'slow' }
     expect(() => driverContract({ ...whole, without: odd })).toThrow('no capability')
+  })
+
+  test('that counts neither what is left nor what is open has to say why', () => {
+    for (const name of ['leftovers', 'subscriptions'] as const) {
+      const rest = { ...without, [name]: undefined }
+      expect(() => driverContract({ ...whole, without: rest })).toThrow(`no ${name}: add it`)
+    }
+  })
+
+  test('loses the cases of left-out.json with each thing that it lacks', () => {
+    const { cases } = readLeftOut()
+    const all = Object.fromEntries(Object.keys(without).map((name) => [name, () => undefined]))
+    const found = Object.keys(cases).map((lacks) => {
+      const harness = { ...whole, ...except(all, lacks), without: { [lacks]: reason } } as unknown
+      return [lacks, leftOut(harness as DriverHarness).map(({ name }) => name)]
+    })
+    expect(Object.fromEntries(found)).toEqual(cases)
   })
 
   test('runs or names every case, and none twice', () => {
