@@ -92,19 +92,15 @@ export const layers = [
   driver('google-pubsub', ['@google-cloud/pubsub']),
   driver('sqs', ['@aws-sdk/client-sqs', '@aws-sdk/client-sns']),
   driver('azure-service-bus', ['@azure/service-bus']),
-  driver('redis', ['redis', 'ioredis']),
-  {
-    // What it has in common with the other driver on Redis is in that one's folder.
-    name: 'redis-streams driver',
-    files: /^src\/drivers\/redis-streams(\.ts$|\/)/,
-    reaches: [/^src\/(driver|log|errors)\.ts$/, kit, /^src\/drivers\/(redis|redis-streams)\//],
-  },
+  broker('redis', ['redis', 'ioredis']),
+  driver('redis', [], ['redis']),
+  driver('redis-streams', [], ['redis']),
   {
     name: 'directories toolbox',
     files: /^src\/directories\/toolbox\//,
     reaches: [/^src\/(directory|errors)\.ts$/, kit, /^src\/directories\/toolbox\//],
   },
-  directory('redis', { drivers: ['redis'] }),
+  directory('redis'),
   directory('nats', { drivers: ['jetstream'], lazy: ['@nats-io/jetstream'] }),
   {
     name: 'testing',

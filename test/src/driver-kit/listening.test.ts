@@ -130,6 +130,23 @@ test('any other failure gives the connection up, and the next one is asked', asy
   await opening
 })
 
+test('an opening that fails until its time is up says why in the words of the broker', async () => {
+  refusesNext = new Error('BUSY running a script')
+  await expect(sources.subscribe('x', recordingSink())).rejects.toThrow(
+    'Fake at localhost:1 did not confirm channel x within 200 ms (BUSY running a script).',
+  )
+})
+
+test('a gap says why the link was lost', async () => {
+  const { sink, first } = await open()
+  first.lose(new Error('BUSY running a script'))
+  const second = await connection(2)
+  await until('it to be asked for', () => second.topics.has('x'))
+  second.confirm()
+  await sink.until('a gap', () => sink.count('gap') === 1)
+  expect(sink.entries).toMatchObject([{ reason: expect.stringContaining('(BUSY running a') }])
+})
+
 test('a topic that is closed is taken back', async () => {
   const { first, subscription } = await open()
   await subscription.close()

@@ -1,26 +1,27 @@
+import { shownAddress, tryPeer } from '../../driver-kit/index.js'
+import type { ConnectAttempt } from '../../driver-kit/index.js'
 import { OptionsError } from '../../errors.js'
-import { tryPeer } from '../../driver-kit/peer.js'
 import type { RedisConnection, RedisServer } from './connection.js'
 import { ioRedisOptions, ioRedisServer, openIoRedis } from './ioredis.js'
 import type { IoRedis } from './ioredis.js'
 import { nodeRedisOptions, nodeRedisServer, openNodeRedis } from './node-redis.js'
 import type { NodeRedis } from './node-redis.js'
 
-/** What tells a client of node-redis: `createClient(…)`, connected or not. */
+/** A client of node-redis: `createClient(…)`, connected or not. */
 export interface NodeRedisClient {
   duplicate(): unknown
   sendCommand(args: string[]): Promise<unknown>
   readonly isReady: boolean
 }
 
-/** What tells a client of ioredis: `new Redis(…)`, connected or not. */
+/** A client of ioredis: `new Redis(…)`, connected or not. */
 export interface IoRedisClient {
   duplicate(): unknown
   callBuffer(command: string, ...args: string[]): Promise<unknown>
   readonly status: string
 }
 
-type Opening = (url: string, timeout: number, signal: AbortSignal) => Promise<RedisConnection>
+type Connect = (url: string, attempt: ConnectAttempt) => Promise<RedisConnection>
 
 /** Which library connects to a URL. */
 export type RedisLibrary = 'redis' | 'ioredis'
@@ -35,7 +36,7 @@ export function redisServer(
   library: RedisLibrary | undefined,
 ): RedisServer {
   if (typeof target === 'string') return serverAt(driver, target, library)
-  // Taken for what it looks like: which library made it can't be told otherwise.
+  // A client is known by its methods: both libraries may be there in several versions.
   const given = (target ?? {}) as unknown as Partial<NodeRedis & IoRedis>
   if (typeof given.duplicate === 'function') {
     if (typeof given.callBuffer === 'function' && !given.isCluster) {
@@ -54,40 +55,50 @@ export function redisServer(
 
 function serverAt(driver: string, target: string, library?: RedisLibrary): RedisServer {
   const url = URL.canParse(target) ? new URL(target) : undefined
-  const known = url?.protocol === 'redis:' || url?.protocol === 'rediss:'
-  if (!url?.hostname || !known || !/^(\/\d*)?$/.test(url.pathname)) {
-    // What stands before an @ is secret.
-    const shown = JSON.stringify(target.replace(/[^/@]*@/, '…@'))
+  const isRedis = url?.protocol === 'redis:' || url?.protocol === 'rediss:'
+  if (!url?.hostname || !isRedis || !/^(\/\d*)?$/.test(url.pathname) || !isDecodable(url)) {
     throw new OptionsError(
-      `${driver} got ${shown} as the address of Redis. It takes ` +
-        'redis://user:password@host:port/database, or rediss:// for TLS, or a client.',
+      `${driver} got ${shownAddress(target)} as the address of Redis. It takes ` +
+        'redis://user:password@host:port/database, or rediss:// for TLS, or a client. In user and ' +
+        'password, write % as %25, and @ as %40.',
     )
   }
   return {
     where: `${url.hostname}:${url.port || 6379}`,
-    open: async (timeout, signal) => {
-      const open = await loadLibrary(driver, library)
-      return open(target, timeout, signal)
+    load: () => loadLibrary(driver, library),
+    async connect(attempt) {
+      const connect = await loadLibrary(driver, library)
+      return connect(target, attempt)
     },
   }
 }
 
-/** The libraries are optional: whichever is there is loaded when a connection is first needed. */
-async function loadLibrary(driver: string, library: RedisLibrary | undefined): Promise<Opening> {
+/** Whether user and password can be decoded; a lone % can't. */
+function isDecodable({ username, password }: URL): boolean {
+  try {
+    decodeURIComponent(username + password)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Loads the library that was asked for, or else the first one that is installed. */
+async function loadLibrary(driver: string, library: RedisLibrary | undefined): Promise<Connect> {
   const nodeRedis =
     library === 'ioredis' ? undefined : await tryPeer('redis', () => import('redis'))
   if (nodeRedis !== undefined) {
-    return (url, timeout, signal) => {
-      const client = nodeRedis.createClient({ url, ...nodeRedisOptions(timeout, {}) })
-      return openNodeRedis(client as unknown as NodeRedis, timeout, signal)
+    return (url, attempt) => {
+      const client = nodeRedis.createClient({ url, ...nodeRedisOptions(attempt, {}) })
+      return openNodeRedis(client as unknown as NodeRedis, attempt)
     }
   }
   const ioRedis =
     library === 'redis' ? undefined : await tryPeer('ioredis', () => import('ioredis'))
   if (ioRedis !== undefined) {
-    return (url, timeout, signal) => {
-      const client = new ioRedis.Redis(url, ioRedisOptions(timeout))
-      return openIoRedis(client as unknown as IoRedis, timeout, signal)
+    return (url, attempt) => {
+      const client = new ioRedis.Redis(url, ioRedisOptions(attempt))
+      return openIoRedis(client as unknown as IoRedis, attempt)
     }
   }
   throw new Error(

@@ -1,5 +1,5 @@
-import type { OptionCheck } from '../../driver-kit/options.js'
-import { duration, encoding } from '../../driver-kit/options.js'
+import { checks } from '../../driver-kit/index.js'
+import type { OptionCheck } from '../../driver-kit/index.js'
 import type { RedisLibrary } from './libraries.js'
 
 /** What both Redis drivers take. Durations are in milliseconds. */
@@ -20,11 +20,11 @@ export interface RedisOptions {
 
 /** The options' checks, to be spread into a driver's table. */
 export const redisChecks: Record<keyof RedisOptions, OptionCheck> = {
-  encoding,
-  subscribeTimeout: duration,
-  connectTimeout: duration,
-  pingInterval: duration,
-  pingTimeout: duration,
+  encoding: checks.encoding,
+  subscribeTimeout: checks.duration,
+  connectTimeout: checks.duration,
+  pingInterval: checks.duration,
+  pingTimeout: checks.duration,
   library: [(value) => value === 'redis' || value === 'ioredis', "'redis' or 'ioredis'"],
 }
 

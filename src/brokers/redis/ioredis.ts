@@ -1,5 +1,6 @@
+import type { ConnectAttempt } from '../../driver-kit/index.js'
 import type { RedisConnection, RedisServer } from './connection.js'
-import { connected } from './opening.js'
+import { letIn } from './opening.js'
 import type { Emitter } from './opening.js'
 
 /** What is used of ioredis, versions 5 and 6. */
@@ -25,17 +26,17 @@ interface IoRedisOptions {
 export function ioRedisServer(client: IoRedis): RedisServer {
   return {
     where: whereIoRedis(client.options),
-    open: (timeout, signal) =>
-      openIoRedis(client.duplicate(ioRedisOptions(timeout)), timeout, signal),
+    load: async () => undefined,
+    connect: (attempt) => openIoRedis(client.duplicate(ioRedisOptions(attempt)), attempt),
   }
 }
 
-/** As with node-redis: what is told here to do without is done by the driver. */
-export function ioRedisOptions(timeout: number): object {
+/** Turns off what the driver does itself, as for node-redis. */
+export function ioRedisOptions({ timeout }: ConnectAttempt): object {
   return {
     lazyConnect: true,
     connectTimeout: timeout,
-    // How long to wait for the server's goodbye, which a frozen one does not give.
+    // How long to wait for the server to close its end. A frozen one never does.
     disconnectTimeout: 1,
     protocol: 2,
     replyMapping: 'legacy',
@@ -50,7 +51,7 @@ export function ioRedisOptions(timeout: number): object {
     enableReadyCheck: false,
     failoverDetector: false,
     maxRetriesPerRequest: null,
-    // A name in `address` is the name in Redis.
+    // What `address` gives is the name in Redis, without a prefix.
     keyPrefix: '',
     commandTimeout: undefined,
     socketTimeout: undefined,
@@ -66,8 +67,7 @@ function whereIoRedis({ host, port, path, sentinels }: IoRedisOptions): string {
 
 export async function openIoRedis(
   client: IoRedis,
-  timeout: number,
-  signal: AbortSignal,
+  { signal }: ConnectAttempt,
 ): Promise<RedisConnection> {
   const listeners = new Map<string, (payload: Buffer) => void>()
   const destroy = () => client.disconnect()
@@ -81,8 +81,7 @@ export async function openIoRedis(
   client.on('messageBuffer', (channel: Buffer, payload: Buffer) => {
     listeners.get(channel.toString())?.(payload)
   })
-  await connected(client.connect(), lost, timeout, signal, destroy)
-  return {
+  const connection: RedisConnection = {
     call: ([command = '', ...args]) => client.callBuffer(command, ...args),
     async subscribe(channel, listener) {
       listeners.set(channel, listener)
@@ -95,4 +94,5 @@ export async function openIoRedis(
     lost,
     destroy,
   }
+  return letIn(connection, client.connect(), signal)
 }

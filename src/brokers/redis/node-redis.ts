@@ -1,5 +1,6 @@
+import type { ConnectAttempt } from '../../driver-kit/index.js'
 import type { RedisConnection, RedisServer } from './connection.js'
-import { connected } from './opening.js'
+import { letIn } from './opening.js'
 import type { Emitter } from './opening.js'
 
 /** What is used of node-redis, versions 4 to 6. */
@@ -20,16 +21,18 @@ export function nodeRedisServer(client: NodeRedis): RedisServer {
   const { socket = {} } = client.options ?? {}
   return {
     where: socket.path ?? `${socket.host ?? 'localhost'}:${socket.port ?? 6379}`,
-    open: (timeout, signal) =>
-      openNodeRedis(client.duplicate(nodeRedisOptions(timeout, socket)), timeout, signal),
+    load: async () => undefined,
+    connect: (attempt) =>
+      openNodeRedis(client.duplicate(nodeRedisOptions(attempt, socket)), attempt),
   }
 }
 
 /**
- * Reconnecting, heartbeats and subscribing again are the driver's, since the libraries do them
- * in ways that lose messages in silence. Replies have one form in version 2 of the protocol.
+ * Turns off reconnecting, heartbeats and subscribing again: the driver does these itself, since the
+ * libraries do them in ways that lose messages in silence. Version 2 of the protocol has replies of
+ * one form.
  */
-export function nodeRedisOptions(timeout: number, socket: object): object {
+export function nodeRedisOptions({ timeout }: ConnectAttempt, socket: object): object {
   return {
     RESP: 2,
     commandOptions: {},
@@ -53,8 +56,7 @@ const AS_BYTES = { typeMapping: { 36: Buffer }, returnBuffers: true, timeout: un
 
 export async function openNodeRedis(
   client: NodeRedis,
-  timeout: number,
-  signal: AbortSignal,
+  { signal }: ConnectAttempt,
 ): Promise<RedisConnection> {
   let gone = false
   const destroy = () => {
@@ -63,31 +65,31 @@ export async function openNodeRedis(
       if (client.destroy) client.destroy()
       else void client.disconnect().catch(ignoreClosed)
     } catch (error) {
-      // Version 5 throws when it is closed already, which is what was wanted.
+      // Version 5 throws where it is closed already.
       ignoreClosed(error)
     }
   }
   const lost = new Promise<Error>((resolve) => {
-    // Without reconnecting, an error is always the last one; what is left of it goes with it.
+    // The library does not reconnect, so after an error the connection is of no use.
     client.on('error', (error: Error) => {
       resolve(error)
       destroy()
     })
     client.on('end', () => resolve(new Error('the connection was closed')))
   })
-  // A connection that is closed while it is being made comes up all the same.
+  // One that was closed while the library was connecting still connects.
   client.on('connect', () => {
     if (gone) destroy()
   })
-  await connected(client.connect(), lost, timeout, signal, destroy)
-  return {
+  const connection: RedisConnection = {
     call: (command) => client.sendCommand(command, AS_BYTES),
     subscribe: (channel, listener) => client.subscribe(channel, listener, true),
     unsubscribe: (channel) => client.unsubscribe(channel),
     lost,
     destroy,
   }
+  return letIn(connection, client.connect(), signal)
 }
 
-/** It was to be closed and is: there is nothing to add. */
+/** The client was to be closed, and is. */
 function ignoreClosed(_error: unknown): void {}
