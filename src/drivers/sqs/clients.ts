@@ -1,6 +1,6 @@
 import type { SNSClient } from '@aws-sdk/client-sns'
 import type { SQSClient } from '@aws-sdk/client-sqs'
-import { loadPeer } from '../../driver-kit/peer.js'
+import { loadPeer } from '../../driver-kit/index.js'
 
 /** Clients of the user's, which are used as they are and never destroyed. */
 export interface AwsClients {

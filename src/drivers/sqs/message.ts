@@ -20,25 +20,8 @@ export interface SqsMessage {
 /** The attribute by which a probe is known; nobody is sent what carries it. */
 export const PROBE = 'unifrost-probe'
 
-/** How many ids are remembered at least; at most twice as many. */
-const REMEMBERED = 10_000
-
-/** The messages that were handed over already. */
-export class Seen {
-  private recent = new Set<string>()
-  private before = new Set<string>()
-
-  /** Whether `id` is new; it no longer is then. */
-  add(id: string): boolean {
-    if (this.recent.has(id) || this.before.has(id)) return false
-    this.recent.add(id)
-    if (this.recent.size >= REMEMBERED) {
-      this.before = this.recent
-      this.recent = new Set()
-    }
-    return true
-  }
-}
+/** How many ids of messages are remembered at least, against what is delivered again. */
+export const SEEN = 10_000
 
 /** What a topic has sent to our queue, or nothing where it was not a topic that sent it. */
 export function fromTopic({ Body = '', Attributes }: Message): SqsMessage | undefined {
