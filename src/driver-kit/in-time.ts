@@ -1,3 +1,5 @@
+import { onAbort } from './on-abort.js'
+
 /** The error of something that took longer than `milliseconds`. */
 export function noAnswer(milliseconds: number): Error {
   return new Error(`no answer within ${Math.round(milliseconds)} ms`)
@@ -18,21 +20,20 @@ export function inTime<T>(
   signal?: AbortSignal,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    const onAbort = () => end(() => reject(signal?.reason as Error))
     const timer =
       milliseconds === Infinity
         ? undefined
         : setTimeout(() => end(() => reject(late())), Math.max(0, milliseconds))
+    let forget: (() => void) | undefined
     const end = (settle: () => void) => {
       clearTimeout(timer)
-      signal?.removeEventListener('abort', onAbort)
+      forget?.()
       settle()
     }
     promise.then(
       (value) => end(() => resolve(value)),
       (error: Error) => end(() => reject(error)),
     )
-    if (signal?.aborted) onAbort()
-    else signal?.addEventListener('abort', onAbort)
+    if (signal) forget = onAbort(signal, () => end(() => reject(signal.reason as Error)))
   })
 }

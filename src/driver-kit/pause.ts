@@ -1,3 +1,5 @@
+import { onAbort } from './on-abort.js'
+
 /**
  * Waits for `milliseconds`. It never rejects: when the signal is aborted the pause is over at once,
  * and the caller looks at the signal.
@@ -13,11 +15,11 @@ export function pause(
     if (signal?.aborted) return resolve()
     const end = () => {
       clearTimeout(timer)
-      signal?.removeEventListener('abort', end)
+      forget?.()
       resolve()
     }
     const timer = setTimeout(end, milliseconds)
     if (options.ref === false) timer.unref()
-    signal?.addEventListener('abort', end)
+    const forget = signal && onAbort(signal, end)
   })
 }
