@@ -18,12 +18,12 @@ export interface ServiceBusLinkSettings {
   readonly pingTimeout: number
 }
 
-/** A probe has taken this many times as long as it may where this process was busy meanwhile. */
+/** A probe that took this many times its limit was slowed down by this process, which was busy. */
 const BUSY = 1.5
 
 /**
- * The link to Service Bus: clients of the user's, or of our own. Of our own it is found out whether
- * they still have a connection, which the library would notice after a minute or two.
+ * The link to Service Bus: clients of the user's, or of our own. Clients of our own are probed, since
+ * the library notices a dead connection only after a minute or two.
  *
  * @param topics What is read. One of them is asked for a probe.
  */

@@ -11,7 +11,7 @@ import { closeQuietly, forgetToken } from './library-internals.js'
 export const CLOSE_TIMEOUT = 1_500
 export const CLOSE_EACH = 20
 const RECEIVER_TIMEOUT = 500
-/** How long after an answer a subscription may still be made that was asked for before. */
+/** How long a request to make a subscription may arrive after one to delete it, in milliseconds. */
 const LATE = 1_000
 
 /** How many messages the service may send before it hears that we have taken them. */
@@ -48,7 +48,7 @@ interface BrokerSubscription {
 /**
  * A topic of the broker's. It is read through a subscription of our own, which is given up for a
  * new one when its link is lost: the broker may not know that yet, and would
- * send messages there that nobody gets.
+ * send messages there that are not received.
  */
 export class ServiceBusTopic implements Subscription {
   /** What `close` waits for: what is being made, and what is being deleted. */
@@ -149,7 +149,7 @@ export class ServiceBusTopic implements Subscription {
     return subscription
   }
 
-  /** Settles when the link is open; rejects with the first that goes wrong before. */
+  /** Settles when the link is open. Rejects with the first error before that. */
   private async read(subscription: BrokerSubscription): Promise<void> {
     const { connectTimeout } = this.shared.options
     const { name, clients, stop } = subscription
@@ -200,7 +200,10 @@ export class ServiceBusTopic implements Subscription {
     })
   }
 
-  /** Deletes it. Without an answer it is tried again until `close` is over; then idleness ends it. */
+  /**
+   * Deletes a subscription, in several tries until `close` is over. One that is left expires when it
+   * has been idle.
+   */
   private letGo(subscription: BrokerSubscription, linkEnds = false): void {
     subscription.stop.abort()
     const { receiver } = subscription
@@ -208,8 +211,8 @@ export class ServiceBusTopic implements Subscription {
       if (receiver && !linkEnds) await within(receiver.close(), RECEIVER_TIMEOUT)
     }
     const work = async () => {
-      // The receiver goes first: where the broker closes its link while we do, the error is heard by
-      // nobody.
+      // The receiver goes first. If the broker closed its link in the same moment, there would be an
+      // error that nothing listens for.
       await hangUp()
       if (receiver) forgetToken(receiver)
       const deleted = this.deletion(subscription)
@@ -245,7 +248,7 @@ export class ServiceBusTopic implements Subscription {
   }
 }
 
-/** The library calls two more than it has in its types: around each opening of the link. */
+/** The library calls two handlers that its types lack: before and after it opens the link. */
 interface Handlers {
   preInitialize(): Promise<void>
   postInitialize(): Promise<void>

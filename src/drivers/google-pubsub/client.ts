@@ -58,8 +58,8 @@ export function isPubSub(target: unknown): target is PubSub {
 export async function contact(client: PubSub, timeout: number): Promise<void> {
   const until = performance.now() + timeout
   try {
-    // Credentials that can't be read make the library throw where nobody can catch it, so they
-    // are read before it is asked for anything. They take their own time.
+    // For credentials that it can't read the library throws an error that can't be caught. So they
+    // are read first, in their own time.
     if (!client.isEmulator) await answered(client.auth.getClient(), timeout)
     await answered(client.getClientConfig(), until - performance.now())
     const left = until - performance.now()

@@ -14,7 +14,7 @@ const SHARE = 6
 /** How long opening a stream may wait for a connection. */
 export const STREAM_TIMEOUT = 3_000
 
-/** What a link tells those who read by it. */
+/** A reader of a link, and what the link tells it. */
 export interface LinkReader {
   /** Its subscription, while there is one. */
   readonly name: string | undefined
@@ -38,8 +38,8 @@ export interface LinkOptions {
 }
 
 /**
- * One client, and the connection it has. It finds out by itself when that is dead, which the
- * library would notice after five minutes, and then takes another one.
+ * One client with its connection. The link asks for signs of life, and makes another client when the
+ * connection is dead, which the library would notice after five minutes.
  */
 export class PubSubLink {
   readonly readers = new Set<LinkReader>()
@@ -94,12 +94,12 @@ export class PubSubLink {
     return client
   }
 
-  /** Reads are looked after from now on, if they were not yet. */
+  /** Begins the heartbeats, unless they have begun. */
   watch(): void {
     if (this.timer === undefined) this.schedule(this.options.heartbeat)
   }
 
-  /** Something has happened that a dead link may be the cause of: look at once. */
+  /** Something has happened that a dead link may have caused: asks Pub/Sub at once. */
   suspect(): void {
     if (!this.lost) this.schedule(0)
   }
@@ -135,7 +135,7 @@ export class PubSubLink {
     if (this.closed) return
     if (results.includes('answers')) this.isUp(client)
     else if (!results.includes('silent')) this.isDown()
-    // A process that is short of time itself may miss an answer, so it asks twice.
+    // A busy process may read an answer too late, so it asks twice.
     else if (++this.silences < 2) this.schedule(0)
     else await this.isSilent(client)
   }
@@ -156,7 +156,7 @@ export class PubSubLink {
         const asking = client.subscription(name).getMetadata(once(patience))
         const [{ topic, detached }] = await answered(asking, patience)
         if (reader.name !== name) return
-        // A subscription outlives its topic, and stays silent.
+        // A deleted topic leaves its subscriptions behind, which deliver nothing.
         if (topic === '_deleted-topic_') reader.topicGone()
         else if (detached) reader.subscriptionGone('It was detached from its topic.')
       } catch (error) {
@@ -194,7 +194,7 @@ export class PubSubLink {
     for (const reader of [...this.readers]) reader.resumed(outage, outage > LONG_OUTAGE)
   }
 
-  /** The connection is open and carries nothing: only another one can. */
+  /** The connection is open and carries nothing, so another one is made. */
   private async isSilent(client: PubSub): Promise<void> {
     this.lost = true
     this.silences = 0
@@ -226,7 +226,7 @@ export class PubSubLink {
     this.closed = true
     clearTimeout(this.timer)
     await within(Promise.all([this.deletions.done(), ...this.ending]), closeTimeout)
-    // Where Pub/Sub did not answer in time, what is to be deleted is still asked for a moment.
+    // Where Pub/Sub did not answer in time, the deletions go on for a moment.
     const disposed = this.deletions.done().then(() => {
       const client = this.client
       this.client = undefined
@@ -254,7 +254,7 @@ export class PubSubLink {
     this.ending.add(ended)
   }
 
-  /** Calls that are still on their way keep their connection until they end. */
+  /** Closes a client of ours, when the calls that are under way have ended. */
   private async dispose(client: PubSub): Promise<void> {
     if (!this.options.owned) return
     // A stream that still waits for a connection would make one for a client that is closed.

@@ -17,7 +17,7 @@ import { subscriptionName } from './names.js'
 /** How many ids of a broker's topic are remembered at least, against what is delivered again. */
 const SEEN = 10_000
 
-/** How long an acknowledgement may take; what is delivered again for want of it is known. */
+/** How long an acknowledgement may take. A message that is delivered again is known by its id. */
 const ACK_TIMEOUT = 3_000
 
 export interface ReaderOptions {
@@ -78,7 +78,7 @@ export class PubSubReader implements Subscription, LinkReader {
       } catch (error) {
         this.options.closing.throwIfAborted()
         const delay = backoff.next()
-        // Silence has already taken all the time that there is.
+        // After a silent Pub/Sub there is no time left for another try.
         const again = codeOf(error) === Code.Unavailable || this.link.replaced(client)
         if (!again || performance.now() + delay > until) {
           throw createError(client, this.source, error)
@@ -103,7 +103,7 @@ export class PubSubReader implements Subscription, LinkReader {
     try {
       await answered(this.unlessClosed(creating), timeout)
     } catch (error) {
-      // Whether it is there, or will be, is unknown unless Pub/Sub has refused it.
+      // Unless Pub/Sub has refused it, the subscription may exist, now or later.
       if (closing.aborted || isTransient(error)) void this.link.drop(name, settled)
       throw error
     }
@@ -118,7 +118,7 @@ export class PubSubReader implements Subscription, LinkReader {
     if (this.name === undefined || this.subscription !== undefined) return
     if (this.over.signal.aborted) return
     const subscription = client.subscription(this.name, {
-      // One stream is one order. More of them are for more than one can carry.
+      // Messages have an order within one stream, and one carries enough.
       streamingOptions: { maxStreams: 1, timeout: STREAM_TIMEOUT },
       batching: { maxMilliseconds: 20, callOptions: once(ACK_TIMEOUT) },
     })
@@ -140,7 +140,7 @@ export class PubSubReader implements Subscription, LinkReader {
   private detach(): void {
     const subscription = this.subscription
     this.subscription = undefined
-    // What it has not been able to acknowledge is delivered again.
+    // Messages that it could not acknowledge are delivered again.
     if (subscription !== undefined) this.link.ends(subscription.close())
   }
 
@@ -242,7 +242,7 @@ export class PubSubReader implements Subscription, LinkReader {
       }
     }
     if (this.over.signal.aborted) return this.dropNamed()
-    // A Pub/Sub that forgets its subscriptions, as an emulator does, counts anew as well.
+    // An emulator that has forgotten its subscriptions also begins to count its ids anew.
     this.seen.clear()
     this.unproven = true
     this.events.gap(`The subscription on Google Pub/Sub was lost and made anew. ${reason}`)

@@ -23,7 +23,7 @@ export interface SessionSettings {
   failed(source: string, error: Error): void
 }
 
-/** RabbitMQ deletes a queue that nobody has consumed from for as long, in milliseconds. */
+/** RabbitMQ deletes a queue that has had no consumer for as long, in milliseconds. */
 const EXPIRES = 60_000
 
 /** One routing key, or pattern, of one exchange, and who reads it. */
@@ -32,7 +32,7 @@ interface Binding {
   readonly source: string
   readonly routingKey: string
   readonly message: (message: RabbitMessage) => void
-  /** Nobody reads it any more, though the broker may still be asked for it. */
+  /** It is not read any more, though the broker may still be asked for it. */
   isReleased: boolean
 }
 

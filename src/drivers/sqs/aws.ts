@@ -269,7 +269,7 @@ export class Aws {
   }
 }
 
-/** Keeps the SDK from knowing an error that it would try again after. */
+/** Wraps the error of a poll, so that the SDK does not know it as one to try again after. */
 class SentOnce extends Error {
   constructor(readonly inner: unknown) {
     super('A poll failed.')

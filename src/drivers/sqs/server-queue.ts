@@ -31,9 +31,9 @@ interface Queue {
 }
 
 /**
- * The queue of this process, to which the topics that it reads all send. When an answer of a
- * poll is lost it is given up for a new one: a poll that nobody waits for any more goes on in
- * AWS, and would take messages out of the old one for some time yet.
+ * The queue of this process, to which all topics that it reads send. When the answer of a poll is
+ * lost, the queue is given up for a new one: AWS goes on with the lost poll for some seconds, and
+ * hands messages of the old queue to it.
  */
 export class ServerQueue {
   private readonly topics = new Map<string, Topic>()
@@ -45,7 +45,7 @@ export class ServerQueue {
   private current: Promise<Queue> | undefined
   private queue: Queue | undefined
   private upkeep: Upkeep | undefined
-  /** A queue that may have been made: its name, with which to try again, and its tags. */
+  /** The name and tags of a queue that AWS may have made. It is tried again with these. */
   private unsure: { name: string; tags: Record<string, string> } | undefined
 
   constructor(
@@ -84,7 +84,7 @@ export class ServerQueue {
           break
         } catch (error) {
           if (late || this.closing.aborted || this.queue === queue) throw error
-          // The queue has broken. With the one that takes its place it may well work.
+          // The queue has broken. Its successor is tried next.
         }
       }
     } catch (error) {

@@ -65,7 +65,7 @@ export class Upkeep {
     }
   }
 
-  /** What fails since the link is down, or a queue has just gone, is done the next time. */
+  /** Does the work, or leaves it for the next time where the link is down or a queue has just gone. */
   private async attempt(work: () => Promise<void>): Promise<void> {
     try {
       await work()
