@@ -37,6 +37,8 @@ export function rabbitLink(
       const giveUp = () => void discard(connection)
       signal.addEventListener('abort', giveUp, { once: true })
       try {
+        // A connection that came too late is ended like one that opens no channel.
+        signal.throwIfAborted()
         return await Session.open(connection, settings)
       } catch (error) {
         await discard(connection)

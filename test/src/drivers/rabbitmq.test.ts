@@ -181,3 +181,16 @@ test('a pattern made to be slow is not', () => {
   expect([...routes.match({ ...message, properties: {} })]).toEqual([])
   expect(performance.now() - from).toBeLessThan(1_000)
 })
+
+test('a connection that a function gives too late is closed', async () => {
+  const close = jest.fn(async () => undefined)
+  const late = Object.assign(new EventEmitter(), { createChannel: jest.fn(), close })
+  let give: (connection: RabbitConnection) => void = () => undefined
+  const giving = new Promise<RabbitConnection>((resolve) => (give = resolve))
+  const driver = rabbitmqDriver(() => giving, { connectTimeout: 50 })
+  await expect(driver.connect()).rejects.toThrow('no answer within 50 ms')
+  give(late)
+  await driver.close()
+  expect(close).toHaveBeenCalled()
+  expect(late.createChannel).not.toHaveBeenCalled()
+})
