@@ -344,9 +344,7 @@ test('streams that wait for the directory count from when they are admitted', as
   make({ maxConnectionsPerOwner: 2, directory: engine.directory() })
   await streamer.open()
   const clients = await Promise.all(names(12).map(() => streamer.newClient({ owner: 'alice' })))
-  await start(
-    ((request, response) => void streamer.handle(request, response, { owner: 'alice' })),
-  )
+  await start((request, response) => void streamer.handle(request, response, { owner: 'alice' }))
   let waiting = 0
   let letGo: () => void = () => undefined
   const gate = new Promise<void>((resolve) => (letGo = resolve))
