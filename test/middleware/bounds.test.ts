@@ -380,3 +380,56 @@ test('a request whose answer something else gives, or nothing, gives its room ba
   const stream = send(get('/'))
   await until('the stream', () => stream(200) === 1)
 })
+
+test('requests that wait in a pipeline give their room back when the connection breaks', async () => {
+  make({ maxConnectionsPerAddress: 3 })
+  const app = express()
+  let admitted = 0
+  app.use(forExpress.autoClient(streamer, { topics: ['a'] }))
+  app.get('/silent', () => void admitted++)
+  app.use(forExpress.unifrostExpress(streamer))
+  await start(app as Handler)
+  for (let round = 1; round <= 2; round++) {
+    send(get('/silent').repeat(3))
+    await until('the requests', () => admitted === 3 * round)
+    sockets.pop()!.destroy()
+    await until('room for a stream', async () => {
+      const answer = send(get('/'))
+      await until('an answer', () => answer(200) + answer(429) === 1)
+      sockets.pop()!.destroy()
+      return answer(200) === 1
+    })
+    await until('its end', () => streamer.stats().connections === 0)
+  }
+})
+
+test('authorize is asked no more for a request whose sender has gone', async () => {
+  make({ maxAuthorizeCalls: 1 })
+  let asked = 0
+  let isGone = false
+  let answer: () => void = () => undefined
+  const held = new Promise<void>((resolve) => (answer = resolve))
+  const app = express()
+  app.use((request, _response, next) => {
+    request.socket.once('close', () => (isGone = true))
+    next()
+  })
+  const slowly = async () => {
+    asked++
+    await held
+    return true
+  }
+  app.use(forExpress.subscriptions(streamer, { authorize: slowly }))
+  await start(app as Handler)
+  const { id } = await streamer.newClient()
+  const body = JSON.stringify({ client_id: id, add: names(50) })
+  const head = 'POST / HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n'
+  send(`${head}Content-Length: ${body.length}\r\n\r\n${body}`)
+  await until('the first question', () => asked === 1)
+  sockets.pop()!.destroy()
+  await until('its end', () => isGone)
+  answer()
+  await turns()
+  expect(asked).toBe(1)
+  expect(counted.brokerCalls).toBe(0)
+})

@@ -2,6 +2,7 @@ import { Timers } from '../../src/clock.js'
 import { Turnstile } from '../../src/service/turnstile.js'
 import { Streamer } from '../../src/streamer.js'
 import { FakeEngine } from '../support/fake-directory.js'
+import { FakeResponse, fakeRequest } from '../support/fake-response.js'
 import { ManualClock } from '../support/manual-clock.js'
 import type { Page } from '../support/stage.js'
 import { openPage, Stage, turns } from '../support/stage.js'
@@ -176,8 +177,8 @@ describe('open topics', () => {
   })
 
   test('that the broker refuses or ends give their room back', async () => {
-    stage = new Stage({ maxOpenTopics: 1, topicLinger: 0 })
-    await stage.client('c')
+    stage = new Stage({ maxOpenTopics: 1, maxOpenTopicsPerOwner: 1, topicLinger: 0 })
+    await stage.streamer.newCustomClient('c', { owner: 'alice' })
     stage.driver.direct = false
     const subscribing = stage.streamer.subscribe('c', 'a')
     await turns()
@@ -188,6 +189,8 @@ describe('open topics', () => {
     stage.driver.last('b').sink.fail(new Error('over'))
     await turns()
     await stage.streamer.subscribe('c', 'd')
+    await stage.streamer.unsubscribe('c', 'd')
+    await stage.streamer.subscribe('c', 'e')
     expect(stage.streamer.stats().topics).toBe(1)
   })
 })
@@ -210,6 +213,7 @@ describe('maxClients is exact', () => {
     expect(statuses.filter((status) => status === 503)).toHaveLength(7)
     expect(small.totalClients).toBe(3)
     expect(large.totalClients).toBe(7)
+    await expect(small.newClient()).rejects.toMatchObject({ status: 503 })
     await servers.close()
   })
 
@@ -232,6 +236,30 @@ describe('maxClients is exact', () => {
     await expect(streamer.newClient()).rejects.toMatchObject({ status: 503 })
     await servers.close()
   })
+})
+
+test('an owner has one stream with a limit of one: a client replaces only its own', async () => {
+  stage = new Stage({ maxConnectionsPerOwner: 1, maxConnectionAge: 1_000, random: () => 0 })
+  const connect = async (id: string) => {
+    const response = new FakeResponse()
+    await stage.streamer.handle(fakeRequest(id), response.asResponse, { owner: 'alice' })
+    return response
+  }
+  for (const id of ['c', 'd']) await stage.streamer.newCustomClient(id, { owner: 'alice' })
+  expect((await connect('c')).statusCode).toBe(200)
+  const second = await connect('c')
+  expect(second.statusCode).toBe(200)
+  expect((await connect('d')).statusCode).toBe(429)
+  // The stream is at its end, and the peer does not take the goodbye.
+  await stage.streamer.subscribe('c', 'a')
+  second.stopReading()
+  stage.driver.publish('a', 'x'.repeat(100_000))
+  await turns()
+  await stage.wait(1_000)
+  expect((await connect('d')).statusCode).toBe(200)
+  expect(second.closed).toBe(false)
+  expect((await connect('c')).statusCode).toBe(429)
+  await stage.dispose()
 })
 
 test('clients count for their owner, or else for their address, until they expire', async () => {
