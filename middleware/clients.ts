@@ -33,7 +33,7 @@ export async function answerClients<Context, Principal>(
   const body = await jsonBody(request, parsedBody, options.maxBodyBytes ?? MAX_BODY_BYTES)
   if (method === 'POST') {
     doorOf(streamer).checkRevoked({ owner, ...logInOf(context, options) })
-    const client = await streamer.newClient({ owner: owner ?? false })
+    const client = await streamer.newClient({ owner: owner ?? false, address: context.address })
     return {
       status: 201,
       body: { client_id: client.id, client_ttl_millis: streamer.clientTTL },

@@ -34,6 +34,7 @@ export {
   SubscribeError,
   TooManyClientsError,
   TooManyConnectionsError,
+  TooManyOpenTopicsError,
   TooManyTopicsError,
   TopicNameError,
   UnifrostError,

@@ -2,7 +2,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ClientCommands, FoundClient, Health, Presence, Removal } from './service/commands.js'
 import type { Client } from './delivery/client.js'
 import type { ClientOptions } from './service/clients.js'
-import { Clients, ownerIn } from './service/clients.js'
+import type { NewClient } from './service/clients.js'
+import { Clients, newClientFrom } from './service/clients.js'
 import { Cluster } from './cluster/cluster.js'
 import { ClusterCommands } from './cluster/cluster-commands.js'
 import { Timers } from './clock.js'
@@ -10,13 +11,7 @@ import type { DeliveryParts } from './delivery/delivery.js'
 import { Delivery } from './delivery/delivery.js'
 import { LogDelivery } from './delivery/log/delivery.js'
 import type { Driver } from './driver.js'
-import {
-  ClientExistsError,
-  OptionsError,
-  StreamerClosedError,
-  TooManyClientsError,
-  UnifrostError,
-} from './errors.js'
+import { ClientExistsError, OptionsError, StreamerClosedError, UnifrostError } from './errors.js'
 import { SafeEmitter, safely } from './service/events.js'
 import type { Door } from './http/door.js'
 import { DOOR } from './http/door.js'
@@ -25,7 +20,7 @@ import type { AnyRequest } from './http/request.js'
 import type { HandleOptions } from './http/stream.js'
 import { admit, serve } from './http/stream.js'
 import { LocalCommands } from './service/local-commands.js'
-import { checkClientId, checkIsText, checkTopicName } from './service/names.js'
+import { checkClientId, checkIsText, checkTopicName, checkTopicNames } from './service/names.js'
 import { ownerFrom } from './service/owner.js'
 import type { Revocable, RevokeOptions } from './service/revocations.js'
 import { revocationFrom } from './service/revocations.js'
@@ -38,6 +33,7 @@ import type { Stats } from './service/stats.js'
 import { noCounts } from './service/stats.js'
 import type { SubscribeOptions } from './service/subscriptions.js'
 import { Subscriptions } from './service/subscriptions.js'
+import { Turnstile } from './service/turnstile.js'
 
 /**
  * Sends the topics of one broker to clients over Server-Sent Events.
@@ -79,6 +75,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       bounds: settings.history,
       timers: this.timers,
       encoding: driver.encoding ?? 'utf8',
+      maxMessageBytes: settings.maxMessageBytes,
       host: {
         lost: (client, topic) => this.lost(client, topic),
         resumed: (resume) => void this.counts.resumes[resume]++,
@@ -118,9 +115,11 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       claim: (id, check) => this.commands.claim(id, check),
       attach: (client, outlet, arrival) => this.clients.attach(client, outlet, arrival),
       abandon: (client) => this.clients.abandon(client),
-      checkRoom: (id, owner, address) => this.clients.checkRoom(id, owner, address),
+      takeSeat: (id, owner, address) => this.clients.takeSeat(id, owner, address),
       checkRevoked: (logIn) => this.clients.revocations.check(logIn),
       noteLogIn: (client, logIn) => this.clients.revocations.note(client, logIn),
+      checkTopics: (names) => checkTopicNames(names, settings),
+      authorizing: new Turnstile(settings.maxAuthorizeCalls, this.timers),
     }
     if (settings.directory === undefined) {
       this.commands = new LocalCommands(this.clients, this.subscriptions)
@@ -215,7 +214,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws OptionsError, TooManyClientsError, StreamerClosedError
    */
   async newClient(options: ClientOptions = {}): Promise<Client> {
-    return this.make(this.settings.newId(), ownerIn('newClient', options), options.transient)
+    return this.make(this.settings.newId(), newClientFrom('newClient', options))
   }
 
   /**
@@ -227,7 +226,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    *   can't be opened.
    */
   async newCustomClient(id: string, options: ClientOptions = {}): Promise<Client> {
-    return this.make(id, ownerIn('newCustomClient', options), options.transient)
+    return this.make(id, newClientFrom('newCustomClient', options))
   }
 
   /**
@@ -304,7 +303,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     options: HandleOptions = {},
   ): Promise<void> {
     try {
-      const client = await admit(this[DOOR], request, options)
+      const client = await admit(this[DOOR], request, response, options)
       serve(this[DOOR], client, request, response, options)
     } catch (error) {
       if (!(error instanceof UnifrostError)) this.report(error, 'A request failed.')
@@ -315,12 +314,14 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   /** Counts of what there is now, and of what has happened since the Streamer was made. */
   stats(): Stats {
     const { frames, bytes, evictions } = this.delivery.history
+    const { stalls } = this.clients.connections
     return {
       ...structuredClone(this.counts),
       clients: this.clients.index.size,
       connections: this.clients.connections.open.size,
       topics: this.subscriptions.openTopics,
       history: { frames, bytes, evictions },
+      stalled: { connections: stalls.size, bytes: stalls.bytes },
       sent: this.delivery.sent,
     }
   }
@@ -369,16 +370,21 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     checkTopicName(name, this.settings.maxTopicLength)
   }
 
-  private async make(id: string, owner: string | undefined, transient = false): Promise<Client> {
+  private async make(id: string, options: NewClient): Promise<Client> {
     const opening = this.delivery.ready()
     if (opening !== undefined) await opening
     if (this.refusing) throw new StreamerClosedError()
     checkClientId(id)
     const { index } = this.clients
     if (index.get(id) !== undefined) throw new ClientExistsError()
-    if (index.size >= this.settings.maxClients) throw new TooManyClientsError()
-    if (transient) return this.clients.make(id, owner, true)
-    return this.commands.create(id, owner)
+    const place = this.clients.reserve(options)
+    try {
+      if (options.transient) return this.clients.make(id, options, place)
+      return await this.commands.create(id, options.owner, place)
+    } catch (error) {
+      place.leave()
+      throw error
+    }
   }
 
   /** The delivery for a driver with a log. */

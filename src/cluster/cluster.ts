@@ -4,6 +4,7 @@ import type { Client } from '../delivery/client.js'
 import type { Directory, DirectoryHost } from '../directory.js'
 import { ClientExistsError, NoClientError, StreamerClosedError } from '../errors.js'
 import { LocalCommands, MovedError } from '../service/local-commands.js'
+import type { Place } from '../service/places.js'
 import { ClusterAnswers } from './answers.js'
 import { Arrival, Arrivals } from './arrivals.js'
 import type { ClientLease } from './client-lease.js'
@@ -94,11 +95,13 @@ export class Cluster implements DirectoryHost {
    * @throws ClientExistsError if any server has one with this id; NoClientError if it was removed
    *   before it was made.
    */
-  async create(id: string, owner: string | undefined): Promise<Client> {
+  async create(id: string, owner: string | undefined, place: Place): Promise<Client> {
     if (this.creating.has(id)) throw new ClientExistsError()
     this.creating.add(id)
     try {
-      return await this.arrivals.during(new Arrival(id, owner), (arrival) => this.make(arrival))
+      return await this.arrivals.during(new Arrival(id, owner), (arrival) =>
+        this.make(arrival, place),
+      )
     } finally {
       this.creating.delete(id)
     }
@@ -194,7 +197,7 @@ export class Cluster implements DirectoryHost {
     await this.directory.close()
   }
 
-  private async make(arrival: Arrival): Promise<Client> {
+  private async make(arrival: Arrival, place: Place): Promise<Client> {
     const { clients, delivery, settings, refusing } = this.parts
     const { id, owner } = arrival
     const record: ClientRecord = {
@@ -209,7 +212,7 @@ export class Cluster implements DirectoryHost {
       await this.directory.delete({ id, owner }, revision)
       throw arrival.stopped ? new NoClientError() : new StreamerClosedError()
     }
-    const client = clients.make(id, owner)
+    const client = clients.make(id, { owner }, place)
     this.takeOvers.hold(client, 1, revision)
     return client
   }

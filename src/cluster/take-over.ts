@@ -1,13 +1,9 @@
 import type { Client } from '../delivery/client.js'
 import type { Directory, Revision, Stored } from '../directory.js'
-import {
-  DirectoryUnavailableError,
-  NoClientError,
-  StreamerClosedError,
-  TooManyClientsError,
-} from '../errors.js'
+import { DirectoryUnavailableError, NoClientError, StreamerClosedError } from '../errors.js'
 import type { OwnerCheck } from '../service/commands.js'
 import { MovedError } from '../service/local-commands.js'
+import type { Place } from '../service/places.js'
 import { UNKNOWN_POSITION } from '../wire/position.js'
 import { Arrival } from './arrivals.js'
 import type { Arrivals } from './arrivals.js'
@@ -31,6 +27,17 @@ export interface TakeOversHost {
   readonly arrivals: Arrivals
   /** Has all other servers let a client go. @returns the names of those that did not answer. */
   letGo(id: string): Promise<string[]>
+}
+
+/** A client whose record names this server now. */
+interface Taken {
+  /** The record as it was. */
+  record: ClientRecord
+  /** The room that was reserved for the client. */
+  place: Place
+  generation: number
+  revision: Revision
+  reason: TakeOverReason
 }
 
 /**
@@ -184,18 +191,23 @@ export class TakeOvers {
       if (arrival.stopped) throw new NoClientError()
       check(record.owner)
       if (this.parts.refusing()) throw new StreamerClosedError()
-      if (clients.index.size >= settings.maxClients) throw new TooManyClientsError()
-      // Checked before the record is written: without its log, this server can't serve the client.
-      await delivery.ready()
       const connected = reason === 'stream'
       const generation = record.generation + 1
       const ours: ClientRecord = { ...record, server: this.server, connected, generation }
       const entry = { id, owner: record.owner, text: writeRecord(ours) }
       const life = connected ? this.writer.life : settings.clientTTL
-      const revision = await this.directory.put(entry, stored.revision, life)
+      const place = clients.reserve({ owner: record.owner })
+      let revision: Revision | undefined
+      try {
+        // Checked before the record is written: without its log, this server can't serve the client.
+        await delivery.ready()
+        revision = await this.directory.put(entry, stored.revision, life)
+      } finally {
+        if (revision === undefined || arrival.stopped) place.leave()
+      }
       if (revision === undefined) continue
       if (!arrival.stopped) {
-        const taking = this.take(record, generation, revision, reason)
+        const taking = this.take({ record, place, generation, revision, reason })
         this.host.arrivals.end(arrival)
         return taking
       }
@@ -212,16 +224,11 @@ export class TakeOvers {
    * Restores a client from its record, which now names this server. Meanwhile a third server may
    * take the client over.
    */
-  private async take(
-    record: ClientRecord,
-    generation: number,
-    revision: Revision,
-    reason: TakeOverReason,
-  ): Promise<Client> {
+  private async take({ record, place, generation, revision, reason }: Taken): Promise<Client> {
     const { id, owner, server, topics, rest } = record
     const { clients, subscriptions } = this.parts
     const stream = reason === 'stream'
-    const client = clients.make(id, owner)
+    const client = clients.make(id, { owner }, place)
     client.comeFrom((record.connected ? undefined : record.position) ?? UNKNOWN_POSITION)
     const lease = this.hold(client, generation, revision, rest)
     if (stream) lease.claims = 1

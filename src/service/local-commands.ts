@@ -11,6 +11,7 @@ import type {
   Removal,
 } from './commands.js'
 import type { Revocation } from './revocations.js'
+import type { Place } from './places.js'
 import type { SubscribeOptions, Subscriptions } from './subscriptions.js'
 import { checkOptions } from './subscriptions.js'
 
@@ -42,8 +43,8 @@ export class LocalCommands implements ClientCommands {
     private readonly records?: ClientRecords,
   ) {}
 
-  async create(id: string, owner: string | undefined): Promise<Client> {
-    return this.clients.make(id, owner)
+  async create(id: string, owner: string | undefined, place: Place): Promise<Client> {
+    return this.clients.make(id, { owner }, place)
   }
 
   async claim(id: string, check: OwnerCheck): Promise<Client> {
