@@ -5,8 +5,8 @@ import { deferred } from './client-lease.js'
 export class Arrival {
   /** Whether it was removed meanwhile. It is then not made, and its record is deleted. */
   stopped = false
-  /** If it was stopped: what did not answer when its former server was to let it go. */
-  silent: readonly string[] = []
+  /** Whether it was stopped after its record was written: another server may have its stream. */
+  hasFormer = false
   /** Settles when the client is made, or will not be. */
   readonly over: Deferred<void> = deferred()
 

@@ -69,7 +69,6 @@ export class Cluster implements DirectoryHost {
     this.removals = new Removals(this)
     this.takeOvers = new TakeOvers(this.server, directory, this.writer, parts, {
       arrivals: this.arrivals,
-      letGo: (id) => this.removals.letGo(id),
     })
     this.here = new LocalCommands(clients, subscriptions, {
       save: (client) => this.save(client),

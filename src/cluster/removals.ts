@@ -4,7 +4,7 @@ import { DirectoryUnavailableError, NoClientError } from '../errors.js'
 import type { Removal } from '../service/commands.js'
 import type { Revocation } from '../service/revocations.js'
 import type { Directory } from '../directory.js'
-import type { Arrivals } from './arrivals.js'
+import type { Arrival, Arrivals } from './arrivals.js'
 import type { DirectoryWriter, RecordEnd } from './directory-writer.js'
 import { MOST_TRIES } from './directory-writer.js'
 import { Notices } from './notices.js'
@@ -90,8 +90,7 @@ export class Removals {
     const { name } = revocation
     const stopped = revocation.of === 'session' ? [] : arrivals.stop({ id: name, owner: name })
     const ends = revocations.clientsOf(revocation).map((one) => this.endHere(one, 'revoked', tally))
-    await Promise.all([...ends, tally.during(DIRECTORY, arrivals.settled(stopped))])
-    for (const place of stopped.flatMap(({ silent }) => silent)) tally.leave(place)
+    await Promise.all([...ends, this.haveGone(stopped, 'revoked', tally)])
   }
 
   /** Ends the client with this id if it is here or on its way here, for another server. */
@@ -100,21 +99,9 @@ export class Removals {
     const stopped = arrivals.stop({ id })
     const client = parts.clients.index.get(id)
     if (client !== undefined) return this.endHere(client, end, tally).then(() => undefined)
-    await arrivals.settled(stopped)
-    for (const place of stopped.flatMap(({ silent }) => silent)) tally.leave(place)
+    await this.haveGone(stopped, end, tally)
     const arrived = parts.clients.index.get(id)
     if (arrived !== undefined) await this.endHere(arrived, end, tally)
-  }
-
-  /**
-   * Has all other servers let a client go that was stopped on its way here.
-   *
-   * @returns what did not answer. It is asked again.
-   */
-  async letGo(id: string): Promise<string[]> {
-    const tally = new Tally()
-    await this.tellOthers(id, 'removed', tally)
-    return tally.pending
   }
 
   /** The directory answers: carries out what is left to do, and what was missed meanwhile. */
@@ -201,8 +188,7 @@ export class Removals {
         if ((await this.endHere(client, end, tally)) !== 'changed') return
         continue
       }
-      await tally.during(DIRECTORY, arrivals.settled(stopped))
-      for (const place of stopped.flatMap(({ silent }) => silent)) tally.leave(place)
+      await this.haveGone(stopped, end, tally)
       if (parts.clients.index.get(id) !== undefined) continue
       const found = await tally.during(DIRECTORY, takeOvers.peek(id))
       if (found === undefined) {
@@ -261,6 +247,13 @@ export class Removals {
     } catch (error) {
       this.leave(tally, error, `others ${id}`, () => this.tellOthers(id, end, new Tally()))
     }
+  }
+
+  /** Waits until those that were stopped will not come, and has their former servers end them. */
+  private async haveGone(stopped: readonly Arrival[], end: End, tally: Tally): Promise<void> {
+    await tally.during(DIRECTORY, this.cluster.arrivals.settled(stopped))
+    const moved = stopped.filter(({ hasFormer }) => hasFormer)
+    await Promise.all(moved.map(({ id }) => this.tellOthers(id, end, tally)))
   }
 
   /** Asks another server to end clients. If it does not answer, it is asked again. Never rejects. */

@@ -25,8 +25,6 @@ export type TakeOverReason =
 /** What `TakeOvers` needs of its server. */
 export interface TakeOversHost {
   readonly arrivals: Arrivals
-  /** Has all other servers let a client go. @returns the names of those that did not answer. */
-  letGo(id: string): Promise<string[]>
 }
 
 /** A client whose record names this server now. */
@@ -212,7 +210,7 @@ export class TakeOvers {
         return taking
       }
       await this.writer.remove(id, record.owner, revision)
-      if (record.server !== this.server) arrival.silent = await this.host.letGo(id)
+      arrival.hasFormer = record.server !== this.server
       throw new NoClientError()
     }
     throw new DirectoryUnavailableError(
