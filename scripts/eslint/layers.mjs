@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 // The wings of the core, and what lies on the ground between them.
-const ground = /^src\/(driver|log|directory|errors|clock|options)\.ts$/
+const ground = /^src\/(driver|log|directory|errors|clock|options|option-checks|callbacks)\.ts$/
 const wire = /^src\/wire\//
 const delivery = /^src\/delivery\//
 const service = /^src\/service\//
@@ -62,7 +62,7 @@ export const layers = [
     files: /^src\/index\.ts$/,
     reaches: [ground, wire, delivery, service, http, /^src\/(streamer|drivers\/memory)\.ts$/],
   },
-  { name: 'for middleware', files: /^src\/for-middleware\.ts$/, reaches: [http] },
+  { name: 'for middleware', files: /^src\/for-middleware\.ts$/, reaches: [http, service, /^src\/(option-checks|callbacks)\.ts$/] },
   {
     name: 'streamer',
     files: /^src\/streamer\.ts$/,
@@ -77,12 +77,12 @@ export const layers = [
   {
     name: 'memory driver',
     files: /^src\/drivers\/memory\.ts$/,
-    reaches: [/^src\/(driver|log|errors)\.ts$/],
+    reaches: [/^src\/(driver|log|errors|option-checks)\.ts$/],
   },
   {
     name: 'driver kit',
     files: kit,
-    reaches: [/^src\/(driver|log|errors)\.ts$/, kit],
+    reaches: [/^src\/(driver|log|errors|option-checks)\.ts$/, kit],
   },
   broker('nats', ['nats', '@nats-io/transport-node', '@nats-io/jetstream']),
   driver('nats', [], ['nats']),

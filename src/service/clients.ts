@@ -7,7 +7,10 @@ import type { Delivery } from '../delivery/delivery.js'
 import type { StreamerEvents } from './events.js'
 import { Connections } from './connections.js'
 import { closedMessage, comeBackMessage, errorMessage } from '../wire/messages.js'
+import type { OptionCheck } from '../option-checks.js'
+import { flag } from '../option-checks.js'
 import type { Settings } from '../options.js'
+import { isOwner } from './owner.js'
 import { ClientIndex } from './client-index.js'
 import type { Counters } from './stats.js'
 import type { Subscriptions } from './subscriptions.js'
@@ -17,14 +20,26 @@ const RETRY_AFTER_REPLACED = 7 * 24 * 60 * 60 * 1000
 
 /** What a new client may be given. */
 export interface ClientOptions {
-  /** Who it belongs to. Over HTTP, nobody else may connect to it, change or remove it. */
-  owner?: string | undefined
+  /**
+   * Who it belongs to. Over HTTP, nobody else may connect to it, change or remove it. Default, or
+   * false: nobody. Undefined is refused: it would be nobody by accident.
+   */
+  owner?: string | false
   /**
    * Whether it goes as soon as its connection ends, because its request says all that is needed
    * to make it anew; its topics are then held open for `clientTTL`. Default: false.
    */
   transient?: boolean
 }
+
+export const CLIENT_OPTIONS = {
+  owner: [
+    (value) => value === false || isOwner(value),
+    'the name of an owner, or false for nobody',
+    { given: true },
+  ],
+  transient: flag,
+} satisfies Record<keyof ClientOptions, OptionCheck>
 
 /** What a request for a stream brings along. */
 export interface Arrival {
@@ -34,6 +49,11 @@ export interface Arrival {
   address: string | undefined
   /** Milliseconds until the token that opened the stream expires. Default: never. */
   lifetime?: number | undefined
+}
+
+interface NewClient {
+  owner: string | undefined
+  transient?: boolean
 }
 
 /** What the clients tell their Streamer, and ask of it. */
@@ -80,7 +100,7 @@ export class Clients {
   }
 
   /** Makes a client. Its TTL runs. */
-  make(id: string, { owner, transient = false }: ClientOptions): Client {
+  make(id: string, { owner, transient = false }: NewClient): Client {
     this.delivery.flush()
     const client = new Client(id, owner, transient, this.clientHost)
     this.index.add(client)

@@ -104,7 +104,7 @@ test.each<[object, string]>([
   [{ perSecond: 0 }, 'got 0'],
   [{ perSecond: '100' }, 'got "100"'],
   [{ perSecond: 10, burst: 0.5 }, 'burst'],
-  [{ perSecond: 10, most: 5 }, 'There is no option most. There are: perSecond, burst.'],
+  [{ perSecond: 10, most: 5 }, 'limitConnectionRate has no option most. It has perSecond, burst.'],
 ])('refuses %j', (rate, said) => {
   const limit = () => limitConnectionRate(served.server, rate as ConnectionRate)
   expect(limit).toThrow(OptionsError)
