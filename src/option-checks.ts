@@ -14,6 +14,8 @@ export type OptionCheck = readonly [
      * nothing. Default: undefined means the default.
      */
     readonly given?: boolean
+    /** Whether errors must not show the value: a secret. */
+    readonly hidden?: boolean
   },
 ]
 
@@ -36,10 +38,14 @@ function checkInside(caller: string, path: string, options: unknown, table: Opti
   for (const [key, value] of Object.entries(options)) {
     const check = Object.hasOwn(table, key) ? table[key] : undefined
     if (check === undefined) throw unknownOption(caller, prefix + key, prefix, key, table)
-    const [fits, takes, { table: inner, given = false } = {}] = check
+    const [fits, takes, { table: inner, given = false, hidden = false } = {}] = check
     if (value === undefined && !given) continue
     if (inner !== undefined) checkInside(caller, prefix + key, value, inner)
-    else if (!fits(value)) refuse(caller, prefix + key, value, takes)
+    else if (!fits(value)) {
+      // Of text that is secret not even the length is shown.
+      const isShown = !hidden || typeof value !== 'string'
+      refuse(caller, prefix + key, isShown ? value : HIDDEN, takes)
+    }
   }
 }
 
@@ -62,11 +68,15 @@ export function refuse(caller: string, name: string, got: unknown, takes: string
   throw new OptionsError(`${caller}: ${name} takes ${takes}; it got ${show(got)}.`)
 }
 
+/** Stands for a text that an error must not show. */
+const HIDDEN = Symbol('text')
+
 /** A value in a few words. Long text is cut off, since it may be a secret. */
 export function show(value: unknown): string {
   if (typeof value === 'string') {
     return value.length > 40 ? `a text of ${value.length} characters` : JSON.stringify(value)
   }
+  if (value === HIDDEN) return 'another text'
   if (typeof value === 'function') return 'a function'
   if (typeof value !== 'object' || value === null) return String(value)
   if (Array.isArray(value)) return 'an array'

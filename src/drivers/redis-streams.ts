@@ -61,7 +61,6 @@ export function redisStreamsDriver(
   target: RedisTarget,
   options: RedisStreamsDriverOptions = {},
 ): RedisStreamsDriver {
-  const { encoding = 'utf8', field = 'data', checkInterval = 10_000, library } = options
   checkDriverOptions('redisStreamsDriver', options, {
     ...routingChecks,
     ...redisChecks,
@@ -69,6 +68,7 @@ export function redisStreamsDriver(
     checkInterval: duration,
     log: flag,
   } satisfies Record<keyof RedisStreamsDriverOptions, OptionCheck>)
+  const { encoding = 'utf8', field = 'data', checkInterval = 10_000, library } = options
 
   const timing = redisTiming(options)
   const server = redisServer('redisStreamsDriver', target, library)

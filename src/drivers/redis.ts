@@ -49,12 +49,12 @@ export interface RedisDriver extends Driver {
  *   are taken for a connection of the driver's own. The client itself is not used or changed.
  */
 export function redisDriver(target: RedisTarget, options: RedisDriverOptions = {}): RedisDriver {
-  const { encoding = 'utf8', address, payload, library } = options
   checkDriverOptions('redisDriver', options, {
     address: routingChecks.address,
     payload: routingChecks.payload,
     ...redisChecks,
   } satisfies Record<keyof RedisDriverOptions, OptionCheck>)
+  const { encoding = 'utf8', address, payload, library } = options
   const timing = redisTiming(options)
   const channels = new Set<RedisChannel>()
   const server = redisServer('redisDriver', target, library)

@@ -6,7 +6,7 @@ import { recordingSink } from '../../../src/testing/index.js'
 describe('sqsDriver', () => {
   test.each<[SqsDriverOptions, RegExp]>([
     [{ pollTime: 500 }, /pollTime takes milliseconds, 1,000 to 20,000/],
-    [{ prefix: 'a b' }, /prefix is a b/],
+    [{ prefix: 'a b' }, /prefix takes up to 38 .*got "a b"/],
     [{ probe: 1 } as object, /probe takes true or false; it got 1/],
     [{ wait: 1 } as object, /no option wait. It has .*pollTime/],
     [{ sources: ['x'] }, /sources and route are given together/],
