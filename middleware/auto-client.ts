@@ -93,7 +93,7 @@ export async function assureClient<Context, Principal>(
   checkSite(context.request, { origins: options.origins, host: context.host })
   const client = await findOrMake(streamer, context, options)
   if (!options.redirect) {
-    if (response.destroyed || response.closed) {
+    if (context.request.aborted || response.destroyed || response.closed) {
       dismiss(streamer, client.id)
       throw new RequestGoneError()
     }
@@ -124,7 +124,10 @@ async function findOrMake<Context, Principal>(
   // Checked first, so that a refused request costs almost nothing and never reaches the broker.
   doorOf(streamer).checkRoom(undefined, owner, context.address)
   const topics = await topicsFor(context, options)
-  const settings = { owner: owner ?? (false as const), transient: id === undefined && !options.redirect }
+  const settings = {
+    owner: owner ?? (false as const),
+    transient: id === undefined && !options.redirect,
+  }
   let client
   try {
     client =

@@ -23,37 +23,40 @@ export function fail(
   next(error)
 }
 
-interface Layer {
-  handle?: unknown
-}
-
 function rootOf(app: Application & { parent?: Application }): Application {
   return app.parent === undefined ? app : rootOf(app.parent)
 }
+
+/** The handler that stands last in each application, as far as we know. */
+const last = new WeakMap<Application, unknown>()
 
 /**
  * Puts our handler behind all that the application has by now. It is done when an error is there,
  * since applications add their error handlers last, and errors find handlers that were just added.
  */
 function standLast(app: Application): void {
-  const stack = stackOf(app)
-  if (stack.at(-1)?.handle === answerInJson) return
-  const earlier = stack.findIndex(({ handle }) => handle === answerInJson)
-  if (earlier >= 0) stack.splice(earlier, 1)
-  app.use(answerInJson)
-}
-
-function stackOf(app: Application): Layer[] {
-  // Express 4 keeps the router in `_router`; there, reading `router` throws.
-  const { _router: router } = app as { _router?: { stack?: Layer[] } }
-  return router?.stack ?? (app.router as { stack?: Layer[] } | undefined)?.stack ?? []
-}
-
-const answerInJson: ErrorRequestHandler = (error: unknown, request, response, next) => {
-  if (passedOn.get(request) !== error || response.headersSent) {
-    next(error)
-    return
+  const handler = last.get(app)
+  if (handler !== undefined && stackOf(app).at(-1)?.handle === handler) return
+  const answer: ErrorRequestHandler = (error: unknown, request, response, next) => {
+    // One that others were added behind leaves the error to them.
+    if (last.get(app) === answer && passedOn.get(request) === error && !response.headersSent) {
+      answerInJson(error, response, next)
+    } else {
+      next(error)
+    }
   }
+  last.set(app, answer)
+  app.use(answer)
+}
+
+function stackOf(app: Application): { handle?: unknown }[] {
+  // Express 4 keeps the router in `_router`; there, reading `router` throws.
+  const { _router: router } = app as { _router?: { stack?: { handle?: unknown }[] } }
+  const its = router ?? (app.router as { stack?: { handle?: unknown }[] } | undefined)
+  return its?.stack ?? []
+}
+
+function answerInJson(error: unknown, response: Response, next: NextFunction): void {
   sendError(response, error)
   const expected = error instanceof UnifrostError && error.expose
   // Express's own handler then only logs the error, since the answer has been sent.

@@ -59,11 +59,7 @@ const isTextOrTexts = (value: unknown) => isText(value) || isTexts(value)
 const isSeconds = (value: unknown) => Number.isFinite(value) && (value as number) >= 0
 
 const JWT_OPTIONS = {
-  secret: [
-    isSecret,
-    'at least 32 bytes, of no key in PEM form',
-    { given: true, hidden: true },
-  ],
+  secret: [isSecret, 'at least 32 bytes, of no key in PEM form', { given: true, hidden: true }],
   publicKey: given([isPublicKey, 'a public key, such as createPublicKey(pem) makes']),
   jwksUrl: given([
     (value) => /^https?:/.test(String(value)) && URL.canParse(String(value)),

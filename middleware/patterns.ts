@@ -44,9 +44,7 @@ type Rule = (principal: unknown, segments: string[]) => boolean
 
 function compile(pattern: string, grant: Grant): Rule {
   if (grant !== true && grant !== 'wildcards') {
-    throw new OptionsError(
-      `patterns: ${pattern} takes true or 'wildcards'; it got ${show(grant)}.`,
-    )
+    throw new OptionsError(`patterns: ${pattern} takes true or 'wildcards'; it got ${show(grant)}.`)
   }
   const matchers = pattern.split('.').map((segment) => matcherFor(pattern, segment, grant))
   return (principal, segments) =>

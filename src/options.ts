@@ -189,6 +189,7 @@ export const STREAMER_OPTIONS = {
 /** Checks the options of a Streamer and fills in the defaults. @throws OptionsError */
 export function settingsFrom(options: StreamerOptions = {}): Settings {
   checkOptions('Streamer', options, STREAMER_OPTIONS)
+  checkTogether(options)
   if (options.clock !== undefined) checkClock(options.clock)
   const clientTTL = options.clientTTL ?? MINUTE
   const maxBytes = options.history?.maxBytes ?? 64 * MEBIBYTE
@@ -233,6 +234,24 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
     newId: options.newId ?? randomUUID,
+  }
+}
+
+/** Options of which one takes away what the other gives. @throws OptionsError */
+function checkTogether({ history, directory, ...options }: StreamerOptions): void {
+  const { maxBytes = 64 * MEBIBYTE, maxBytesPerTopic = 0 } = history ?? {}
+  if (maxBytesPerTopic > maxBytes) {
+    throw new OptionsError(
+      `Streamer: history.maxBytesPerTopic (${maxBytesPerTopic}) is above history.maxBytes (${maxBytes}).`,
+    )
+  }
+  if (options.heartbeat === 'message' && options.heartbeatInterval === 0) {
+    throw new OptionsError("Streamer: heartbeat 'message' is never sent with heartbeatInterval 0.")
+  }
+  for (const name of ['takeoverTimeout', 'maxDirectoryOutage'] as const) {
+    if (directory === undefined && options[name] !== undefined) {
+      throw new OptionsError(`Streamer: ${name} is for a directory, and none is given.`)
+    }
   }
 }
 

@@ -53,8 +53,7 @@ for (const [entry, it] of [
   Object.assign(factories, {
     [`${entry} ${entry === 'express' ? 'unifrostExpress' : 'unifrostKoa'}`]: (options) =>
       stream(streamer(), options as never),
-    [`${entry} authenticate`]: (options) =>
-      it.authenticate(withRest(options, { verify }) as never),
+    [`${entry} authenticate`]: (options) => it.authenticate(withRest(options, { verify }) as never),
     [`${entry} autoClient`]: (options) => it.autoClient(streamer(), options as never),
     [`${entry} clients`]: (options) => it.clients(streamer(), options as never),
     [`${entry} subscriptions`]: (options) => it.subscriptions(streamer(), options as never),

@@ -53,7 +53,11 @@ const HANDLE_OPTIONS = {
 
 /** Whether this says when a token expires. A number after the year 5000 is of another unit. */
 export function isExpiry(value: unknown): value is number | undefined {
-  return value === undefined || value === Infinity || (Number.isFinite(value) && (value as number) < 1e14)
+  return (
+    value === undefined ||
+    value === Infinity ||
+    (Number.isFinite(value) && (value as number) < 1e14)
+  )
 }
 
 /** Checks the arguments of `Streamer.handle`. @throws OptionsError */

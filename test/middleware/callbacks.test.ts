@@ -135,7 +135,6 @@ describe.each([
     const stream = await openEvents(`${running.url}/events`)
     expect(stream.status).toBe(200)
     expect(await streamer.clientsOfOwner('alice')).toMatchObject({ clients: 0 })
-    await stream.close?.()
   })
 
   test.each([

@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events'
 import type { ConnectionRate } from '../../src/index.js'
 import { limitConnectionRate, OptionsError } from '../../src/index.js'
 import type { Served } from '../support/http-server.js'
@@ -110,4 +111,19 @@ test.each<[object, string]>([
   expect(limit).toThrow(OptionsError)
   expect(limit).toThrow(said)
   expect(served.server.listenerCount('close')).toBe(0)
+})
+
+test.each([
+  ['an Express app', Object.assign(() => undefined, { on: () => undefined, use: () => undefined })],
+  ['undefined', undefined],
+  ['null', null],
+  ['a port', 8080],
+  ['an emitter', new EventEmitter()],
+])('%s is refused: it is no server', (_what, given) => {
+  expect(() => limitConnectionRate(given as never, { perSecond: 1 })).toThrow(OptionsError)
+})
+
+test('a second limit for one server is refused', () => {
+  limitConnectionRate(served.server, { perSecond: 10 })
+  expect(() => limitConnectionRate(served.server, { perSecond: 1 })).toThrow('Call it once')
 })
