@@ -50,7 +50,7 @@ export async function identify<Context, Principal>(
   if (principal === undefined || principal === null || principal === false || principal === '') {
     throw new AuthenticationError('The token is not valid.', true)
   }
-  return principal as Principal
+  return principal
 }
 
 const takesSource =

@@ -36,7 +36,7 @@ export function isPublicKey(value: unknown): value is PublicKey {
     return value.type === 'public' && fittingAlgorithms(value).length > 0
   }
   if (!types.isCryptoKey(value)) return false
-  const key = value as webcrypto.CryptoKey
+  const key = value
   return key.type === 'public' && key.usages.includes('verify') && fittingAlgorithms(key).length > 0
 }
 

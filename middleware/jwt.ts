@@ -81,6 +81,9 @@ const JWT_OPTIONS = {
   timeoutDuration: given(count(1, 2 ** 31 - 1)),
 } satisfies OptionTable
 
+/** The checks of a token that are jose's own. */
+const CLAIMS = ['issuer', 'audience', 'subject', 'typ', 'requiredClaims', 'maxTokenAge'] as const
+
 /**
  * A `verify` for `authenticate`. It checks a JSON Web Token's signature, its times, and its issuer
  * and audience if the options name them. The principal is the token's payload. It uses `jose`.
@@ -90,12 +93,10 @@ const JWT_OPTIONS = {
 export function jwt(options: JwtOptions): (token: string) => Promise<JWTPayload> {
   checkJwtOptions(options)
   const { secret, publicKey, jwksUrl } = options
-  const { cooldownDuration, cacheMaxAge, timeoutDuration, ...rest } = options
-  const { secret: _secret, publicKey: _publicKey, jwksUrl: _jwksUrl, ...claims } = rest
-  const remote = defined({ cooldownDuration, cacheMaxAge, timeoutDuration })
+  const remote = picked(options, ['cooldownDuration', 'cacheMaxAge', 'timeoutDuration'])
   const clockTolerance = options.clockTolerance ?? 5
   const checks: JWTVerifyOptions = {
-    ...claims,
+    ...picked(options, CLAIMS),
     clockTolerance,
     algorithms: options.algorithms ?? defaultAlgorithms(options),
   }
@@ -181,7 +182,10 @@ function defaultAlgorithms({ secret, publicKey }: JwtOptions): string[] {
   return publicKey === undefined ? ASYMMETRIC : fittingAlgorithms(publicKey)
 }
 
-function defined(options: { [Name in keyof RemoteJWKSetOptions]: number | undefined }) {
-  const entries = Object.entries(options).filter(([, value]) => value !== undefined)
-  return Object.fromEntries(entries) as RemoteJWKSetOptions
+function picked<Name extends keyof JwtOptions>(
+  options: JwtOptions,
+  names: readonly Name[],
+): Pick<JwtOptions, Name> {
+  const given = names.filter((name) => options[name] !== undefined)
+  return Object.fromEntries(given.map((name) => [name, options[name]])) as never
 }

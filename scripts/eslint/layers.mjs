@@ -62,7 +62,11 @@ export const layers = [
     files: /^src\/index\.ts$/,
     reaches: [ground, wire, delivery, service, http, /^src\/(streamer|drivers\/memory)\.ts$/],
   },
-  { name: 'for middleware', files: /^src\/for-middleware\.ts$/, reaches: [http, service, /^src\/(option-checks|callbacks)\.ts$/] },
+  {
+    name: 'for middleware',
+    files: /^src\/for-middleware\.ts$/,
+    reaches: [http, service, /^src\/(option-checks|callbacks)\.ts$/],
+  },
   {
     name: 'streamer',
     files: /^src\/streamer\.ts$/,
@@ -113,20 +117,20 @@ export const layers = [
   },
   {
     name: 'Express adapter',
-    files: /^middleware\/express\.ts$/,
+    files: /^middleware\/express(-errors)?\.ts$/,
     reaches: [/^src\/(index|for-middleware)\.ts$/, /^middleware\/(?!koa\.ts$)/],
     types: ['express'],
   },
   {
     name: 'Koa adapter',
     files: /^middleware\/koa\.ts$/,
-    reaches: [/^src\/(index|for-middleware)\.ts$/, /^middleware\/(?!express\.ts$)/],
+    reaches: [/^src\/(index|for-middleware)\.ts$/, /^middleware\/(?!express(-errors)?\.ts$)/],
     types: ['koa', '@koa/router'],
   },
   {
     name: 'middleware',
     files: /^middleware\//,
-    reaches: [/^src\/(index|for-middleware)\.ts$/, /^middleware\/(?!(express|koa)\.ts$)/],
+    reaches: [/^src\/(index|for-middleware)\.ts$/, /^middleware\/(?!(express(-errors)?|koa)\.ts$)/],
     packages: ['cookie'],
     lazy: ['jose'],
   },

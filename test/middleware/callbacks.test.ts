@@ -58,7 +58,7 @@ function expressApp({ stream = {}, from, verify = () => 'alice' }: Options): unk
   app.set('env', 'test')
   if (from) app.use(forExpress.authenticate({ verify, from: [from] } as never))
   else app.use(forExpress.authenticate({ verify, from: [() => 'token'] }))
-  const { expires: _, ...who } = stream as { expires?: unknown }
+  const who = Object.fromEntries(Object.entries(stream).filter(([name]) => name !== 'expires'))
   app.use('/events', forExpress.autoClient(streamer, { topics: ['a'], ...who }))
   app.use('/events', forExpress.unifrostExpress(streamer, stream))
   app.use('/clients', forExpress.clients(streamer, who))
@@ -70,7 +70,7 @@ function koaApp({ stream = {}, from, verify = () => 'alice' }: Options): unknown
   app.silent = true
   if (from) app.use(forKoa.authenticate({ verify, from: [from] } as never))
   else app.use(forKoa.authenticate({ verify, from: [() => 'token'] }))
-  const { expires: _, ...who } = stream as { expires?: unknown }
+  const who = Object.fromEntries(Object.entries(stream).filter(([name]) => name !== 'expires'))
   const auto = forKoa.autoClient(streamer, { topics: ['a'], ...who })
   const events = forKoa.unifrostKoa(streamer, stream)
   const clients = forKoa.clients(streamer, who)
@@ -166,13 +166,13 @@ describe.each([
 
 describe('a logger, a listener, `newId`, `random` or `clock` that fails', () => {
   beforeEach(async () => {
-    running = await listen((() => undefined) as never)
+    running = await listen(() => undefined)
   })
 
   test.each(Object.entries(wrong))('as a logger: a function %s does no harm', async (_, log) => {
     const driver = new StubDriver()
     const logger = { debug: log, info: log, warn: log, error: log }
-    const it = new Streamer(driver, { logger: logger as never })
+    const it = new Streamer(driver, { logger: logger })
     const { id } = await it.newClient()
     await it.subscribe(id, 'a')
     driver.last('a').sink.gap('the link was lost')
@@ -184,9 +184,9 @@ describe('a logger, a listener, `newId`, `random` or `clock` that fails', () => 
   test('an async listener that rejects is told by an `error` event, a thenable’s too', async () => {
     const errors: unknown[] = []
     streamer.on('error', (error) => void errors.push((error.cause as Error).message))
-    streamer.on('clientCreated', (() => Promise.reject(new Error('one'))) as never)
+    streamer.on('clientCreated', () => Promise.reject(new Error('one')))
     const thenable = { then: (_: unknown, reject: (e: Error) => void) => reject(new Error('two')) }
-    streamer.on('clientCreated', (() => thenable) as never)
+    streamer.on('clientCreated', () => thenable)
     await streamer.newClient()
     await turns()
     expect(errors.sort()).toEqual(['one', 'two'])
@@ -203,7 +203,7 @@ describe('a logger, a listener, `newId`, `random` or `clock` that fails', () => 
     const errors: unknown[] = []
     const it = new Streamer(memoryDriver(), { random: random as never })
     it.on('error', (error) => void errors.push(error.cause))
-    const server = await listen(((req: never, res: never) => it.handle(req, res)) as never)
+    const server = await listen((req: never, res: never) => it.handle(req, res))
     for (let i = 0; i < 2; i++) {
       const stream = await openEvents(`${server.url}/?id=${(await it.newClient()).id}`)
       expect(stream.status).toBe(200)

@@ -135,7 +135,7 @@ describe.each(frameworks)('$name', ({ build }) => {
 test('`handle` refuses another site’s page as well, unless `origins` has it', async () => {
   const { id } = await streamer.newClient()
   const options: HandleOptions = { id, origins }
-  running = await listen(((req: never, res: never) => streamer.handle(req, res, options)) as never)
+  running = await listen((req: never, res: never) => streamer.handle(req, res, options))
   expect((await request(running.url).get('/').set(foreign)).status).toBe(403)
   expect((await openEvents(running.url, friend)).status).toBe(200)
 })

@@ -26,7 +26,7 @@ const page: express.ErrorRequestHandler = (error: Error, _request, response, _ne
 
 describe.each([
   ['Express 5', express],
-  ['Express 4', express4 as unknown as typeof express],
+  ['Express 4', express4],
 ])('%s', (_name, Express) => {
   async function answerOf(path: string, fill: (app: express.Express) => void) {
     const app = Express()
@@ -121,7 +121,7 @@ test('a name in a message makes no HTML where a handler sends the message', asyn
 
 test.each([
   ['Koa 3', Koa],
-  ['Koa 2', Koa2 as unknown as typeof Koa],
+  ['Koa 2', Koa2],
 ])(
   '%s: what waits for a request that is broken off before its body goes on',
   async (_, Factory) => {
@@ -145,7 +145,7 @@ test.each([
     const make = forKoa.clients(streamer)
     const change = forKoa.subscriptions(streamer)
     app.use((ctx, next) => (ctx.path === '/clients' ? make(ctx, next) : change(ctx, next)))
-    running = await listen(app.callback() as never)
+    running = await listen(app.callback())
     for (const path of ['/clients', '/subscriptions']) {
       const socket = await rawRequest(
         running.url,

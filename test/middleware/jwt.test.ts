@@ -121,7 +121,7 @@ test.each<[string, object]>([
   ['a tolerance that is NaN', { secret, clockTolerance: NaN }],
   ['an option for an address without one', { secret, cooldownDuration: 1 }],
 ])('%s is refused at set-up, and the error shows no secret', (_what, options) => {
-  const make = () => jwt(options as JwtOptions)
+  const make = () => jwt(options)
   expect(make).toThrow(OptionsError)
   expect(make).not.toThrow(/xxxx|BEGIN|at least 32 characters!/)
 })

@@ -41,11 +41,16 @@ interface Settings {
 
 type Listener = (request: never, response: never) => void
 
+/** What says who somebody is, for a middleware that does not stream. */
+function userOf({ principal, owner }: Who = {}): Omit<Who, 'expires'> {
+  return { ...(principal && { principal }), ...(owner && { owner }) }
+}
+
 function expressApp(streamer: Streamer, { who, auto, from, refusing }: Settings): Listener {
   const { authenticate, autoClient, clients, unifrostExpress } = forExpress
   const app = express()
   if (from) app.use(authenticate({ verify: (token) => ({ sub: token }), from: [from] }))
-  const { expires: _, ...user } = who ?? {}
+  const user = userOf(who)
   if (auto) app.use('/events', autoClient(streamer, { ...user, ...auto }))
   if (refusing) app.use('/events', (_request, response) => void response.sendStatus(418))
   app.use('/events', unifrostExpress(streamer, { ...who }))
@@ -60,7 +65,7 @@ function koaApp(streamer: Streamer, { who, auto, from, refusing }: Settings): Li
   const app = new Koa()
   const router = new Router()
   if (from) app.use(authenticate({ verify: (token) => ({ sub: token }), from: [from] }))
-  const { expires: _, ...user } = who ?? {}
+  const user = userOf(who)
   if (auto) router.all('/events', autoClient(streamer, { ...user, ...auto }))
   if (refusing) router.all('/events', (ctx) => void (ctx.status = 418))
   router.all('/events', unifrostKoa(streamer, { ...who }))

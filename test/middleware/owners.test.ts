@@ -81,8 +81,7 @@ test.each([
   const { id } = await streamer.newClient()
   const errors: unknown[] = []
   streamer.on('error', (error) => void errors.push(error.cause))
-  running = await listen(((req: never, res: never) =>
-    streamer.handle(req, res, options as never)) as never)
+  running = await listen((req: never, res: never) => streamer.handle(req, res, options as never))
   const answer = await request(running.url).get(`/?id=${id}`)
   expect(answer.status).toBe(500)
   expect(answer.text).toContain('ERR_UNIFROST_OPTIONS')
@@ -118,7 +117,7 @@ describe.each([
       const clients = forKoa.clients(streamer, first)
       app.use((ctx, next) => (ctx.path === '/auto' ? auto(ctx, next) : next()))
       app.use((ctx, next) => (ctx.path === '/clients' ? clients(ctx, next) : next()))
-      return app.use(forKoa.unifrostKoa(streamer, second)).callback() as unknown
+      return app.use(forKoa.unifrostKoa(streamer, second)).callback()
     },
     stray: (place: string) => {
       const app = new Koa()
@@ -127,7 +126,7 @@ describe.each([
         put(ctx, place, { id: 1 })
         return next()
       })
-      return app.use(forKoa.clients(streamer)).callback() as unknown
+      return app.use(forKoa.clients(streamer)).callback()
     },
     places: ['user', 'session.user', 'state.auth', 'req.user'],
   },
