@@ -245,9 +245,6 @@ function checkTogether({ history, directory, ...options }: StreamerOptions): voi
       `Streamer: history.maxBytesPerTopic (${maxBytesPerTopic}) is above history.maxBytes (${maxBytes}).`,
     )
   }
-  if (options.heartbeat === 'message' && options.heartbeatInterval === 0) {
-    throw new OptionsError("Streamer: heartbeat 'message' is never sent with heartbeatInterval 0.")
-  }
   for (const name of ['takeoverTimeout', 'maxDirectoryOutage'] as const) {
     if (directory === undefined && options[name] !== undefined) {
       throw new OptionsError(`Streamer: ${name} is for a directory, and none is given.`)

@@ -37,7 +37,7 @@ import type { AnyResponse } from './http/response-outlet.js'
 import type { Stats } from './service/stats.js'
 import { noCounts } from './service/stats.js'
 import type { SubscribeOptions } from './service/subscriptions.js'
-import { Subscriptions } from './service/subscriptions.js'
+import { checkSubscribeOptions, Subscriptions } from './service/subscriptions.js'
 
 /**
  * Sends the topics of one broker to clients over Server-Sent Events.
@@ -270,6 +270,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    */
   async subscribe(id: string, topic: string, options: SubscribeOptions = {}): Promise<void> {
     checkIdsType(id)
+    checkSubscribeOptions(options)
     if (this.refusing) throw new StreamerClosedError()
     await this.commands.subscribe(id, topic, options)
   }

@@ -13,7 +13,6 @@ import type { LocalCommands } from '../service/local-commands.js'
 import { MovedError } from '../service/local-commands.js'
 import { checkTopicName } from '../service/names.js'
 import type { SubscribeOptions } from '../service/subscriptions.js'
-import { checkSubscribeOptions } from '../service/subscriptions.js'
 import type { Cluster } from './cluster.js'
 import { MOST_TRIES } from './directory-writer.js'
 import type { Question } from './protocol.js'
@@ -42,7 +41,6 @@ export class ClusterCommands implements ClientCommands {
 
   async subscribe(id: string, topic: string, options: SubscribeOptions): Promise<void> {
     checkTopicName(topic, this.cluster.parts.settings.maxTopicLength)
-    checkSubscribeOptions(options)
     await this.onHolder({ ask: 'subscribe', id, topic, options }, () =>
       this.here.subscribe(id, topic, options),
     )

@@ -84,7 +84,6 @@ export class Subscriptions {
   /** Subscribes a client. See `Streamer.subscribe`. */
   async subscribe(client: Client, name: string, options: JoinOptions): Promise<void> {
     checkTopicName(name, this.settings.maxTopicLength)
-    checkSubscribeOptions(options)
     const reaching = options.after === undefined ? undefined : this.delivery.reach(options.after)
     if (reaching !== undefined) {
       await reaching

@@ -66,12 +66,6 @@ const bad: [object, string, string, string][] = [
   [{ random: 0.5 }, 'random', 'got 0.5', 'a function'],
   [{ newId: 'x' }, 'newId', 'got "x"', 'a function'],
   [{ history: { maxBytes: 5, maxBytesPerTopic: 6 } }, 'maxBytesPerTopic (6)', 'above', '(5)'],
-  [
-    { heartbeat: 'message', heartbeatInterval: 0 },
-    'heartbeat',
-    'never sent',
-    'heartbeatInterval 0',
-  ],
   [{ takeoverTimeout: 5 }, 'takeoverTimeout', 'directory', 'none is given'],
   [{ maxDirectoryOutage: 5 }, 'maxDirectoryOutage', 'directory', 'none is given'],
   [{ ipv6Prefix: 129 }, 'ipv6Prefix', 'got 129', 'a whole number from 1 to 128'],
