@@ -74,6 +74,7 @@ const onBroker: Record<string, [target: unknown, rest?: object]> = {
   'drivers/azure-service-bus azureServiceBusDriver': [
     'Endpoint=sb://127.0.0.1;SharedAccessKeyName=n;SharedAccessKey=k',
   ],
+  'drivers/postgres postgresDriver': ['postgres://u:p@127.0.0.1:1/d'],
   'directories/nats natsDirectory': ['nats://127.0.0.1:1'],
   'directories/redis redisDirectory': ['redis://127.0.0.1:1'],
 }
