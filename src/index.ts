@@ -19,6 +19,7 @@ export {
   CrossSiteError,
   DirectoryUnavailableError,
   ForbiddenTopicError,
+  KeysUnavailableError,
   LogUnavailableError,
   MediaTypeError,
   MethodError,
@@ -47,5 +48,6 @@ export type { Resume } from './delivery/resume.js'
 export type { AnyResponse } from './http/response-outlet.js'
 export type { Stats } from './service/stats.js'
 export type { ClientOptions } from './service/clients.js'
+export type { OwnerName } from './streamer.js'
 export { Streamer } from './streamer.js'
 export type { SubscribeOptions } from './service/subscriptions.js'

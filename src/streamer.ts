@@ -1,7 +1,7 @@
 import type { ClientCommands, FoundClient, Health, Presence } from './service/commands.js'
 import type { Client } from './delivery/client.js'
 import type { ClientOptions } from './service/clients.js'
-import { Clients } from './service/clients.js'
+import { CLIENT_OPTIONS, Clients } from './service/clients.js'
 import { Cluster } from './cluster/cluster.js'
 import { ClusterCommands } from './cluster/cluster-commands.js'
 import { Timers } from './clock.js'
@@ -10,15 +10,19 @@ import { Delivery } from './delivery/delivery.js'
 import { LogDelivery } from './delivery/log/delivery.js'
 import type { Driver } from './driver.js'
 import { ClientExistsError, OptionsError, StreamerClosedError, UnifrostError } from './errors.js'
-import { SafeEmitter, safely } from './service/events.js'
+import { answerOf, safely } from './callbacks.js'
+import { SafeEmitter } from './service/events.js'
+import { networkOf } from './http/address.js'
 import type { Door } from './http/door.js'
 import { DOOR } from './http/door.js'
 import { sendError } from './http/error-response.js'
 import type { AnyRequest } from './http/request.js'
 import type { HandleOptions } from './http/stream.js'
-import { admit, serve } from './http/stream.js'
+import { admit, checkHandleOptions, checkPair, serve } from './http/stream.js'
 import { LocalCommands } from './service/local-commands.js'
-import { checkClientId, checkTopicName, checkTopicNames } from './service/names.js'
+import { checkClientId, checkTopicName, checkTopicNames, isClientId } from './service/names.js'
+import { ownerNamed } from './service/owner.js'
+import { checkOptions, number } from './option-checks.js'
 import type { Settings, StreamerOptions } from './options.js'
 import { settingsFrom } from './options.js'
 import type { Log } from './log.js'
@@ -27,7 +31,7 @@ import type { AnyResponse } from './http/response-outlet.js'
 import type { Stats } from './service/stats.js'
 import { noCounts } from './service/stats.js'
 import type { SubscribeOptions } from './service/subscriptions.js'
-import { Subscriptions } from './service/subscriptions.js'
+import { checkSubscribeOptions, Subscriptions } from './service/subscriptions.js'
 import { Turnstile } from './service/turnstile.js'
 
 /**
@@ -60,10 +64,11 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   ) {
     const settings = settingsFrom(options)
     super(settings.logger)
-    if (typeof (driver as Partial<Driver> | undefined)?.subscribe !== 'function') {
+    if (typeof (Object(driver) as Partial<Driver>).subscribe !== 'function') {
       throw new OptionsError('A Streamer takes a driver first, such as memoryDriver().')
     }
     this.settings = settings
+    settings.random = this.soundRandom(settings.random)
     const log = logOf(driver)
     this.timers = new Timers(settings.clock)
     const parts: DeliveryParts = {
@@ -108,9 +113,13 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     )
     this[DOOR] = {
       claim: (id, check) => this.commands.claim(id, check),
-      attach: (client, outlet, arrival) => this.clients.attach(client, outlet, arrival),
+      attach: (client, outlet, arrival) => {
+        const address = networkOf(arrival.address, settings.ipv6Prefix)
+        this.clients.attach(client, outlet, { ...arrival, address })
+      },
       abandon: (client) => this.clients.abandon(client),
-      takeSeat: (id, owner, address) => this.clients.takeSeat(id, owner, address),
+      takeSeat: (id, owner, address) =>
+        this.clients.takeSeat(id, owner, networkOf(address, settings.ipv6Prefix)),
       checkTopics: (names) => checkTopicNames(names, settings),
       authorizing: new Turnstile(settings.maxAuthorizeCalls, this.timers),
     }
@@ -171,6 +180,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws DirectoryUnavailableError
    */
   async findClient(id: string): Promise<FoundClient | undefined> {
+    checkIdsType(id)
     return this.commands.find(id)
   }
 
@@ -186,21 +196,23 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   /** Counts one topic's clients, on all servers. See {@link totals}. */
   async clientsOf(topic: string): Promise<Presence> {
+    this.checkTopicName(topic)
     return this.commands.count({ topic })
   }
 
   /** Counts one owner's clients, on all servers. See {@link totals}. */
-  async clientsOfOwner(owner: string): Promise<Presence> {
-    return this.commands.count({ owner })
+  async clientsOfOwner(owner: OwnerName): Promise<Presence> {
+    return this.commands.count({ owner: ownerNamed('clientsOfOwner', owner) })
   }
 
   /**
    * Makes a client with a random id.
    *
-   * @throws TooManyClientsError, StreamerClosedError
+   * @throws OptionsError, CallbackError, TooManyClientsError, StreamerClosedError
    */
   async newClient(options: ClientOptions = {}): Promise<Client> {
-    return this.newCustomClient(this.settings.newId(), options)
+    const id = answerOf('newId', () => this.settings.newId(), isClientId, 'a text that is an id')
+    return this.newCustomClient(id, options)
   }
 
   /**
@@ -212,16 +224,19 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    *   can't be opened.
    */
   async newCustomClient(id: string, options: ClientOptions = {}): Promise<Client> {
+    checkOptions('newClient', options, CLIENT_OPTIONS)
+    const owner = options.owner === false ? undefined : options.owner
     const opening = this.delivery.ready()
     if (opening !== undefined) await opening
     if (this.refusing) throw new StreamerClosedError()
     checkClientId(id)
     const { index } = this.clients
     if (index.get(id) !== undefined) throw new ClientExistsError()
-    const place = this.clients.reserve(options)
+    const address = networkOf(options.address, this.settings.ipv6Prefix)
+    const place = this.clients.reserve({ owner, address })
     try {
-      if (options.transient) return this.clients.make(id, options, place)
-      return await this.commands.create(id, options.owner, place)
+      if (options.transient) return this.clients.make(id, { owner, transient: true }, place)
+      return await this.commands.create(id, owner, place)
     } catch (error) {
       place.leave()
       throw error
@@ -234,6 +249,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws NoClientError; with a `directory` DirectoryUnavailableError, ServerSilentError.
    */
   async removeClient(id: string): Promise<void> {
+    checkIdsType(id)
     await this.commands.remove(id)
   }
 
@@ -243,8 +259,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    *
    * @returns the number of removed clients.
    */
-  async revoke(ownerOrId: string): Promise<number> {
-    return this.commands.revoke(ownerOrId)
+  async revoke(ownerOrId: OwnerName): Promise<number> {
+    return this.commands.revoke(ownerNamed('revoke', ownerOrId))
   }
 
   /**
@@ -256,6 +272,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    *   try again.
    */
   async subscribe(id: string, topic: string, options: SubscribeOptions = {}): Promise<void> {
+    checkIdsType(id)
+    checkSubscribeOptions(options)
     if (this.refusing) throw new StreamerClosedError()
     await this.commands.subscribe(id, topic, options)
   }
@@ -264,22 +282,28 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * Ends a client's subscription. The client gets nothing of the topic after that. For a client
    * that is not subscribed, it does nothing. It cancels a `subscribe` that is still pending.
    *
-   * @throws NoClientError
+   * @throws NoClientError, TopicNameError
    */
   async unsubscribe(id: string, topic: string): Promise<void> {
+    checkIdsType(id)
+    this.checkTopicName(topic)
     await this.commands.unsubscribe(id, topic)
   }
 
   /**
    * Answers a request of `node:http` or `node:http2` with a client's stream, or with an error in
-   * JSON. Never rejects.
+   * JSON.
+   *
+   * @throws OptionsError only for what is not Node's request and response.
    */
   async handle(
     request: AnyRequest,
     response: AnyResponse,
     options: HandleOptions = {},
   ): Promise<void> {
+    checkPair(request, response)
     try {
+      checkHandleOptions(options)
       const client = await admit(this[DOOR], request, response, options)
       serve(this[DOOR], client, request, response, options)
     } catch (error) {
@@ -315,10 +339,9 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    *
    * @param options.over The period, in milliseconds. Default: 0, all at once.
    */
-  async drain({ over = 0 }: { over?: number } = {}): Promise<void> {
-    if (!(over >= 0 && over < Infinity)) {
-      throw new OptionsError(`drain's over takes milliseconds from 0; it got ${String(over)}.`)
-    }
+  async drain(options: { over?: number } = {}): Promise<void> {
+    checkOptions('drain', options, { over: number(0, Number.MAX_SAFE_INTEGER) })
+    const { over = 0 } = options
     this.refusing = true
     await this.clients.drain(over, (client, wait) => this.sendAway(client, over - wait, over))
     await this.close()
@@ -379,6 +402,21 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     else this.clients.sendAway(client, remaining, spread)
   }
 
+  /** Keeps a `random` of the application's from doing harm. What it does wrong is reported once. */
+  private soundRandom(random: () => number): () => number {
+    let reported = false
+    const fits = (value: unknown) => typeof value === 'number' && value >= 0 && value <= 1
+    return () => {
+      try {
+        return answerOf('random', random, fits, 'a number from 0 to 1')
+      } catch (error) {
+        if (!reported) this.report(error, 'The option random failed; Math.random takes its place.')
+        reported = true
+        return Math.random()
+      }
+    }
+  }
+
   private warn(details: object, message: string): void {
     safely(() => this.settings.logger.warn(details, message))
   }
@@ -387,4 +425,12 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     this.emit('error', new Error(message, { cause }))
     safely(() => this.settings.logger.error({ err: cause }, message))
   }
+}
+
+/** Who owns clients: the name, or the principal that it is taken from, by its `sub` or `id`. */
+export type OwnerName = string | number | bigint | { sub: unknown } | { id: unknown }
+
+/** @throws ClientIdError for an id that is no text, and so no client's. */
+function checkIdsType(id: unknown): void {
+  if (typeof id !== 'string') checkClientId(id)
 }

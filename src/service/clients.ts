@@ -11,7 +11,10 @@ import { Connections } from './connections.js'
 import type { Place } from './places.js'
 import { Places } from './places.js'
 import { closedMessage, comeBackMessage, errorMessage } from '../wire/messages.js'
+import type { OptionCheck } from '../option-checks.js'
+import { flag, text } from '../option-checks.js'
 import type { Settings } from '../options.js'
+import { isOwner } from './owner.js'
 import { ClientIndex } from './client-index.js'
 import type { Counters } from './stats.js'
 import type { Subscriptions } from './subscriptions.js'
@@ -21,8 +24,11 @@ const RETRY_AFTER_REPLACED = 7 * 24 * 60 * 60 * 1000
 
 /** What a new client may be given. */
 export interface ClientOptions {
-  /** Who it belongs to. Over HTTP, nobody else may connect to it, change or remove it. */
-  owner?: string | undefined
+  /**
+   * Who it belongs to. Over HTTP, nobody else may connect to it, change or remove it. Default, or
+   * false: nobody. Undefined is refused: it would be nobody by accident.
+   */
+  owner?: string | false
   /**
    * Whether it goes as soon as its connection ends, because its request says all that is needed
    * to make it anew; its topics are then held open for `clientTTL`. Default: false.
@@ -35,6 +41,16 @@ export interface ClientOptions {
   address?: string | undefined
 }
 
+export const CLIENT_OPTIONS = {
+  owner: [
+    (value) => value === false || isOwner(value),
+    'the name of an owner, or false for nobody',
+    { given: true },
+  ],
+  transient: flag,
+  address: text,
+} satisfies Record<keyof ClientOptions, OptionCheck>
+
 /** What a request for a stream brings along. */
 export interface Arrival {
   /** The position that the client says it got last. */
@@ -45,6 +61,17 @@ export interface Arrival {
   lifetime?: number | undefined
   /** The room that the request took. Default: room is taken whatever the limits say. */
   seat?: Seat | undefined
+}
+
+/** Whose client is to be made, and from where, as far as that is known. */
+export interface Reservation {
+  owner: string | undefined
+  address?: string | undefined
+}
+
+interface NewClient {
+  owner: string | undefined
+  transient?: boolean
 }
 
 /** What the clients tell their Streamer, and ask of it. */
@@ -99,7 +126,7 @@ export class Clients {
    *
    * @throws TooManyClientsError if one more client would exceed a limit.
    */
-  reserve({ owner, address }: ClientOptions): Place {
+  reserve({ owner, address }: Reservation): Place {
     const { maxClients, maxClientsPerOwner, maxClientsPerAddress } = this.settings
     const anonymous = owner === undefined ? address : undefined
     if (this.places.total >= maxClients) throw new TooManyClientsError()
@@ -113,7 +140,7 @@ export class Clients {
   }
 
   /** Makes a client, in the room that was reserved for it. Its TTL runs. */
-  make(id: string, { owner, transient = false }: ClientOptions, place: Place): Client {
+  make(id: string, { owner, transient = false }: NewClient, place: Place): Client {
     this.delivery.flush()
     const client = new Client(id, owner, transient, this.clientHost, place.address)
     this.index.add(client)

@@ -1,6 +1,8 @@
 import { EventEmitter } from 'node:events'
 import type { Client, ClientEnd } from '../delivery/client.js'
 import type { DisconnectReason } from '../delivery/connection.js'
+import { safely } from '../callbacks.js'
+import { isThenable } from '../option-checks.js'
 import type { Logger } from '../options.js'
 
 /** A Streamer's events, with the arguments of their listeners. */
@@ -47,8 +49,9 @@ export class SafeEmitter extends EventEmitter<StreamerEvents> {
   ): void {
     try {
       const result = listener.apply(this, details)
-      if (result instanceof Promise)
-        result.catch((cause: unknown) => this.listenerFailed(event, cause))
+      if (isThenable(result)) {
+        result.then(undefined, (cause: unknown) => this.listenerFailed(event, cause))
+      }
     } catch (cause) {
       this.listenerFailed(event, cause)
     }
@@ -59,15 +62,5 @@ export class SafeEmitter extends EventEmitter<StreamerEvents> {
     // The error of an `error` listener goes to the log only.
     if (event !== 'error') this.emit('error', error)
     safely(() => this.eventLog.error({ err: error, event }, error.message))
-  }
-}
-
-/** Calls a function of the application's, such as its logger, and ignores what it throws. */
-export function safely(call: () => void): void {
-  try {
-    call()
-  } catch (error) {
-    // The logger itself failed, so there is no place to report it.
-    void error
   }
 }

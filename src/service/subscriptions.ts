@@ -12,6 +12,8 @@ import {
 } from '../errors.js'
 import type { Membership } from '../delivery/membership.js'
 import { checkTopicName } from './names.js'
+import type { OptionCheck } from '../option-checks.js'
+import { checkOptions, count } from '../option-checks.js'
 import type { Settings } from '../options.js'
 import type { Counters } from './stats.js'
 import type { LogPlace, Topic } from '../delivery/topic.js'
@@ -28,6 +30,11 @@ export interface SubscribeOptions {
    */
   after?: string | undefined
 }
+
+const SUBSCRIBE_OPTIONS = {
+  rewind: count(0, Number.MAX_SAFE_INTEGER),
+  after: [(value) => typeof value === 'string', 'a position: a Last-Event-ID of this Streamer'],
+} satisfies Record<keyof SubscribeOptions, OptionCheck>
 
 /** What a client that moves here from another server brings along. */
 export interface JoinOptions extends SubscribeOptions {
@@ -77,7 +84,6 @@ export class Subscriptions {
   /** Subscribes a client. See `Streamer.subscribe`. */
   async subscribe(client: Client, name: string, options: JoinOptions): Promise<void> {
     checkTopicName(name, this.settings.maxTopicLength)
-    checkOptions(options)
     const reaching = options.after === undefined ? undefined : this.delivery.reach(options.after)
     if (reaching !== undefined) {
       await reaching
@@ -263,13 +269,9 @@ function quote(topic: Topic): string {
 }
 
 /** @throws OptionsError */
-export function checkOptions({ rewind, after }: SubscribeOptions): void {
-  if (rewind !== undefined && !(Number.isInteger(rewind) && rewind >= 0)) {
-    throw new OptionsError(
-      `subscribe's rewind takes a whole number from 0; it got ${String(rewind)}.`,
-    )
-  }
-  if (rewind !== undefined && after !== undefined) {
+export function checkSubscribeOptions(options: SubscribeOptions): void {
+  checkOptions('subscribe', options, SUBSCRIBE_OPTIONS)
+  if (options.rewind !== undefined && options.after !== undefined) {
     throw new OptionsError('subscribe takes rewind or after, not both.')
   }
 }
