@@ -1,4 +1,4 @@
-import type { Driver, Sink, Subscription } from '../driver.js'
+import type { BrokerState, Driver, Sink, Subscription } from '../driver.js'
 import type { Closings } from './closings.js'
 import { inTime } from './in-time.js'
 
@@ -23,6 +23,8 @@ export interface DriverParts<
   closings: Closings
   /** See `Driver.encoding`. Default: `utf8`. */
   encoding?: 'utf8' | 'base64' | undefined
+  /** See `Driver.brokerState`: the `state` of the driver's `Link`, or a `Reach` of its own. */
+  brokerState?: BrokerState | undefined
   /** Connects, unless it has. */
   connect(): Promise<unknown>
   /** See `Driver.subscribe`. */
@@ -46,9 +48,10 @@ export function driverShell<
 ): Omit<BrokerDriver, 'subscribe'> & {
   subscribe(topic: string, sink: TopicSink): Promise<Open>
 } {
-  const { closings, encoding = 'utf8' } = parts
+  const { closings, encoding = 'utf8', brokerState } = parts
   return {
     encoding,
+    brokerState,
 
     async connect(): Promise<void> {
       closings.check()

@@ -135,6 +135,7 @@ export function jetstreamDriver(
 
   const driver = driverShell<LogSink, LogSubscription>({
     closings,
+    brokerState: link.state,
     encoding: options.encoding,
     connect: linked,
     async subscribe(name, sink) {

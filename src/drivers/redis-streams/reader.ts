@@ -3,7 +3,7 @@ import type { RedisLink } from '../../brokers/redis/connect.js'
 import type { RedisConnection, RedisServer } from '../../brokers/redis/connection.js'
 import { notInTime } from '../../brokers/redis/errors.js'
 import type { RedisTiming } from '../../brokers/redis/options.js'
-import type { Subscription } from '../../driver.js'
+import type { BrokerState, Subscription } from '../../driver.js'
 import type { Call } from './epoch.js'
 import { firstLook, look } from './look.js'
 import type { StreamInfo } from './position.js'
@@ -34,6 +34,11 @@ export class StreamsReader {
     const over = (error: Error) => this.#loop.endAll(error)
     this.#control.on({ over })
     this.#reading.on({ over })
+  }
+
+  /** Whether Redis can be reached: see `Driver.brokerState`. */
+  get brokerState(): BrokerState {
+    return this.#reading.state
   }
 
   async connect(timeout: number): Promise<void> {

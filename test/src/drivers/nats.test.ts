@@ -66,6 +66,7 @@ describe('natsDriver by address', () => {
   test('a silent link is noticed within seconds, and reconnecting never ends', () => {
     expect(connectOptions('nats://a')).toEqual({
       servers: ['a:4222'],
+      ignoreAuthErrorAbort: true,
       pingInterval: 1_000,
       maxPingOut: 2,
       maxReconnectAttempts: -1,
