@@ -114,7 +114,7 @@ test('a driver given to two Streamers would silence the first: the second is ref
 })
 
 test.each<[string, () => Driver]>([
-  ['azureServiceBusDriver', () => azureServiceBusDriver(AZURE, { topic: 't' })],
+  ['azureServiceBusDriver', () => azureServiceBusDriver(AZURE)],
   ['googlePubSubDriver', () => googlePubSubDriver({ projectId: 'p' })],
   ['jetstreamDriver', () => jetstreamDriver('nats://127.0.0.1:1', { stream: 's' })],
   ['kafkaDriver', () => kafkaDriver('127.0.0.1:1')],
@@ -122,7 +122,7 @@ test.each<[string, () => Driver]>([
   ['rabbitmqDriver', () => rabbitmqDriver('amqp://127.0.0.1:1')],
   ['redisDriver', () => redisDriver('redis://127.0.0.1:1')],
   ['redisStreamsDriver', () => redisStreamsDriver('redis://127.0.0.1:1')],
-  ['sqsDriver', () => sqsDriver({ region: 'r' }, { sns: 'arn:aws:sns:r:1:t' })],
+  ['sqsDriver', () => sqsDriver({ region: 'r' })],
 ])('%s says whether its broker can be reached', async (_name, make) => {
   const driver = make()
   expect(driver.brokerState).toMatchObject({ down: undefined })

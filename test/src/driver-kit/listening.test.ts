@@ -84,6 +84,7 @@ test('a topic is asked for on each connection, and the gap stands before what fo
   second.topics.get('x')!('3')
   await new Promise(setImmediate)
   expect(sink.entries.map((entry) => entry.type)).toEqual(['message', 'gap', 'message', 'message'])
+  expect(sink.entries[1]).toMatchObject({ reason: expect.stringContaining('lost (cable)') })
   expect(sink.texts()).toEqual(['1', '2', '3'])
 })
 

@@ -1,46 +1,49 @@
-import type { SourceEvents } from '../../driver-kit/sources.js'
+import type { SourceEvents } from '../../driver-kit/index.js'
 import type { FetchAnswer, KafkaMessage, PartitionName } from './wire.js'
 
-/** One partition of a topic that is read: where it stands, and who asks for it. */
+/** One partition of a topic that is read: its position, and the lane that fetches it. */
 export class Partition implements PartitionName {
-  /** Who asks the broker for it now: nobody while its broker is not known. */
+  /** The lane that fetches it now: none while its broker is not known. */
   lane: { remove(partition: Partition): void } | undefined
-  /** Rises whenever it moves or jumps: an answer to an older question is none. */
-  turn = 0
+  /**
+   * Rises when the partition moves to another broker or position. An example: it is fetched from
+   * offset 5 in generation 1, jumps to offset 9 in generation 2, and the answer from 5 is ignored.
+   */
+  generation = 0
   /** Whether the broker has let us read it. */
   proven = false
-  /** Whether it is being found out from where to go on. */
+  /** Whether Kafka is being asked for the position to go on from. */
   recovering = false
   /** Since when it can't be read, for a reason that is no lost link. */
   troubledSince: number | undefined
 
   constructor(
-    readonly reading: Reading,
+    readonly reader: TopicReader,
     readonly partition: number,
     /** The offset of the next message. */
     public next: bigint,
   ) {}
 
   get topic(): string {
-    return this.reading.topic
+    return this.reader.topic
   }
 
   get id(): string | undefined {
-    return this.reading.id
+    return this.reader.id
   }
 
-  /** Nobody asks for it any more, and what was asked no longer counts. */
+  /** It is not fetched any more, and answers that are under way do not count. */
   park(): void {
-    this.turn++
+    this.generation++
     this.lane?.remove(this)
     this.lane = undefined
   }
 }
 
 /** One Kafka topic that is read from its end, every partition of it. */
-export class Reading {
+export class TopicReader {
   readonly partitions = new Map<number, Partition>()
-  /** Settles when all of it is read, or when it can't be. */
+  /** Settles when every partition is read, or when one can't be. */
   readonly opened: Promise<void>
   id: string | undefined
   over = false
@@ -60,13 +63,13 @@ export class Reading {
     })
   }
 
-  /** Hands over what a partition has, and moves it on. */
+  /** Hands the messages of a fetch over, and moves the partition on. */
   take(partition: Partition, { messages, next }: FetchAnswer): void {
     partition.proven = true
     partition.troubledSince = undefined
     for (const message of messages) {
       if (this.over) return
-      this.#tell(() => this.events.message(message))
+      this.events.message(message)
     }
     if (next !== undefined && next > partition.next) partition.next = next
     this.checkOpen()
@@ -81,7 +84,7 @@ export class Reading {
 
   gap(reason: string): void {
     if (this.over) return
-    this.#tell(() => this.events.gap(reason))
+    this.events.gap(reason)
   }
 
   /** The topic was made anew: it is read from its beginning. */
@@ -90,16 +93,16 @@ export class Reading {
     this.partitions.clear()
   }
 
-  /** Whoever waits for it to open waits in vain. */
+  /** Opening it has failed. */
   reject(error: Error): void {
     this.#reject(error)
   }
 
-  /** It is over, with a word to whoever waits for it or reads it. */
+  /** It is over: opening it fails, or the subscribers are told. */
   fail(error: Error): void {
     if (this.over) return
     this.end()
-    if (this.#isOpen) this.#tell(() => this.events.fail(error))
+    if (this.#isOpen) this.events.fail(error)
     else this.#reject(error)
   }
 
@@ -107,14 +110,5 @@ export class Reading {
   end(): void {
     this.over = true
     for (const partition of this.partitions.values()) partition.park()
-  }
-
-  /** What is thrown in a sink must not stop the other topics of the same answer. */
-  #tell(call: () => void): void {
-    try {
-      call()
-    } catch (error) {
-      process.emitWarning(error instanceof Error ? error : String(error))
-    }
   }
 }

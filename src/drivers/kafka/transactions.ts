@@ -8,15 +8,15 @@ export interface RecordContext {
   readonly key: Buffer | null
 }
 
-/** Where an aborted transaction begins. Where it ends is said by a control record. */
+/** The first offset of an aborted transaction. A control record marks its end. */
 export interface AbortedTransaction {
   readonly producer: string
   readonly first: bigint
 }
 
 /**
- * Tells the records of one answer that are messages from those that are not: the broker sends
- * what was aborted too, with a list of where it began.
+ * Gives a test for the records of one answer: which of them are messages. The broker also sends the
+ * records of aborted transactions, with a list of where each began.
  */
 export function messageFilter(
   aborted: readonly AbortedTransaction[],
@@ -28,7 +28,7 @@ export function messageFilter(
       dead.add((ahead.shift() as AbortedTransaction).producer)
     }
     if (!control) return !(transactional && dead.has(producer))
-    // Two bytes of a version, then two of what became of it: 0 is aborted.
+    // The key has two bytes for a version and two for the outcome, which is 0 for aborted.
     if (key !== null && key.length >= 4 && key.readInt16BE(2) === 0) dead.delete(producer)
     return false
   }

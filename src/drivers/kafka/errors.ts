@@ -1,11 +1,28 @@
-import { reasonOf } from './reasons.js'
 import type { Address } from './wire.js'
 import { addressText, codes, isUnknownTopic } from './wire.js'
 
-/** What goes wrong, in words that say what to do about it. */
+/** The errors that an error wraps, itself first: both libraries wrap errors more than once. */
+function* chainOf(error: unknown, depth = 0): Generator<Error & { code?: unknown }> {
+  if (!(error instanceof Error) || depth > 5) return
+  yield error
+  const { errors } = error as { errors?: unknown }
+  if (Array.isArray(errors)) for (const one of errors) yield* chainOf(one, depth + 1)
+  yield* chainOf(error.cause, depth + 1)
+}
 
-export function closed(): Error {
-  return new Error('This Kafka driver has been closed. Make a new one.')
+/** The innermost message, which is the broker's or Node's. */
+export function reasonOf(error: unknown): string {
+  const messages = [...chainOf(error)].map(({ message }) => message).filter((text) => text !== '')
+  return messages.at(-1) ?? String(error)
+}
+
+const REFUSALS: readonly unknown[] = ['KafkaJSSASLAuthenticationError', 'PLT_KFK_AUTHENTICATION']
+
+/** Whether the broker has refused the credentials. */
+export function isRefusal(error: unknown): boolean {
+  return [...chainOf(error)].some(
+    ({ name, code }) => REFUSALS.includes(name) || REFUSALS.includes(code),
+  )
 }
 
 export function unreachable(tried: ReadonlyMap<string, unknown>): Error {
@@ -27,7 +44,7 @@ export function refused(error: unknown, address?: Address): Error {
   )
 }
 
-/** Kafka itself says where its brokers are, which is not always where they can be reached. */
+/** Kafka itself tells where its brokers are, which may be an address that can't be reached from here. */
 export function brokerUnreachable(address: Address, error: unknown): Error {
   return new Error(
     `Kafka says that one of its brokers is at ${addressText(address)}, which can't be reached ` +

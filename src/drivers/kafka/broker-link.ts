@@ -1,4 +1,4 @@
-import { inTime } from './in-time.js'
+import { inTime } from '../../driver-kit/index.js'
 import type { Address, Library, Wire } from './wire.js'
 import { addressText, UnreadableError } from './wire.js'
 
@@ -6,17 +6,17 @@ import { addressText, UnreadableError } from './wire.js'
 export interface Bounds {
   /** Connecting, up to where the broker has answered once. */
   connectTimeout: number
-  /** Opening a topic, whatever happens in between. */
+  /** Opening a topic, reconnects in between included. */
   subscribeTimeout: number
   /** An answer, beyond what the broker was asked to wait. */
   responseTimeout: number
   /** For how long the broker is asked to wait for messages. */
   maxWait: number
-  /** From one look at the cluster to the next, when nothing else calls for one. */
+  /** From one question for the cluster's state to the next, when nothing else calls for one. */
   metadataInterval: number
 }
 
-/** Opens a connection within `timeout`, or leaves none. */
+/** Opens a connection within `timeout` milliseconds. Where that fails, none is left. */
 export async function dial(library: Library, timeout: number, address?: Address): Promise<Wire> {
   const wire = await library.wire(address)
   try {
@@ -29,12 +29,12 @@ export async function dial(library: Library, timeout: number, address?: Address)
   }
 }
 
-/** A connection to one broker for one kind of work: opened when needed, and again when lost. */
-export class Link {
+/** A connection to one broker for one kind of request. It is opened when needed, also after a loss. */
+export class BrokerLink {
   #wire: Wire | undefined
   #dialling: Promise<Wire> | undefined
   #closed = false
-  /** Rises when it is let go of on purpose. */
+  /** How often the connection was let go of on purpose. */
   #released = 0
 
   constructor(
@@ -51,7 +51,7 @@ export class Link {
   }
 
   /**
-   * Has one request answered. Whoever answers too late is not waited for again.
+   * Has one request answered. A connection whose answer is late is given up.
    *
    * @param wait For how long the broker was asked to wait before it answers.
    */
@@ -70,7 +70,7 @@ export class Link {
     } catch (error) {
       if (error instanceof UnreadableError) throw error
       this.#drop(wire)
-      // Brokers close connections that were idle for minutes, which is noticed only now.
+      // A broker closes a connection that was idle for minutes, and the next request finds out.
       const isIdle = again && wire === known && !isLate && released === this.#released
       if (!isIdle) throw error
       return this.use(call, wait, false)

@@ -1,7 +1,7 @@
 /**
- * The ids of the messages that came lately, so that one that Pub/Sub delivers again is known.
+ * The ids of the latest messages, for a broker that may deliver a message again.
  *
- * It remembers at least the last `window` of them, and at most twice as many: forgetting half at
+ * It remembers at least the last `window` ids, and at most twice as many: forgetting half of them at
  * once costs next to nothing for each message.
  */
 export class SeenIds {
@@ -10,7 +10,7 @@ export class SeenIds {
 
   constructor(private readonly window: number) {}
 
-  /** Whether the id is new. From now on it is not. */
+  /** Remembers the id, and gives whether it is new. */
   add(id: string): boolean {
     if (this.recent.has(id) || this.older.has(id)) return false
     this.recent.add(id)
@@ -21,6 +21,7 @@ export class SeenIds {
     return true
   }
 
+  /** Forgets all of them, for a broker that counts anew. */
   clear(): void {
     this.recent.clear()
     this.older.clear()
