@@ -11,15 +11,10 @@ import { within } from './within.js'
 /** A connection that lived for as long was a good one: the next one is tried for soon. */
 const STABLE = 1_000
 
-/** How often a connection that nothing else would make anew is tried for, in milliseconds. */
-const RECOVERY = 30_000
-
 /**
  * One connection to a broker at a time. The first is made when it is asked for; those who ask at the
  * same time share the attempt, and one that failed is forgotten. When the connection is lost, the
- * next is tried for without end, after waits that grow (see {@link LinkOptions.again}). Where that
- * ends with an error that `again` says no to, topics have ended too; the link still tries every 30 s,
- * so that a server that is reported as down comes back once the broker lets it in again.
+ * next is tried for without end, after waits that grow (see {@link LinkOptions.again}).
  */
 export class Link<Connection> {
   readonly #options: LinkOptions<Connection>
@@ -173,7 +168,7 @@ export class Link<Connection> {
     }
     this.#options.lost?.(connection).then(gone, gone)
     if (this.#options.probe !== undefined) void this.#watch(connection, this.#options.probe)
-    this.state.found()
+    if (this.#options.asks !== false) this.state.found()
     for (const { up } of this.#events) up?.(connection)
   }
 
@@ -183,7 +178,6 @@ export class Link<Connection> {
     this.#trouble = reason
     if (performance.now() - this.#since >= STABLE) this.#backoff.reset()
     if (this.#options.again !== undefined) this.#attempt = this.#shared(this.#reconnect())
-    else void this.#recover()
     this.state.lost(reason)
     for (const { lost } of this.#events) lost?.(reason)
   }
@@ -200,20 +194,10 @@ export class Link<Connection> {
         signal.throwIfAborted()
         if (this.#options.again?.(this.#trouble)) continue
         this.#isReconnecting = false
-        void this.#recover()
         for (const { over } of this.#events) over?.(error as Error)
         throw error
       }
     }
-  }
-
-  /** Tries now and then, until there is a connection, by this or by whoever asks for one. */
-  async #recover(): Promise<void> {
-    const { signal } = this.#closings
-    do {
-      await pause(RECOVERY, signal, { ref: false })
-      if (signal.aborted || this.#current !== undefined) return
-    } while ((await within(this.get(), Infinity)) === 'failed')
   }
 
   async #watch(connection: Connection, { interval, timeout, ask }: Probe<Connection>) {

@@ -1,5 +1,10 @@
 import type { BrokerOutage, BrokerState } from '../driver.js'
 import { reasonOf } from './connect-error.js'
+import { pause } from './pause.js'
+import { within } from './within.js'
+
+/** How often a broker that is away is asked, beside what else the driver tries, in milliseconds. */
+const ASK_EVERY = 10_000
 
 /**
  * Whether a driver reaches its broker: what `Driver.brokerState` is. A `Link` keeps one by itself. Where a
@@ -8,6 +13,8 @@ import { reasonOf } from './connect-error.js'
 export class Reach implements BrokerState {
   onChange: (() => void) | undefined = undefined
   #down: BrokerOutage | undefined
+  #ask: (() => Promise<unknown>) | undefined
+  #closing: AbortSignal | undefined
 
   get down(): BrokerOutage | undefined {
     return this.#down
@@ -18,6 +25,19 @@ export class Reach implements BrokerState {
     if (this.#down !== undefined) return
     this.#down = { since: Date.now(), reason: reasonOf(cause) }
     this.onChange?.()
+    void this.#keepAsking(this.#down)
+  }
+
+  /**
+   * Has a broker that is away be asked every ten seconds, so that a server that is reported as down
+   * comes back also where its driver has nothing to read, or has given up.
+   *
+   * @param ask Resolves when the broker answers. `driverShell` gives the driver's `connect`.
+   * @param closing Aborted when the driver is closed.
+   */
+  askWith(ask: () => Promise<unknown>, closing: AbortSignal): void {
+    this.#ask = ask
+    this.#closing = closing
   }
 
   /** The broker has answered. */
@@ -25,5 +45,15 @@ export class Reach implements BrokerState {
     if (this.#down === undefined) return
     this.#down = undefined
     this.onChange?.()
+  }
+
+  async #keepAsking(outage: BrokerOutage): Promise<void> {
+    const isOver = () => this.#closing?.aborted === true || this.#down !== outage
+    while (this.#ask !== undefined && !isOver()) {
+      await pause(ASK_EVERY, this.#closing, { ref: false })
+      if (isOver()) return
+      const outcome = await within(this.#ask(), Infinity)
+      if (outcome !== 'failed' && !isOver()) this.found()
+    }
   }
 }

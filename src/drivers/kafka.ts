@@ -87,6 +87,7 @@ export function kafkaDriver(
   return driverShell({
     closings,
     encoding: options.encoding,
+    brokerState: cluster.state,
     connect: () => cluster.connect(),
     async subscribe(topic, sink) {
       if (options.sources === undefined) checkTopicName(address ? address(topic) : topic, topic)

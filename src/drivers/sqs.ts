@@ -93,13 +93,18 @@ export function sqsDriver(
   }
 
   const closings = new Closings('SQS')
-  const link = new Link<Aws>({
+  const heard = (trouble?: unknown) => {
+    if (trouble === undefined) link.heard()
+    else link.silent(trouble)
+  }
+  const link: Link<Aws> = new Link<Aws>({
     broker: 'SQS',
     where: 'AWS',
     // Each call has a bound of its own.
     connectTimeout: Infinity,
     prepare: loadLibraries,
-    connect: () => Aws.open(config, settings.connectTimeout),
+    connect: () => Aws.open(config, settings.connectTimeout, heard),
+    asks: false,
     end: (aws) => aws.end(),
     explain: (cause) => cause as Error,
   })
@@ -129,6 +134,7 @@ export function sqsDriver(
   return driverShell({
     closings,
     encoding: options.encoding,
+    brokerState: link.state,
     async connect() {
       const aws = await link.get()
       closings.check()

@@ -88,7 +88,7 @@ test('a gap that a driver reports is an event of the Streamer', async () => {
   let gap: (reason: string) => void = () => undefined
   const streamer = new Streamer({
     async subscribe(_topic, sink) {
-      gap = sink.gap
+      gap = (reason) => sink.gap(reason)
       return { close: async () => undefined }
     },
     close: async () => undefined,

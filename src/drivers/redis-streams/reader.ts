@@ -3,10 +3,11 @@ import type { RedisLink } from '../../brokers/redis/connect.js'
 import type { RedisConnection, RedisServer } from '../../brokers/redis/connection.js'
 import { notInTime } from '../../brokers/redis/errors.js'
 import type { RedisTiming } from '../../brokers/redis/options.js'
-import type { BrokerState, Subscription } from '../../driver.js'
+import type { Subscription } from '../../driver.js'
 import type { Call } from './epoch.js'
 import { firstLook, look } from './look.js'
 import type { StreamInfo } from './position.js'
+import type { Reach } from '../../driver-kit/index.js'
 import { ReadLoop } from './read-loop.js'
 import { endsStream, streamNamed, streamRefusal } from './refusal.js'
 import { OpenStream } from './stream.js'
@@ -37,7 +38,7 @@ export class StreamsReader {
   }
 
   /** Whether Redis can be reached: see `Driver.brokerState`. */
-  get brokerState(): BrokerState {
+  get brokerState(): Reach {
     return this.#reading.state
   }
 
