@@ -1,7 +1,6 @@
 import type { BrokerOutage, BrokerState } from '../driver.js'
 import { reasonOf } from './connect-error.js'
 import { pause } from './pause.js'
-import { within } from './within.js'
 
 /** How often a broker that is away is asked, beside what else the driver tries, in milliseconds. */
 const ASK_EVERY = 10_000
@@ -52,8 +51,11 @@ export class Reach implements BrokerState {
     while (this.#ask !== undefined && !isOver()) {
       await pause(ASK_EVERY, this.#closing, { ref: false })
       if (isOver()) return
-      const outcome = await within(this.#ask(), Infinity)
-      if (outcome !== 'failed' && !isOver()) this.found()
+      const answers = await this.#ask().then(
+        () => true,
+        () => false,
+      )
+      if (answers && !isOver()) this.found()
     }
   }
 }
