@@ -137,7 +137,11 @@ export function jetstreamDriver(
     closings,
     brokerState: link.state,
     encoding: options.encoding,
-    connect: linked,
+    async connect() {
+      const there = await linked()
+      checkVersion(there.connection, filter)
+      await topics.look(there)
+    },
     async subscribe(name, sink) {
       const topic = { name, subject: toSubject(name, address), sink, after: 0 }
       const there = await linked()

@@ -43,6 +43,7 @@ export class Cluster implements NodeEvents {
     library: Library,
     private readonly bounds: Bounds,
     private readonly closing: AbortSignal,
+    private readonly ignoreCompaction: boolean,
   ) {
     this.#brokers = new Brokers(library, bounds, this, closing)
   }
@@ -55,7 +56,7 @@ export class Cluster implements NodeEvents {
   /** Reads a topic from its end; settles when it does. */
   async open(topic: string, events: SourceEvents<KafkaMessage>): Promise<Subscription> {
     this.closing.throwIfAborted()
-    const reader = new TopicReader(topic, events)
+    const reader = new TopicReader(topic, events, this.ignoreCompaction)
     this.#readers.add(reader)
     const { subscribeTimeout } = this.bounds
     let last: unknown
