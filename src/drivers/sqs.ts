@@ -6,6 +6,7 @@ import {
   driverShell,
   Link,
   routingChecks,
+  shownAddress,
   Sources,
 } from '../driver-kit/index.js'
 import type { BrokerDriver, OptionCheck, RoutingOptions } from '../driver-kit/index.js'
@@ -155,6 +156,12 @@ export function sqsDriver(
 
 function checkTarget(target: AwsClients | AwsConfig | string): AwsClients | AwsConfig {
   const config = typeof target === 'string' ? { region: target } : target
+  if (typeof target === 'string' && !/^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/i.test(target)) {
+    throw new OptionsError(
+      `sqsDriver got ${shownAddress(target)} as a region. It takes one such as eu-west-1; for ` +
+        'another address, give { region, endpoint }.',
+    )
+  }
   const isObject = typeof config === 'object' && config !== null
   if (isObject && (isClients(config) || !('sqs' in config))) return config
   throw new OptionsError(

@@ -130,14 +130,26 @@ function parse(user: string, server: unknown): URL {
   if (typeof server !== 'string') throw addressError(user, server)
   const text = server.includes('://') ? server.trim() : `nats://${server.trim()}`
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url?.hostname && (url.protocol === 'nats:' || url.protocol === 'tls:')) return url
+  const isNats = url?.protocol === 'nats:' || url?.protocol === 'tls:'
+  if (url?.hostname && isNats && isDecodable(url.username + url.password)) return url
   throw addressError(user, server)
+}
+
+/** Whether each % begins an escape, of bytes that are text. */
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function addressError(user: string, got: unknown): OptionsError {
   return new OptionsError(
     `${user} got ${shownAddress(got)} as the address of a NATS server. It takes a connection, ` +
-      'nats://host:port or tls://host:port, several with commas between them, or { servers }.',
+      'nats://host:port or tls://host:port, several with commas between them, or { servers }. In ' +
+      'user and password, write % as %25, and @ as %40.',
   )
 }
 
