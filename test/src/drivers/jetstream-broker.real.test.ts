@@ -370,6 +370,7 @@ describe('jetstreamDriver on a NATS server', () => {
         await expect(driver.subscribe('s.a', recordingSink())).rejects.toThrow(
           /has no JetStream for this account/,
         )
+        await expect(driver.connect()).rejects.toThrow(/has no JetStream for this account/)
         await driver.close()
       }
     } finally {
