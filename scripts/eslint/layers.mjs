@@ -87,6 +87,7 @@ export const layers = [
   broker('nats', ['nats', '@nats-io/transport-node', '@nats-io/jetstream']),
   driver('nats', [], ['nats']),
   driver('jetstream', [], ['nats']),
+  driver('postgres', ['pg']),
   driver('rabbitmq', ['amqplib']),
   driver('kafka', ['kafkajs', '@platformatic/kafka']),
   driver('google-pubsub', ['@google-cloud/pubsub']),

@@ -43,6 +43,8 @@ export class ServerQueue {
   /** Aborted when closing has taken as long as it may. */
   private readonly givingUp = new AbortController()
   private current: Promise<Queue> | undefined
+  /** The latest attempt to make a queue. */
+  private making: Promise<Queue> | undefined
   private queue: Queue | undefined
   private upkeep: Upkeep | undefined
   /** The name and tags of a queue that AWS may have made. It is tried again with these. */
@@ -109,6 +111,8 @@ export class ServerQueue {
   }
 
   private async letGo(): Promise<void> {
+    // A queue that is being made now is let go of when it is there.
+    await this.making?.catch(() => undefined)
     const queue = await this.current?.catch(() => undefined)
     if (queue) this.discard(queue)
     else if (this.unsure) await this.aws.deleteByName(this.unsure.name)
@@ -120,7 +124,12 @@ export class ServerQueue {
     return this.closings.signal
   }
 
-  private async make(): Promise<Queue> {
+  private make(): Promise<Queue> {
+    this.making = this.create()
+    return this.making
+  }
+
+  private async create(): Promise<Queue> {
     const name = `${this.options.prefix}${randomUUID()}${this.fifo ? '.fifo' : ''}`
     this.unsure ??= { name, tags: { [ALIVE]: String(Math.floor(Date.now() / 1_000)) } }
     const { url, arn } = await this.aws.createQueue(this.unsure.name, this.unsure.tags)
