@@ -6,6 +6,7 @@ import { googlePubSubDriver } from 'unifrost/drivers/google-pubsub'
 import { jetstreamDriver } from 'unifrost/drivers/jetstream'
 import { kafkaDriver } from 'unifrost/drivers/kafka'
 import { natsDriver } from 'unifrost/drivers/nats'
+import { postgresDriver } from 'unifrost/drivers/postgres'
 import { rabbitmqDriver } from 'unifrost/drivers/rabbitmq'
 import { redisDriver } from 'unifrost/drivers/redis'
 import { redisStreamsDriver } from 'unifrost/drivers/redis-streams'
@@ -119,6 +120,7 @@ test.each<[string, () => Driver]>([
   ['jetstreamDriver', () => jetstreamDriver('nats://127.0.0.1:1', { stream: 's' })],
   ['kafkaDriver', () => kafkaDriver('127.0.0.1:1')],
   ['natsDriver', () => natsDriver('nats://127.0.0.1:1')],
+  ['postgresDriver', () => postgresDriver('postgres://127.0.0.1:1')],
   ['rabbitmqDriver', () => rabbitmqDriver('amqp://127.0.0.1:1')],
   ['redisDriver', () => redisDriver('redis://127.0.0.1:1')],
   ['redisStreamsDriver', () => redisStreamsDriver('redis://127.0.0.1:1')],

@@ -176,7 +176,7 @@ export async function dial(
 }
 
 /** How long a server that has greeted us has to say that it has no room, in milliseconds. */
-const REFUSES_WITHIN = 25
+const REFUSES_WITHIN = 10
 
 /**
  * Settles when one of the servers has sent something, which NATS does first. The libraries are not
@@ -195,7 +195,7 @@ async function answer(servers: string[], event: 'connect' | 'data', signal: Abor
     return new Promise<void>((resolve, reject) => {
       let said = ''
       if (event === 'connect') socket.once('connect', () => resolve())
-      socket.setEncoding('latin1').on('data', (text) => {
+      socket.setEncoding('latin1').on('data', (text: string) => {
         if (said === '') setTimeout(resolve, REFUSES_WITHIN)
         said += text
         const [, refusal] = /^-ERR '(.*)'/m.exec(said) ?? []

@@ -22,7 +22,7 @@ const drivers: [name: string, scheme: string, make: (target: never) => Connectab
   [
     'googlePubSubDriver',
     '',
-    (it) => googlePubSubDriver({ projectId: 'p', emulatorHost: it }, QUICK),
+    (it) => googlePubSubDriver({ projectId: 'p', emulatorHost: it ?? '' }, QUICK),
   ],
   ['jetstreamDriver', 'nats', (it) => jetstreamDriver(it, { ...QUICK, stream: 's' })],
   ['kafkaDriver', 'kafka', (it) => kafkaDriver(it, QUICK)],

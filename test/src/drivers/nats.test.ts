@@ -93,7 +93,11 @@ describe('natsDriver by address', () => {
     let server: Server
     let address: string
     const connect = jest.fn()
-    const greet = (socket: Socket) => socket.end('INFO {}\r\n').resume()
+    const greet = (socket: Socket) =>
+      socket
+        .on('error', () => undefined)
+        .end('INFO {}\r\n')
+        .resume()
 
     beforeEach(async () => {
       connect.mockReset()
