@@ -1,8 +1,10 @@
 import type { AnyResponse, Client, Streamer } from '../src/index.js'
 import { CallbackError, ClientExistsError, ForbiddenTopicError } from '../src/index.js'
-import { checkRequest, doorOf, lastEventIdOf, queryOf } from '../src/for-middleware.js'
+import type { Door } from '../src/for-middleware.js'
+import { checkRequest, doorOf, lastEventIdOf, queryOf, takeSeat } from '../src/for-middleware.js'
+import { areAllowed } from './allowed.js'
 import type { Authorize, RequestContext, PrincipalOptions } from './request-context.js'
-import { assignClient, isAuthorized, ownerOf, principalOf } from './request-context.js'
+import { assignClient, ownerOf, principalOf } from './request-context.js'
 
 /** Options of `autoClient`. */
 export interface AutoClientOptions<Context, Principal = unknown> extends PrincipalOptions<
@@ -47,8 +49,8 @@ export async function assureClient<Context, Principal>(
   const query = queryOf(context.request)
   if (query.get('id')) return undefined
   checkRequest(context.request)
-  const client = await findOrMake(streamer, context, options)
-  if (!options.redirect) {
+  const client = await findOrMake(streamer, context, options, response)
+  if (!options.redirect || isHead(context)) {
     assignClient(context.request, client)
     // A middleware between this one and the stream may answer the request itself.
     response.once('close', () => dismiss(streamer, client.id))
@@ -57,6 +59,11 @@ export async function assureClient<Context, Principal>(
   query.set('id', client.id)
   // Relative, since a proxy or a router may have cut off a part of the browser's path.
   return `?${query.toString()}`
+}
+
+/** A request that gets no stream holds nothing: its client has no topics, and goes with the answer. */
+function isHead({ request }: RequestContext<unknown>): boolean {
+  return request.method === 'HEAD'
 }
 
 function dismiss(streamer: Streamer, id: string): void {
@@ -68,15 +75,21 @@ async function findOrMake<Context, Principal>(
   streamer: Streamer,
   context: RequestContext<Context>,
   options: AutoClientOptions<Context, Principal>,
+  response: AnyResponse,
 ): Promise<Pick<Client, 'id'>> {
-  const id = options.id && (await called('id', () => options.id!(context.frameworkRequest)))
+  const passing = isHead(context)
+  const id =
+    options.id === undefined || passing
+      ? undefined
+      : await called('id', () => options.id!(context.frameworkRequest))
   const existing = id === undefined ? undefined : await streamer.findClient(id)
   if (existing !== undefined) return existing
   const owner = ownerOf(context, options)
-  // Checked first, so that a refused request costs almost nothing and never reaches the broker.
-  doorOf(streamer).checkRoom(undefined, owner, context.address)
-  const topics = await topicsFor(context, options)
-  const settings = { owner, transient: id === undefined && !options.redirect }
+  const { request, address } = context
+  // Taken first, so that a refused request costs almost nothing and never reaches the broker.
+  takeSeat(doorOf(streamer), { request, response, owner, address })
+  const topics = await topicsFor(streamer, context, options)
+  const settings = { owner, address, transient: passing || (id === undefined && !options.redirect) }
   let client
   try {
     client =
@@ -88,8 +101,9 @@ async function findOrMake<Context, Principal>(
     if (id !== undefined && error instanceof ClientExistsError) return { id }
     throw error
   }
+  if (passing) return client
   try {
-    const after = lastEventIdOf(context.request)
+    const after = lastEventIdOf(request)
     await Promise.all(topics.map((topic) => streamer.subscribe(client.id, topic, { after })))
   } catch (error) {
     await client.close()
@@ -99,17 +113,24 @@ async function findOrMake<Context, Principal>(
 }
 
 async function topicsFor<Context, Principal>(
+  streamer: Streamer,
   context: RequestContext<Context>,
   options: AutoClientOptions<Context, Principal>,
 ): Promise<string[]> {
   const { topics } = options
-  if (typeof topics === 'function') return called('topics', () => topics(context.frameworkRequest))
-  if (topics !== undefined) return topics
+  const door: Door = doorOf(streamer)
+  if (topics !== undefined) {
+    const chosen =
+      typeof topics === 'function'
+        ? await called('topics', () => topics(context.frameworkRequest))
+        : topics
+    door.checkTopics(chosen)
+    return chosen
+  }
   const named = [...new Set(queryOf(context.request).getAll('topic'))]
+  door.checkTopics(named)
   const principal = principalOf(context, options)
-  const allowed = await Promise.all(
-    named.map((topic) => isAuthorized(options.authorize, context, principal, topic)),
-  )
+  const allowed = await areAllowed(streamer, options.authorize, context, principal, named)
   const forbidden = named.filter((_, index) => !allowed[index])
   if (forbidden.length > 0) throw new ForbiddenTopicError(forbidden)
   return named

@@ -22,12 +22,26 @@ export async function jsonBody(
   const text = wasRead ? undefined : await read(request, maxBytes)
   if (text === '' || (wasRead && isAbsent(request))) return undefined
   if (type === undefined || !JSON_TYPE.test(type)) throw new MediaTypeError()
-  if (text === undefined) return parsed
+  if (text === undefined) {
+    if (sizeOf(request, parsed) > maxBytes) throw new BodyTooLargeError(maxBytes)
+    return parsed
+  }
   try {
     return JSON.parse(text) as unknown
   } catch (error) {
     throw new BodyError('The body is not valid JSON.', { cause: error })
   }
+}
+
+/**
+ * The size of a body that a parser has read: as declared, or as JSON where it was sent in chunks or
+ * compressed.
+ */
+function sizeOf(request: AnyRequest, parsed: unknown): number {
+  const { 'content-length': length, 'content-encoding': coding = 'identity' } = request.headers
+  const declared = Number(length ?? 0)
+  if (length !== undefined && coding === 'identity') return declared
+  return Math.max(declared, Buffer.byteLength(JSON.stringify(parsed) ?? ''))
 }
 
 function isAbsent(request: AnyRequest): boolean {

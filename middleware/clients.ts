@@ -32,7 +32,7 @@ export async function answerClients<Context, Principal>(
   const owner = ownerOf(context, options)
   const body = await jsonBody(request, parsedBody, options.maxBodyBytes ?? MAX_BODY_BYTES)
   if (method === 'POST') {
-    const client = await streamer.newClient({ owner })
+    const client = await streamer.newClient({ owner, address: context.address })
     return {
       status: 201,
       body: { client_id: client.id, client_ttl_millis: streamer.clientTTL },

@@ -40,7 +40,7 @@ export function unifrostExpress<Principal = unknown>(
 ): StreamHandler {
   const streamer = streamerFrom(given)
   const handler = handling(async (request, response) => {
-    const { client, terms } = await admitStream(streamer, contextOf(request), options)
+    const { client, terms } = await admitStream(streamer, contextOf(request), response, options)
     serve(doorOf(streamer), client, request, response, terms)
   })
   return Object.assign(handler, { streamer })

@@ -42,7 +42,7 @@ export function unifrostKoa<Principal = unknown>(
   const streamer = streamerFrom(given)
   const door = doorOf(streamer)
   const middleware: Middleware = handling(async (ctx) => {
-    const { client, terms } = await admitStream(streamer, contextOf(ctx), options)
+    const { client, terms } = await admitStream(streamer, contextOf(ctx), ctx.res, options)
     if (ctx.headerSent || !ctx.writable) {
       door.abandon(client)
       return

@@ -1,4 +1,4 @@
-import type { Client, Driver, HandleOptions, StreamerOptions } from '../src/index.js'
+import type { AnyResponse, Client, Driver, HandleOptions, StreamerOptions } from '../src/index.js'
 import { memoryDriver, OptionsError, Streamer } from '../src/index.js'
 import { admit, doorOf, hasDoor } from '../src/for-middleware.js'
 import type { RequestContext, StreamOptions } from './request-context.js'
@@ -24,6 +24,7 @@ export function streamerFrom(given: Streamer | OwnStreamerOptions | undefined): 
 export async function admitStream<Context, Principal>(
   streamer: Streamer,
   context: RequestContext<Context>,
+  response: AnyResponse,
   options: StreamOptions<Context, Principal>,
 ): Promise<{ client: Client; terms: HandleOptions }> {
   const made = assignedClient(context.request)
@@ -34,7 +35,7 @@ export async function admitStream<Context, Principal>(
       expires: expiryOf(context, options),
       address: context.address,
     }
-    const client = await admit(doorOf(streamer), context.request, terms)
+    const client = await admit(doorOf(streamer), context.request, response, terms)
     return { client, terms }
   } catch (error) {
     // `autoClient` made this client for this request only.

@@ -7,12 +7,14 @@ import {
   NotOwnerError,
   TopicNameError,
 } from '../src/index.js'
-import { publicError } from '../src/for-middleware.js'
+import type { Door } from '../src/for-middleware.js'
+import { doorOf, publicError } from '../src/for-middleware.js'
+import { areAllowed } from './allowed.js'
 import { jsonBody, MAX_BODY_BYTES } from './body.js'
 import type { CrossSiteOptions } from './cross-site.js'
 import { checkSite } from './cross-site.js'
 import type { Answer, Authorize, RequestContext, PrincipalOptions } from './request-context.js'
-import { isAuthorized, ownerOf, principalOf } from './request-context.js'
+import { ownerOf, principalOf } from './request-context.js'
 
 /** Options of `subscriptions`. */
 export interface SubscriptionsOptions<Context, Principal = unknown>
@@ -37,11 +39,13 @@ interface Refusal {
  * `POST {"client_id", "add", "remove"}` changes a client's topics: first it removes, then it adds.
  * The answer lists the client's topics after that, and those that were added, removed and refused.
  *
- * A name that can't be a topic's refuses the whole request before anything is done. A topic that is
+ * A name that can't be a topic's refuses the whole request before anything is done, and so do more
+ * topics to add than a client may have. A topic that is
  * not allowed, or that the broker does not open, is refused alone. If no topic was added or
  * removed, the status is that of the first refusal, else 200.
  *
- * @throws MethodError, NoClientError, NotOwnerError, TopicNameError, and the errors of `jsonBody`
+ * @throws MethodError, NoClientError, NotOwnerError, TopicNameError, TooManyTopicsError, and the
+ *   errors of `jsonBody`
  */
 export async function answerSubscriptions<Context, Principal>(
   streamer: Streamer,
@@ -54,15 +58,15 @@ export async function answerSubscriptions<Context, Principal>(
   const owner = ownerOf(context, options)
   const limit = options.maxBodyBytes ?? MAX_BODY_BYTES
   const wanted = wantedIn(streamer, await jsonBody(request, parsedBody, limit))
+  const door: Door = doorOf(streamer)
+  door.checkTopics(wanted.add)
   const client = await streamer.findClient(wanted.clientId)
   if (client === undefined) throw new NoClientError()
   if (client.owner !== undefined && client.owner !== owner) throw new NotOwnerError()
 
   // All topics are authorized first: if `authorize` throws, the client is unchanged.
   const principal = principalOf(context, options)
-  const allowed = await Promise.all(
-    wanted.add.map((topic) => isAuthorized(options.authorize, context, principal, topic)),
-  )
+  const allowed = await areAllowed(streamer, options.authorize, context, principal, wanted.add)
   const removed = await remove(streamer, client, wanted.remove)
   const added: string[] = []
   const refused: Refusal[] = []
@@ -92,7 +96,8 @@ async function remove(
   client: FoundClient,
   topics: string[],
 ): Promise<string[]> {
-  const present = topics.filter((topic) => client.topics.includes(topic))
+  const had = new Set(client.topics)
+  const present = topics.filter((topic) => had.has(topic))
   await Promise.all(present.map((topic) => streamer.unsubscribe(client.id, topic)))
   return present
 }

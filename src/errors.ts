@@ -54,21 +54,54 @@ export class TopicNameError extends UnifrostError {
 export class TooManyTopicsError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_TOO_MANY_TOPICS'
   readonly status = 400
-  constructor(readonly limit: number) {
+  /** @param named How many topics one request names, where that is already too many. */
+  constructor(
+    readonly limit: number,
+    named?: number,
+  ) {
     super(
-      `This client has ${limit} topics, the most that it may have. Unsubscribe from one first, ` +
-        'or raise maxTopics.',
+      named === undefined
+        ? `This client has ${limit} topics, the most that it may have. Unsubscribe from one ` +
+            'first, or raise maxTopics.'
+        : `The request names ${named} topics; a client has at most ${limit} (maxTopics). Name fewer.`,
     )
   }
 }
 
-/** The Streamer has `maxClients` clients. */
+/** The Streamer has `maxClients` clients, or this owner or address as many as it may have. */
 export class TooManyClientsError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_TOO_MANY_CLIENTS'
-  readonly status = 503
+  readonly status: 503 | 429
   override readonly headers = { 'Retry-After': '5' }
-  constructor() {
-    super('The server has reached its limit of clients. Try again later.')
+  constructor(per?: 'owner' | 'address', limit = 0) {
+    super(
+      per === undefined
+        ? 'The server has reached its limit of clients. Try again later.'
+        : `This ${per} has ${limit} clients, the most that it may have. Use one of them, remove ` +
+            'one, or wait until one that is not connected expires.',
+    )
+    this.status = per === undefined ? 503 : 429
+  }
+}
+
+/**
+ * `maxOpenTopics` topics are open on the broker, or this owner or address has opened as many as it
+ * may.
+ */
+export class TooManyOpenTopicsError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_TOO_MANY_OPEN_TOPICS'
+  readonly status: 503 | 429
+  override readonly headers = { 'Retry-After': '5' }
+  constructor(
+    readonly limit: number,
+    readonly per?: 'owner' | 'address',
+  ) {
+    super(
+      per === undefined
+        ? 'The server has reached its limit of open topics. Try again later.'
+        : `This ${per} has opened ${limit} topics, the most that it may. Unsubscribe from one first.`,
+    )
+    this.status = per === undefined ? 503 : 429
   }
 }
 

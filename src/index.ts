@@ -33,6 +33,7 @@ export {
   SubscribeError,
   TooManyClientsError,
   TooManyConnectionsError,
+  TooManyOpenTopicsError,
   TooManyTopicsError,
   TopicNameError,
   UnifrostError,

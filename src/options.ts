@@ -59,12 +59,57 @@ export interface StreamerOptions {
    * at random. Default: 0, never.
    */
   maxConnectionAge?: number
-  /** The most topics of one client. Default: 256. */
+  /**
+   * The most bytes of memory that connections keep together whose peers accept no bytes, kernel
+   * buffers aside: the messages at which they stalled. Beyond it, those that stalled first are
+   * ended as `slow`; they resume as after `slowClientTimeout`. Infinity: no limit. Default:
+   * `history.maxBytes`.
+   */
+  maxStalledBytes?: number
+  /**
+   * The most bytes of one message, as the broker sends it. In the place of a larger one, clients
+   * get `messages-lost`. Infinity: no limit. Default: 8 MiB.
+   */
+  maxMessageBytes?: number
+  /** The most topics of one client, and the most names in one request. Default: 256. */
   maxTopics?: number
   /** The most bytes of a topic's name, in UTF-8. Default: 1,024. */
   maxTopicLength?: number
+  /**
+   * The most topics that are open on the broker, with subscribers or lingering. For one more, the
+   * topic that has lingered longest is closed; where none lingers, the request gets 503. Infinity:
+   * no limit. Default: 100,000, or twice `maxClients` × `maxTopics` where that is less.
+   */
+  maxOpenTopics?: number
+  /**
+   * The most open topics that one owner's clients have opened; more get 429, as with
+   * `maxOpenTopics`. Infinity: no limit. Default: twice `maxConnectionsPerOwner` × `maxTopics`, so
+   * Infinity where that is not set.
+   */
+  maxOpenTopicsPerOwner?: number
+  /**
+   * The same for the clients without an owner that one network address has made. Default: twice
+   * `maxConnectionsPerAddress` × `maxTopics`, so Infinity where that is not set.
+   */
+  maxOpenTopicsPerAddress?: number
   /** The most clients of this server, connected or not; more get 503. Default: Infinity. */
   maxClients?: number
+  /**
+   * The most clients of one owner, connected or not; more get 429. Infinity: no limit. Default: 16
+   * for each of `maxConnectionsPerOwner`, so Infinity where that is not set.
+   */
+  maxClientsPerOwner?: number
+  /**
+   * The most clients without an owner that one network address has made, connected or not; more get
+   * 429. Infinity: no limit. Default: 16 for each of `maxConnectionsPerAddress`, so Infinity where
+   * that is not set.
+   */
+  maxClientsPerAddress?: number
+  /**
+   * The most calls of `authorize` that run at once, over all requests; further ones wait. Infinity:
+   * no limit. Default: 256.
+   */
+  maxAuthorizeCalls?: number
   /** The most open streams of one owner; more get 429. Default: Infinity. */
   maxConnectionsPerOwner?: number
   /**
@@ -120,9 +165,17 @@ export interface Settings {
   heartbeat: 'comment' | 'message'
   heartbeatInterval: number
   maxConnectionAge: number
+  maxStalledBytes: number
+  maxMessageBytes: number
   maxTopics: number
   maxTopicLength: number
+  maxOpenTopics: number
+  maxOpenTopicsPerOwner: number
+  maxOpenTopicsPerAddress: number
   maxClients: number
+  maxClientsPerOwner: number
+  maxClientsPerAddress: number
+  maxAuthorizeCalls: number
   maxConnectionsPerOwner: number
   maxConnectionsPerAddress: number
   retry: { min: number; max: number }
@@ -138,6 +191,13 @@ export interface Settings {
 
 const MINUTE = 60_000
 const MEBIBYTE = 1024 * 1024
+/** How many topics are open at once by default. */
+const MOST_TOPICS = 100_000
+/**
+ * How many clients an owner or an address may have for each stream that it may have. A page that is
+ * loaded again may leave one behind for `clientTTL`.
+ */
+const CLIENTS_PER_STREAM = 16
 /** The longest time that a timer of Node's takes, about 24.8 days. */
 const LONGEST = 2 ** 31 - 1
 
@@ -160,9 +220,17 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     heartbeat: oneOf('comment', 'message'),
     heartbeatInterval: number(0, LONGEST),
     maxConnectionAge: number(0, LONGEST),
+    maxStalledBytes: count(1),
+    maxMessageBytes: count(1),
     maxTopics: count(1),
     maxTopicLength: count(1),
+    maxOpenTopics: count(1),
+    maxOpenTopicsPerOwner: count(1),
+    maxOpenTopicsPerAddress: count(1),
     maxClients: count(1),
+    maxClientsPerOwner: count(1),
+    maxClientsPerAddress: count(1),
+    maxAuthorizeCalls: count(1),
     maxConnectionsPerOwner: count(1),
     maxConnectionsPerAddress: count(1),
     retry: shape({ min: number(0, LONGEST), max: number(0, LONGEST) }),
@@ -198,11 +266,11 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     heartbeat: options.heartbeat ?? 'comment',
     heartbeatInterval: options.heartbeatInterval ?? 25_000,
     maxConnectionAge: options.maxConnectionAge ?? 0,
-    maxTopics: options.maxTopics ?? 256,
+    maxStalledBytes: options.maxStalledBytes ?? maxBytes,
+    maxMessageBytes: options.maxMessageBytes ?? 8 * MEBIBYTE,
     maxTopicLength: options.maxTopicLength ?? 1_024,
-    maxClients: options.maxClients ?? Infinity,
-    maxConnectionsPerOwner: options.maxConnectionsPerOwner ?? Infinity,
-    maxConnectionsPerAddress: options.maxConnectionsPerAddress ?? Infinity,
+    ...limitsFrom(options),
+    maxAuthorizeCalls: options.maxAuthorizeCalls ?? 256,
     retry,
     directory: options.directory,
     server:
@@ -217,6 +285,27 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     clock: options.clock ?? systemClock,
     random: options.random ?? Math.random,
     newId: options.newId ?? randomUUID,
+  }
+}
+
+/** The limits of clients, streams and topics: those that are not given follow from others. */
+function limitsFrom(options: StreamerOptions) {
+  const {
+    maxTopics = 256,
+    maxClients = Infinity,
+    maxConnectionsPerOwner = Infinity,
+    maxConnectionsPerAddress = Infinity,
+  } = options
+  // The topics of all streams, and as many again for clients that may come back to them.
+  const topicsOf = (streams: number) => 2 * streams * maxTopics
+  return {
+    ...{ maxTopics, maxClients, maxConnectionsPerOwner, maxConnectionsPerAddress },
+    maxOpenTopics: options.maxOpenTopics ?? Math.min(MOST_TOPICS, topicsOf(maxClients)),
+    maxOpenTopicsPerOwner: options.maxOpenTopicsPerOwner ?? topicsOf(maxConnectionsPerOwner),
+    maxOpenTopicsPerAddress: options.maxOpenTopicsPerAddress ?? topicsOf(maxConnectionsPerAddress),
+    maxClientsPerOwner: options.maxClientsPerOwner ?? CLIENTS_PER_STREAM * maxConnectionsPerOwner,
+    maxClientsPerAddress:
+      options.maxClientsPerAddress ?? CLIENTS_PER_STREAM * maxConnectionsPerAddress,
   }
 }
 

@@ -10,13 +10,7 @@ import type { DeliveryParts } from './delivery/delivery.js'
 import { Delivery } from './delivery/delivery.js'
 import { LogDelivery } from './delivery/log/delivery.js'
 import type { Driver } from './driver.js'
-import {
-  ClientExistsError,
-  OptionsError,
-  StreamerClosedError,
-  TooManyClientsError,
-  UnifrostError,
-} from './errors.js'
+import { ClientExistsError, OptionsError, StreamerClosedError, UnifrostError } from './errors.js'
 import { SafeEmitter, safely } from './service/events.js'
 import type { Door } from './http/door.js'
 import { DOOR } from './http/door.js'
@@ -25,7 +19,7 @@ import type { AnyRequest } from './http/request.js'
 import type { HandleOptions } from './http/stream.js'
 import { admit, serve } from './http/stream.js'
 import { LocalCommands } from './service/local-commands.js'
-import { checkClientId, checkTopicName } from './service/names.js'
+import { checkClientId, checkTopicName, checkTopicNames } from './service/names.js'
 import type { Settings, StreamerOptions } from './options.js'
 import { settingsFrom } from './options.js'
 import type { Log } from './log.js'
@@ -35,6 +29,7 @@ import type { Stats } from './service/stats.js'
 import { noCounts } from './service/stats.js'
 import type { SubscribeOptions } from './service/subscriptions.js'
 import { Subscriptions } from './service/subscriptions.js'
+import { Turnstile } from './service/turnstile.js'
 
 /**
  * Sends the topics of one broker to clients over Server-Sent Events.
@@ -89,6 +84,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       bounds: settings.history,
       timers: this.timers,
       encoding: driver.encoding ?? 'utf8',
+      maxMessageBytes: settings.maxMessageBytes,
       host: {
         lost: (client, topic) => this.lost(client, topic),
         resumed: (resume) => void this.counts.resumes[resume]++,
@@ -129,7 +125,9 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       claim: (id, check) => this.commands.claim(id, check),
       attach: (client, outlet, arrival) => this.clients.attach(client, outlet, arrival),
       abandon: (client) => this.clients.abandon(client),
-      checkRoom: (id, owner, address) => this.clients.checkRoom(id, owner, address),
+      takeSeat: (id, owner, address) => this.clients.takeSeat(id, owner, address),
+      checkTopics: (names) => checkTopicNames(names, settings),
+      authorizing: new Turnstile(settings.maxAuthorizeCalls, this.timers),
     }
     if (settings.directory === undefined) {
       this.commands = new LocalCommands(this.clients, this.subscriptions)
@@ -238,9 +236,14 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     checkClientId(id)
     const { index } = this.clients
     if (index.get(id) !== undefined) throw new ClientExistsError()
-    if (index.size >= this.settings.maxClients) throw new TooManyClientsError()
-    if (options.transient) return this.clients.make(id, options)
-    return this.commands.create(id, options.owner)
+    const place = this.clients.reserve(options)
+    try {
+      if (options.transient) return this.clients.make(id, options, place)
+      return await this.commands.create(id, options.owner, place)
+    } catch (error) {
+      place.leave()
+      throw error
+    }
   }
 
   /**
@@ -295,7 +298,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     options: HandleOptions = {},
   ): Promise<void> {
     try {
-      const client = await admit(this[DOOR], request, options)
+      const client = await admit(this[DOOR], request, response, options)
       serve(this[DOOR], client, request, response, options)
     } catch (error) {
       if (!(error instanceof UnifrostError)) this.report(error, 'A request failed.')
@@ -306,12 +309,14 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   /** Counts of what there is now, and of what has happened since the Streamer was made. */
   stats(): Stats {
     const { frames, bytes, evictions } = this.delivery.history
+    const { stalls } = this.clients.connections
     return {
       ...structuredClone(this.counts),
       clients: this.clients.index.size,
       connections: this.clients.connections.open.size,
       topics: this.subscriptions.openTopics,
       history: { frames, bytes, evictions },
+      stalled: { connections: stalls.size, bytes: stalls.bytes },
       sent: this.delivery.sent,
     }
   }

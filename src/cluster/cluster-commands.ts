@@ -12,6 +12,7 @@ import type {
 import type { LocalCommands } from '../service/local-commands.js'
 import { MovedError } from '../service/local-commands.js'
 import { checkTopicName } from '../service/names.js'
+import type { Place } from '../service/places.js'
 import type { SubscribeOptions } from '../service/subscriptions.js'
 import { checkOptions } from '../service/subscriptions.js'
 import type { Cluster } from './cluster.js'
@@ -32,8 +33,8 @@ export class ClusterCommands implements ClientCommands {
     this.here = cluster.here
   }
 
-  create(id: string, owner: string | undefined): Promise<Client> {
-    return this.cluster.create(id, owner)
+  create(id: string, owner: string | undefined, place: Place): Promise<Client> {
+    return this.cluster.create(id, owner, place)
   }
 
   claim(id: string, check: OwnerCheck): Promise<Client> {

@@ -87,7 +87,7 @@ function destroyIt(this: AnyResponse): void {
 }
 
 /** The socket on which a response waits for earlier ones (HTTP/1.1 pipelining), or undefined. */
-function queueOf(response: AnyResponse): Socket | undefined {
+export function queueOf(response: AnyResponse): Socket | undefined {
   return response instanceof ServerResponse && response.socket === null
     ? response.req.socket
     : undefined

@@ -6,6 +6,7 @@ import type { AnyRequest } from './request.js'
 import { checkRequest, lastEventIdOf, queryOf } from './request.js'
 import type { AnyResponse } from './response-outlet.js'
 import { ResponseOutlet } from './response-outlet.js'
+import { seatOf, takeSeat } from './seats.js'
 
 /** Options of `Streamer.handle`. */
 export interface HandleOptions {
@@ -33,7 +34,8 @@ export const STREAM_HEADERS: Readonly<Record<string, string>> = {
 }
 
 /**
- * Checks a request for a stream, and claims the client that it names.
+ * Checks a request for a stream, and claims the client that it names. The request's room among the
+ * open streams is taken from here on, until its response is over.
  *
  * @throws NoIdError, NotOwnerError, AuthenticationError, TooManyConnectionsError,
  *   RequestGoneError, and what {@link checkRequest} and {@link Door.claim} throw.
@@ -41,6 +43,7 @@ export const STREAM_HEADERS: Readonly<Record<string, string>> = {
 export async function admit(
   door: Door,
   request: AnyRequest,
+  response: AnyResponse,
   options: HandleOptions,
 ): Promise<Client> {
   checkRequest(request)
@@ -53,7 +56,7 @@ export async function admit(
     if (options.expires !== undefined && options.expires <= Date.now()) {
       throw new AuthenticationError('The token has expired.', true)
     }
-    door.checkRoom(id, owner, addressOf(request, options))
+    takeSeat(door, { request, response, id, owner, address: addressOf(request, options) })
   })
 }
 
@@ -107,6 +110,7 @@ export function openStream(
     position: lastEventIdOf(request),
     address: addressOf(request, options),
     lifetime: options.expires === undefined ? undefined : options.expires - Date.now(),
+    seat: seatOf(request),
   })
 }
 

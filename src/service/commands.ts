@@ -1,4 +1,5 @@
 import type { Client } from '../delivery/client.js'
+import type { Place } from './places.js'
 import type { SubscribeOptions } from './subscriptions.js'
 
 /** A number of clients. */
@@ -54,8 +55,8 @@ export type OwnerCheck = (owner: string | undefined) => void
  * with one, the server that has the client does.
  */
 export interface ClientCommands {
-  /** Makes a client. @throws ClientExistsError */
-  create(id: string, owner: string | undefined): Promise<Client>
+  /** Makes a client, in the room that was reserved for it. @throws ClientExistsError */
+  create(id: string, owner: string | undefined, place: Place): Promise<Client>
   /** The client of a request for a stream. When it resolves, this server has the client. */
   claim(id: string, check: OwnerCheck): Promise<Client>
   find(id: string): Promise<FoundClient | undefined>

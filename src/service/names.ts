@@ -1,4 +1,4 @@
-import { ClientIdError, TopicNameError } from '../errors.js'
+import { ClientIdError, TooManyTopicsError, TopicNameError } from '../errors.js'
 
 /** Names of EventSource's own events. A page could not tell a topic's messages from them. */
 const RESERVED = new Set(['message', 'open', 'error'])
@@ -34,6 +34,19 @@ export function checkTopicName(name: unknown, maxLength: number): asserts name i
       `A topic's name is well-formed Unicode; this has half of a surrogate pair: ${JSON.stringify(name)}.`,
     )
   }
+}
+
+/**
+ * Checks the topics that one request names. How many they are comes first, which costs nothing.
+ *
+ * @throws TooManyTopicsError if they are more than a client may have; TopicNameError.
+ */
+export function checkTopicNames(
+  names: readonly unknown[],
+  { maxTopics, maxTopicLength }: { maxTopics: number; maxTopicLength: number },
+): asserts names is readonly string[] {
+  if (names.length > maxTopics) throw new TooManyTopicsError(maxTopics, names.length)
+  for (const name of names) checkTopicName(name, maxTopicLength)
 }
 
 /** @throws ClientIdError if `id` can't be a client's. */

@@ -61,7 +61,7 @@ export class Subscriptions {
     private readonly counts: Counters,
     private readonly host: SubscriptionsHost,
   ) {
-    this.topics = new Topics(driver, settings.topicLinger, timers, delivery, {
+    this.topics = new Topics(driver, settings, timers, delivery, {
       received: (topic, payload, place) => this.received(topic, payload, place),
       gapped: (topic, reason, through) => this.gapped(topic, reason, through),
       failed: (topic, error) => this.failed(topic, error),
@@ -107,7 +107,7 @@ export class Subscriptions {
    * @param since The position after which the topic's frames count; null for now.
    */
   async restore(client: Client, name: string, since: string | null): Promise<void> {
-    const membership = this.member(client, name)
+    const membership = this.member(client, name, true)
     this.holdBack(membership, this.place(membership, { since }))
     try {
       await membership.topic.opened
@@ -181,9 +181,10 @@ export class Subscriptions {
     return false
   }
 
-  private member(client: Client, name: string): Membership {
+  /** @param granted Whether the client has the topic whatever the limits of open ones say. */
+  private member(client: Client, name: string, granted = false): Membership {
     this.delivery.flush()
-    const topic = this.topics.acquire(name)
+    const topic = this.topics.acquire(name, client, granted)
     const membership = this.delivery.newMembership(client, topic)
     topic.join(membership)
     client.join(membership)
@@ -223,11 +224,16 @@ export class Subscriptions {
     if (typeof payload !== 'string' && !isUint8Array(payload)) {
       throw new TypeError(`A driver hands over text or bytes; this is ${typeof payload}.`)
     }
-    if (this.delivery.receive(topic, payload, place)) return
+    const refusal = this.delivery.receive(topic, payload, place)
+    if (refusal === undefined) return
     this.counts.refused++
     if (topic.hasRefused) return
     topic.hasRefused = true
-    const hint = "Not UTF-8. Give the driver encoding: 'base64', or publish text."
+    const hint =
+      refusal === 'not-utf8'
+        ? "Not UTF-8. Give the driver encoding: 'base64', or publish text."
+        : `Larger than ${this.settings.maxMessageBytes} bytes. Publish less at once, or raise ` +
+          'maxMessageBytes.'
     this.host.warn({ topic: topic.name, hint }, 'Messages of a topic are refused.')
   }
 
