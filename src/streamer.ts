@@ -1,5 +1,6 @@
 import type { ClientCommands, FoundClient, Health, Presence } from './service/commands.js'
 import type { Client } from './delivery/client.js'
+import { BrokerWatch, takeDriver } from './service/broker-watch.js'
 import type { ClientOptions } from './service/clients.js'
 import { CLIENT_OPTIONS, Clients } from './service/clients.js'
 import { Cluster } from './cluster/cluster.js'
@@ -50,6 +51,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   private readonly clients: Clients
   private readonly cluster: Cluster | undefined
   private readonly commands: ClientCommands
+  private readonly broker: BrokerWatch
   private refusing = false
   private closing: Promise<void> | undefined
 
@@ -67,8 +69,20 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     if (typeof (Object(driver) as Partial<Driver>).subscribe !== 'function') {
       throw new OptionsError('A Streamer takes a driver first, such as memoryDriver().')
     }
+    takeDriver(driver)
     this.settings = settings
     settings.random = this.soundRandom(settings.random)
+    this.broker = new BrokerWatch(driver, {
+      down: (outage) => {
+        queueMicrotask(() => this.emit('brokerDown', outage))
+        this.warn(outage, 'The broker can not be reached. The driver keeps trying.')
+      },
+      up: (outage) => {
+        queueMicrotask(() => this.emit('brokerUp', outage))
+        const details = { ...outage, duration: Date.now() - outage.since }
+        safely(() => settings.logger.info(details, 'The broker is reached again.'))
+      },
+    })
     const log = logOf(driver)
     this.timers = new Timers(settings.clock)
     const parts: DeliveryParts = {
@@ -92,6 +106,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       {
         opened: (topic) => this.emit('topicOpened', topic),
         closed: (topic) => this.emit('topicClosed', topic),
+        gap: (topic, reason) => queueMicrotask(() => this.emit('gap', topic, reason)),
         report: (cause, message) => this.report(cause, message),
         warn: (details, message) => this.warn(details, message),
       },
@@ -155,8 +170,11 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   /** This server's health, for a load balancer's check. */
   health(): Health {
+    const { health } = this.broker
     const state = this.cluster?.state
-    return { ok: !this.refusing && state?.directory !== 'down', ...state }
+    const ok = !this.refusing && state?.directory !== 'down' && health.broker !== 'down'
+    const changes = [health.since, state?.since].filter((since) => since !== undefined)
+    return { ok, ...health, ...state, ...(changes.length > 0 && { since: Math.max(...changes) }) }
   }
 
   /** The number of this server's clients, connected or not. */
@@ -387,6 +405,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     await this.subscriptions.close()
     await this.cluster?.close()
     this.timers.stop()
+    this.broker.stop()
     await this.driver.close()
   }
 

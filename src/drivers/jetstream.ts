@@ -136,8 +136,13 @@ export function jetstreamDriver(
 
   const driver = driverShell<LogSink, LogSubscription>({
     closings,
+    brokerState: link.state,
     encoding: options.encoding,
-    connect: linked,
+    async connect() {
+      const there = await linked()
+      checkVersion(there.connection, filter)
+      await topics.look(there)
+    },
     async subscribe(name, sink) {
       const topic = { name, subject: toSubject(name, address), sink, after: 0 }
       const there = await linked()

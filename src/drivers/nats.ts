@@ -87,6 +87,7 @@ export function natsDriver(
 
   return driverShell({
     closings,
+    brokerState: link.state,
     encoding: options.encoding,
     connect: () => link.get(),
     async subscribe(name, sink) {

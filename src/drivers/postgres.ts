@@ -100,6 +100,7 @@ export function postgresDriver(
   return driverShell({
     closings,
     encoding: options.encoding,
+    brokerState: link.state,
     connect: () => link.get(),
     subscribe: (topic, sink) => sources.subscribe(topic, sink),
     async close() {

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type { Client, ClientEnd } from '../delivery/client.js'
+import type { BrokerOutage } from '../driver.js'
 import type { DisconnectReason } from '../delivery/connection.js'
 import { safely } from '../callbacks.js'
 import { isThenable } from '../option-checks.js'
@@ -19,6 +20,12 @@ export interface StreamerEvents {
   topicClosed: [topic: string]
   /** A client was sent `messages-lost` for a topic. */
   messagesLost: [client: Client, topic: string]
+  /** The driver can't reach its broker any more. It goes on trying. */
+  brokerDown: [outage: BrokerOutage]
+  /** The driver reaches its broker again. */
+  brokerUp: [outage: BrokerOutage]
+  /** The driver says that messages of a topic may be missing. The topic's clients are told. */
+  gap: [topic: string, reason: string]
   /** An error that no caller gets: a subscription that failed, a listener that threw. */
   error: [error: Error]
 }

@@ -49,6 +49,8 @@ export interface JoinOptions extends SubscribeOptions {
 export interface SubscriptionsHost {
   opened(topic: string): void
   closed(topic: string): void
+  /** The driver says that messages may be missing. */
+  gap(topic: string, reason: string): void
   /** Something went wrong, and no caller waits for it. */
   report(cause: unknown, message: string): void
   warn(details: object, message: string): void
@@ -246,6 +248,7 @@ export class Subscriptions {
     this.counts.gaps++
     this.delivery.tellGap(topic, through)
     this.host.warn({ topic: topic.name, reason }, 'Messages of a topic may be missing.')
+    this.host.gap(topic.name, reason)
   }
 
   /** The broker has ended a subscription: its clients are told in its place, and are without it. */
