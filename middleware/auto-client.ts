@@ -1,16 +1,38 @@
 import type { AnyResponse, Client, Streamer } from '../src/index.js'
-import { CallbackError, ClientExistsError, ForbiddenTopicError } from '../src/index.js'
-import type { Door } from '../src/for-middleware.js'
-import { checkRequest, doorOf, lastEventIdOf, queryOf, takeSeat } from '../src/for-middleware.js'
+import {
+  CallbackError,
+  ClientExistsError,
+  ForbiddenTopicError,
+  RequestGoneError,
+} from '../src/index.js'
+import type { CrossSiteOptions, Door } from '../src/for-middleware.js'
+import {
+  callback,
+  checkOptions,
+  checkRequest,
+  checkSite,
+  doorOf,
+  flag,
+  given,
+  lastEventIdOf,
+  originsCheck,
+  queryOf,
+  takeSeat,
+} from '../src/for-middleware.js'
 import { areAllowed } from './allowed.js'
 import type { Authorize, RequestContext, PrincipalOptions } from './request-context.js'
-import { assignClient, logInOf, ownerOf, principalOf } from './request-context.js'
+import {
+  assignClient,
+  logInOf,
+  ownerOf,
+  PRINCIPAL_OPTIONS,
+  principalOf,
+} from './request-context.js'
+import { checkStreamer } from './streamer-argument.js'
 
 /** Options of `autoClient`. */
-export interface AutoClientOptions<Context, Principal = unknown> extends PrincipalOptions<
-  Context,
-  Principal
-> {
+export interface AutoClientOptions<Context, Principal = unknown>
+  extends PrincipalOptions<Context, Principal>, CrossSiteOptions {
   /**
    * The topics of each new client, chosen by the server. Default: those that the request names, as
    * in `?topic=a&topic=b`; `authorize` must allow each.
@@ -33,6 +55,27 @@ export interface AutoClientOptions<Context, Principal = unknown> extends Princip
   redirect?: boolean
 }
 
+/** Checks what the middleware is made of. @throws OptionsError */
+export function checkAutoClient<C, P>(streamer: Streamer, options: AutoClientOptions<C, P>): void {
+  checkStreamer('autoClient', streamer)
+  checkOptions('autoClient', options, {
+    ...PRINCIPAL_OPTIONS,
+    topics: given([
+      (value) => typeof value === 'function' || isList(value),
+      'a list of topics, or a function from a request to one',
+    ]),
+    authorize: given(callback('a function from a user and a topic to true or false')),
+    id: given(callback('a function from a request to the id of its client')),
+    redirect: flag,
+    origins: originsCheck,
+  })
+  if (Array.isArray(options.topics)) options.topics.forEach((it) => streamer.checkTopicName(it))
+}
+
+function isList(value: unknown): boolean {
+  return Array.isArray(value) && value.every((it) => typeof it === 'string')
+}
+
 /**
  * Makes a client for a request that names none.
  *
@@ -49,8 +92,13 @@ export async function assureClient<Context, Principal>(
   const query = queryOf(context.request)
   if (query.get('id')) return undefined
   checkRequest(context.request)
+  checkSite(context.request, { origins: options.origins, host: context.host })
   const client = await findOrMake(streamer, context, options, response)
   if (!options.redirect || isHead(context)) {
+    if (context.request.aborted || response.destroyed || response.closed) {
+      dismiss(streamer, client.id)
+      throw new RequestGoneError()
+    }
     assignClient(context.request, client)
     // A middleware between this one and the stream may answer the request itself.
     response.once('close', () => dismiss(streamer, client.id))

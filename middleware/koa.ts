@@ -6,20 +6,21 @@ import { doorOf, openStream, sendError, STREAM_HEADERS } from '../src/for-middle
 import type { AuthenticateOptions } from './authenticate.js'
 import { checkAuthenticateOptions, identify } from './authenticate.js'
 import type { AutoClientOptions } from './auto-client.js'
-import { assureClient } from './auto-client.js'
+import { assureClient, checkAutoClient } from './auto-client.js'
 import type { ClientsOptions } from './clients.js'
-import { answerClients } from './clients.js'
+import { answerClients, checkClients } from './clients.js'
+import { placeOfUser } from './elsewhere.js'
 import type { Answer, RequestContext, StreamOptions } from './request-context.js'
 import type { OwnStreamerOptions } from './stream.js'
-import { admitStream, streamerFrom } from './stream.js'
+import { admitStream, checkStreamOptions, streamerFrom } from './stream.js'
 import type { SubscriptionsOptions } from './subscriptions.js'
-import { answerSubscriptions } from './subscriptions.js'
+import { answerSubscriptions, checkSubscriptions } from './subscriptions.js'
 
 export type { AuthenticateOptions, TokenSource } from './authenticate.js'
 export type { AutoClientOptions } from './auto-client.js'
 export type { ClientsOptions } from './clients.js'
 export type { Authorize, PrincipalOptions, StreamOptions } from './request-context.js'
-export type { CrossSiteOptions } from './cross-site.js'
+export type { CrossSiteOptions } from '../src/for-middleware.js'
 export type { JwtOptions } from './jwt.js'
 export { jwt } from './jwt.js'
 export type { Grant } from './patterns.js'
@@ -39,6 +40,7 @@ export function unifrostKoa<Principal = unknown>(
   given?: Streamer | OwnStreamerOptions,
   options: StreamOptions<Context, Principal> = {},
 ): StreamMiddleware {
+  checkStreamOptions('unifrostKoa', options)
   const streamer = streamerFrom(given)
   const door = doorOf(streamer)
   const middleware: Middleware = handling(async (ctx) => {
@@ -75,6 +77,7 @@ export function autoClient<Principal = unknown>(
   streamer: Streamer,
   options: AutoClientOptions<Context, Principal> = {},
 ): Middleware {
+  checkAutoClient(streamer, options)
   return handling(async (ctx) => {
     const location = await assureClient(streamer, contextOf(ctx), options, ctx.res)
     if (location === undefined) return 'next'
@@ -88,6 +91,7 @@ export function clients<Principal = unknown>(
   streamer: Streamer,
   options: ClientsOptions<Context, Principal> = {},
 ): Middleware {
+  checkClients(streamer, options)
   return handling(async (ctx) => {
     send(ctx, await answerClients(streamer, contextOf(ctx), options))
   })
@@ -98,6 +102,7 @@ export function subscriptions<Principal = unknown>(
   streamer: Streamer,
   options: SubscriptionsOptions<Context, Principal> = {},
 ): Middleware {
+  checkSubscriptions(streamer, options)
   return handling(async (ctx) => {
     send(ctx, await answerSubscriptions(streamer, contextOf(ctx), options))
   })
@@ -140,6 +145,19 @@ class EventStream extends Readable {
   }
 }
 
+/** Where users stand who are not at `ctx.state.user`. */
+const PLACES = [
+  'state.auth',
+  'state.currentUser',
+  'user',
+  'session.user',
+  'session.userId',
+  'session.passport.user',
+  'req.user',
+  'req.auth',
+  'request.user',
+]
+
 function contextOf(ctx: Context): RequestContext<Context> {
   const { user } = ctx.state as { user?: unknown }
   const { body } = ctx.request as { body?: unknown }
@@ -149,12 +167,15 @@ function contextOf(ctx: Context): RequestContext<Context> {
     principal: user,
     parsedBody: body,
     address: ctx.ip,
+    host: ctx.host || undefined,
+    elsewhere: () => placeOfUser(ctx, 'ctx', PLACES),
   }
 }
 
 function send(ctx: Context, { status, headers = {}, body }: Answer): void {
   ctx.status = status
   ctx.set('Cache-Control', 'no-store')
+  ctx.set('X-Content-Type-Options', 'nosniff')
   ctx.set(headers)
   ctx.body = body ?? null
   // Setting an empty body changes the status to 204.

@@ -7,14 +7,22 @@ import {
   NotOwnerError,
   TopicNameError,
 } from '../src/index.js'
-import type { Door } from '../src/for-middleware.js'
-import { doorOf, publicError } from '../src/for-middleware.js'
+import type { CrossSiteOptions, Door } from '../src/for-middleware.js'
+import {
+  callback,
+  checkOptions,
+  checkSite,
+  count,
+  doorOf,
+  given,
+  originsCheck,
+  publicError,
+} from '../src/for-middleware.js'
 import { areAllowed } from './allowed.js'
 import { jsonBody, MAX_BODY_BYTES } from './body.js'
-import type { CrossSiteOptions } from './cross-site.js'
-import { checkSite } from './cross-site.js'
 import type { Answer, Authorize, RequestContext, PrincipalOptions } from './request-context.js'
-import { ownerOf, principalOf } from './request-context.js'
+import { ownerOf, PRINCIPAL_OPTIONS, principalOf } from './request-context.js'
+import { checkStreamer } from './streamer-argument.js'
 
 /** Options of `subscriptions`. */
 export interface SubscriptionsOptions<Context, Principal = unknown>
@@ -26,6 +34,20 @@ export interface SubscriptionsOptions<Context, Principal = unknown>
   authorize?: Authorize<Context, Principal>
   /** The largest body that is read, in bytes. A larger one gets 413. Default: 65,536. */
   maxBodyBytes?: number
+}
+
+/** Checks what the middleware is made of. @throws OptionsError */
+export function checkSubscriptions<C, P>(
+  streamer: Streamer,
+  options: SubscriptionsOptions<C, P>,
+): void {
+  checkStreamer('subscriptions', streamer)
+  checkOptions('subscriptions', options, {
+    ...PRINCIPAL_OPTIONS,
+    authorize: given(callback('a function from a user and a topic to true or false')),
+    origins: originsCheck,
+    maxBodyBytes: count(0),
+  })
 }
 
 /** One topic that the client was not subscribed to, and why. */
@@ -54,7 +76,7 @@ export async function answerSubscriptions<Context, Principal>(
 ): Promise<Answer> {
   const { request, parsedBody } = context
   if (request.method !== 'POST') throw new MethodError(request.method ?? 'GET', ['POST'])
-  checkSite(request, options)
+  checkSite(request, { origins: options.origins, host: context.host })
   const owner = ownerOf(context, options)
   const limit = options.maxBodyBytes ?? MAX_BODY_BYTES
   const wanted = wantedIn(streamer, await jsonBody(request, parsedBody, limit))

@@ -17,6 +17,16 @@ export abstract class UnifrostError extends Error {
   }
 }
 
+/**
+ * Text of a stranger's, quoted for a message. An error handler that sends the message as HTML must
+ * not make a script of it.
+ */
+export function quote(text: string): string {
+  const escape = (character: string) =>
+    `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  return JSON.stringify(text).replace(/[<>&'`\u2028\u2029]/g, escape)
+}
+
 /** No client has this id: it never existed, its TTL has passed, or it was removed. */
 export class NoClientError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_NO_CLIENT'
@@ -123,7 +133,7 @@ export class SubscribeError extends UnifrostError {
     readonly topic: string,
     cause: unknown,
   ) {
-    super(`The broker did not open topic ${JSON.stringify(topic)}.`, { cause })
+    super(`The broker did not open topic ${quote(topic)}.`, { cause })
   }
 }
 
@@ -180,7 +190,7 @@ export class MethodError extends UnifrostError {
   readonly status = 405
   override readonly headers: Record<string, string>
   constructor(got: string, allowed: readonly string[]) {
-    super(`This address does not accept ${got}. It accepts ${allowed.join(' and ')}.`)
+    super(`This address does not accept ${quote(got)}. It accepts ${allowed.join(' and ')}.`)
     this.headers = { Allow: allowed.join(', ') }
   }
 }
@@ -229,7 +239,7 @@ export class ForbiddenTopicError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_FORBIDDEN_TOPIC'
   readonly status = 403
   constructor(readonly topics: readonly string[]) {
-    super(`You may not subscribe to ${topics.map((topic) => JSON.stringify(topic)).join(', ')}.`)
+    super(`You may not subscribe to ${topics.map(quote).join(', ')}.`)
   }
 }
 
@@ -257,7 +267,19 @@ export class MediaTypeError extends UnifrostError {
   }
 }
 
-/** A function of the application's, such as `authorize`, threw. `cause` is what it threw. */
+/** The issuer's keys can't be fetched now, or a token names a key that they do not have yet. */
+export class KeysUnavailableError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_KEYS_UNAVAILABLE'
+  readonly status = 503
+  override readonly headers: Record<string, string>
+  /** @param wait After how many seconds to try again. */
+  constructor(wait: number, cause: unknown) {
+    super("The issuer's keys are not available. Try again later.", { cause })
+    this.headers = { 'Retry-After': String(wait) }
+  }
+}
+
+/** A function of the application's, such as `authorize`, threw, or gave what it must not give. */
 export class CallbackError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_CALLBACK'
   readonly status = 500

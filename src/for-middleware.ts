@@ -1,8 +1,30 @@
 /** What `middleware/` needs beyond the public API. The package does not export it. */
 export type { Door } from './http/door.js'
 export { doorOf, hasDoor } from './http/door.js'
+export { answerOf, ignoreRejection } from './callbacks.js'
+export type { OptionCheck, OptionTable } from './option-checks.js'
+export {
+  callback,
+  checkOptions,
+  count,
+  flag,
+  given,
+  isThenable,
+  refuse,
+  show,
+} from './option-checks.js'
+export type { CrossSiteOptions } from './http/cross-site.js'
+export { checkSite, originsCheck } from './http/cross-site.js'
+export { isOwner, nameFrom, ownerNameOf } from './service/owner.js'
 export { publicError, sendError } from './http/error-response.js'
 export { checkRequest, lastEventIdOf, queryOf } from './http/request.js'
 export { takeSeat } from './http/seats.js'
-export { admit, openStream, serve, STREAM_HEADERS } from './http/stream.js'
-export { nameFrom, ownerNameOf } from './service/owner.js'
+export {
+  admit,
+  EXPIRES,
+  isExpiry,
+  isIssueTime,
+  openStream,
+  serve,
+  STREAM_HEADERS,
+} from './http/stream.js'

@@ -1,9 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
+import { answerOf } from './callbacks.js'
 import type { Clock } from './clock.js'
 import { systemClock } from './clock.js'
 import type { Directory } from './directory.js'
 import { OptionsError } from './errors.js'
+import type { OptionTable } from './option-checks.js'
+import { callback, checkOptions, count, methods, number, oneOf, shape } from './option-checks.js'
 
 /** The methods that a Streamer calls on a logger. Pino and most other loggers have them. */
 export interface Logger {
@@ -119,6 +122,11 @@ export interface StreamerOptions {
    */
   maxConnectionsPerAddress?: number
   /**
+   * How many bits of an IPv6 address count as the address, from 1 to 128, since one user has a whole
+   * network of them. Default: 64. 128 counts each address by itself.
+   */
+  ipv6Prefix?: number
+  /**
    * Bounds of the time that a browser waits before it reconnects. The server picks it at random, so
    * that not all browsers come back at once. Default: 2,000 to 5,000.
    */
@@ -178,6 +186,7 @@ export interface Settings {
   maxAuthorizeCalls: number
   maxConnectionsPerOwner: number
   maxConnectionsPerAddress: number
+  ipv6Prefix: number
   retry: { min: number; max: number }
   directory: Directory | undefined
   server: string
@@ -204,45 +213,52 @@ const LONGEST = 2 ** 31 - 1
 const ignore = () => undefined
 const silent: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
 
-type Check = (name: string, got: unknown) => void
+/** What each option of a Streamer takes. */
+export const STREAMER_OPTIONS = {
+  clientTTL: number(1, LONGEST),
+  history: shape({
+    maxBytes: number(1, Number.MAX_SAFE_INTEGER),
+    maxBytesPerTopic: number(1, Number.MAX_SAFE_INTEGER),
+    maxAge: number(1, LONGEST),
+  }),
+  topicLinger: number(0, LONGEST),
+  slowClientTimeout: number(1, LONGEST),
+  heartbeat: oneOf('comment', 'message'),
+  heartbeatInterval: number(0, LONGEST),
+  maxConnectionAge: number(0, LONGEST),
+  maxStalledBytes: count(1),
+  maxMessageBytes: count(1),
+  maxTopics: count(1),
+  maxTopicLength: count(1),
+  maxOpenTopics: count(1),
+  maxOpenTopicsPerOwner: count(1),
+  maxOpenTopicsPerAddress: count(1),
+  maxClients: count(1),
+  maxClientsPerOwner: count(1),
+  maxClientsPerAddress: count(1),
+  maxAuthorizeCalls: count(1),
+  maxConnectionsPerOwner: count(1),
+  maxConnectionsPerAddress: count(1),
+  ipv6Prefix: count(1, 128),
+  retry: shape({ min: number(0, LONGEST), max: number(0, LONGEST) }),
+  directory: methods('open', 'get', 'put', 'delete', 'idsOf', 'servers', 'ask', 'close'),
+  server: [
+    (value) => typeof value === 'string' && /^[\w-]{1,64}$/.test(value),
+    '1 to 64 letters, digits, - or _',
+  ],
+  takeoverTimeout: number(1, LONGEST),
+  maxDirectoryOutage: number(0, LONGEST),
+  logger: methods('debug', 'info', 'warn', 'error'),
+  clock: methods('now', 'setTimeout', 'clearTimeout'),
+  random: callback(),
+  newId: callback(),
+} satisfies Record<keyof StreamerOptions, OptionTable[string]>
 
 /** Checks the options of a Streamer and fills in the defaults. @throws OptionsError */
 export function settingsFrom(options: StreamerOptions = {}): Settings {
-  checkShape('', options, {
-    clientTTL: number(1, LONGEST),
-    history: shape({
-      maxBytes: number(1, Number.MAX_SAFE_INTEGER),
-      maxBytesPerTopic: number(1, Number.MAX_SAFE_INTEGER),
-      maxAge: number(1, LONGEST),
-    }),
-    topicLinger: number(0, LONGEST),
-    slowClientTimeout: number(1, LONGEST),
-    heartbeat: oneOf('comment', 'message'),
-    heartbeatInterval: number(0, LONGEST),
-    maxConnectionAge: number(0, LONGEST),
-    maxStalledBytes: count(1),
-    maxMessageBytes: count(1),
-    maxTopics: count(1),
-    maxTopicLength: count(1),
-    maxOpenTopics: count(1),
-    maxOpenTopicsPerOwner: count(1),
-    maxOpenTopicsPerAddress: count(1),
-    maxClients: count(1),
-    maxClientsPerOwner: count(1),
-    maxClientsPerAddress: count(1),
-    maxAuthorizeCalls: count(1),
-    maxConnectionsPerOwner: count(1),
-    maxConnectionsPerAddress: count(1),
-    retry: shape({ min: number(0, LONGEST), max: number(0, LONGEST) }),
-    directory: methods('open', 'get', 'put', 'delete', 'idsOf', 'servers', 'ask', 'close'),
-    server: serverName,
-    takeoverTimeout: number(1, LONGEST),
-    maxDirectoryOutage: number(0, LONGEST),
-    logger: methods('debug', 'info', 'warn', 'error'),
-    clock: methods('now', 'setTimeout', 'clearTimeout'),
-    random: functionCheck,
-    newId: functionCheck,
-  })
+  checkOptions('Streamer', options, STREAMER_OPTIONS)
+  checkTogether(options)
+  if (options.clock !== undefined) checkClock(options.clock)
   const clientTTL = options.clientTTL ?? MINUTE
   const maxBytes = options.history?.maxBytes ?? 64 * MEBIBYTE
   const retry = { min: options.retry?.min ?? 2_000, max: options.retry?.max ?? 5_000 }
@@ -271,6 +287,7 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     maxTopicLength: options.maxTopicLength ?? 1_024,
     ...limitsFrom(options),
     maxAuthorizeCalls: options.maxAuthorizeCalls ?? 256,
+    ipv6Prefix: options.ipv6Prefix ?? 64,
     retry,
     directory: options.directory,
     server:
@@ -309,75 +326,26 @@ function limitsFrom(options: StreamerOptions) {
   }
 }
 
-/** Checks an object's keys and values against a table. @throws OptionsError */
-export function checkShape(prefix: string, got: unknown, table: Record<string, Check>): void {
-  if (typeof got !== 'object' || got === null) refuse(prefix || 'options', got, 'an object')
-  for (const [key, value] of Object.entries(got)) {
-    const check = Object.hasOwn(table, key) ? table[key] : undefined
-    if (check === undefined) {
-      const known = Object.keys(table).join(', ')
-      throw new OptionsError(`There is no option ${prefix}${key}. There are: ${known}.`)
+/** Options of which one takes away what the other gives. @throws OptionsError */
+function checkTogether({ history, directory, ...options }: StreamerOptions): void {
+  const { maxBytes = 64 * MEBIBYTE, maxBytesPerTopic = 0 } = history ?? {}
+  if (maxBytesPerTopic > maxBytes) {
+    throw new OptionsError(
+      `Streamer: history.maxBytesPerTopic (${maxBytesPerTopic}) is above history.maxBytes (${maxBytes}).`,
+    )
+  }
+  for (const name of ['takeoverTimeout', 'maxDirectoryOutage'] as const) {
+    if (directory === undefined && options[name] !== undefined) {
+      throw new OptionsError(`Streamer: ${name} is for a directory, and none is given.`)
     }
-    if (value !== undefined) check(prefix + key, value)
   }
 }
 
-export function number(min: number, max: number): Check {
-  return (name, got) => {
-    if (typeof got === 'number' && got >= min && got <= max) return
-    refuse(name, got, `a number from ${min} to ${max}`)
+/** A clock that gives no number would stop all timers in silence. */
+function checkClock(clock: Clock): void {
+  try {
+    answerOf('clock.now', () => clock.now(), Number.isFinite, 'a number of milliseconds')
+  } catch (error) {
+    throw new OptionsError(`Streamer: ${(error as Error).message}`, { cause: error })
   }
-}
-
-function count(min: number): Check {
-  return (name, got) => {
-    if (typeof got === 'number' && got >= min && (Number.isInteger(got) || got === Infinity)) return
-    refuse(name, got, `a whole number from ${min}, or Infinity`)
-  }
-}
-
-function oneOf(...values: string[]): Check {
-  return (name, got) => {
-    if (values.includes(got as string)) return
-    refuse(name, got, values.map((value) => JSON.stringify(value)).join(' or '))
-  }
-}
-
-function shape(table: Record<string, Check>): Check {
-  return (name, got) => checkShape(`${name}.`, got, table)
-}
-
-function methods(...names: string[]): Check {
-  return (name, got) => {
-    const object = got as Record<string, unknown> | null
-    const fits = typeof object === 'object' && object !== null
-    if (fits && names.every((method) => typeof object[method] === 'function')) return
-    refuse(name, got, `an object with the methods ${names.join(', ')}`)
-  }
-}
-
-export const boolean: Check = (name, got) => {
-  if (typeof got !== 'boolean') refuse(name, got, 'true or false')
-}
-
-const serverName: Check = (name, got) => {
-  if (typeof got === 'string' && /^[\w-]{1,64}$/.test(got)) return
-  refuse(name, got, '1 to 64 letters, digits, - or _')
-}
-
-const functionCheck: Check = (name, got) => {
-  if (typeof got !== 'function') refuse(name, got, 'a function')
-}
-
-export function refuse(name: string, got: unknown, takes: string): never {
-  const option = name.replace(/\.$/, '').replace(/'s $/, "'s options")
-  throw new OptionsError(`Option ${option} takes ${takes}; it got ${show(got)}.`)
-}
-
-function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value)
-  if (typeof value === 'object' && value !== null)
-    return Array.isArray(value) ? 'an array' : 'an object'
-  if (typeof value === 'function') return 'a function'
-  return String(value)
 }

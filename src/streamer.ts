@@ -1,9 +1,9 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ClientCommands, FoundClient, Health, Presence, Removal } from './service/commands.js'
 import type { Client } from './delivery/client.js'
+import { BrokerWatch, takeDriver } from './service/broker-watch.js'
 import type { ClientOptions } from './service/clients.js'
-import type { NewClient } from './service/clients.js'
-import { Clients, newClientFrom } from './service/clients.js'
+import { CLIENT_OPTIONS, Clients } from './service/clients.js'
 import { Cluster } from './cluster/cluster.js'
 import { ClusterCommands } from './cluster/cluster-commands.js'
 import { Timers } from './clock.js'
@@ -12,27 +12,30 @@ import { Delivery } from './delivery/delivery.js'
 import { LogDelivery } from './delivery/log/delivery.js'
 import type { Driver } from './driver.js'
 import { ClientExistsError, OptionsError, StreamerClosedError, UnifrostError } from './errors.js'
-import { SafeEmitter, safely } from './service/events.js'
+import { answerOf, safely } from './callbacks.js'
+import { SafeEmitter } from './service/events.js'
+import { networkOf } from './http/address.js'
 import type { Door } from './http/door.js'
 import { DOOR } from './http/door.js'
 import { sendError } from './http/error-response.js'
 import type { AnyRequest } from './http/request.js'
 import type { HandleOptions } from './http/stream.js'
-import { admit, serve } from './http/stream.js'
+import { admit, checkHandleOptions, checkPair, serve } from './http/stream.js'
 import { LocalCommands } from './service/local-commands.js'
-import { checkClientId, checkIsText, checkTopicName, checkTopicNames } from './service/names.js'
-import { ownerFrom } from './service/owner.js'
+import { checkClientId, checkTopicName, checkTopicNames, isClientId } from './service/names.js'
+import { ownerNamed } from './service/owner.js'
+import { checkOptions, number } from './option-checks.js'
 import type { Revocable, RevokeOptions } from './service/revocations.js'
 import { revocationFrom } from './service/revocations.js'
 import type { Settings, StreamerOptions } from './options.js'
-import { checkShape, settingsFrom } from './options.js'
+import { settingsFrom } from './options.js'
 import type { Log } from './log.js'
 import { logOf } from './log.js'
 import type { AnyResponse } from './http/response-outlet.js'
 import type { Stats } from './service/stats.js'
 import { noCounts } from './service/stats.js'
 import type { SubscribeOptions } from './service/subscriptions.js'
-import { Subscriptions } from './service/subscriptions.js'
+import { checkSubscribeOptions, Subscriptions } from './service/subscriptions.js'
 import { Turnstile } from './service/turnstile.js'
 
 /**
@@ -51,6 +54,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   private readonly clients: Clients
   private readonly cluster: Cluster | undefined
   private readonly commands: ClientCommands
+  private readonly broker: BrokerWatch
   private refusing = false
   private closing: Promise<void> | undefined
 
@@ -65,10 +69,23 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   ) {
     const settings = settingsFrom(options)
     super(settings.logger)
-    if (typeof (driver as Partial<Driver> | undefined)?.subscribe !== 'function') {
+    if (typeof (Object(driver) as Partial<Driver>).subscribe !== 'function') {
       throw new OptionsError('A Streamer takes a driver first, such as memoryDriver().')
     }
+    takeDriver(driver)
     this.settings = settings
+    settings.random = this.soundRandom(settings.random)
+    this.broker = new BrokerWatch(driver, {
+      down: (outage) => {
+        queueMicrotask(() => this.emit('brokerDown', outage))
+        this.warn(outage, 'The broker can not be reached. The driver keeps trying.')
+      },
+      up: (outage) => {
+        queueMicrotask(() => this.emit('brokerUp', outage))
+        const details = { ...outage, duration: Date.now() - outage.since }
+        safely(() => settings.logger.info(details, 'The broker is reached again.'))
+      },
+    })
     const log = logOf(driver)
     this.timers = new Timers(settings.clock)
     const parts: DeliveryParts = {
@@ -92,6 +109,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       {
         opened: (topic) => this.emit('topicOpened', topic),
         closed: (topic) => this.emit('topicClosed', topic),
+        gap: (topic, reason) => queueMicrotask(() => this.emit('gap', topic, reason)),
         report: (cause, message) => this.report(cause, message),
         warn: (details, message) => this.warn(details, message),
       },
@@ -113,9 +131,13 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     )
     this[DOOR] = {
       claim: (id, check) => this.commands.claim(id, check),
-      attach: (client, outlet, arrival) => this.clients.attach(client, outlet, arrival),
+      attach: (client, outlet, arrival) => {
+        const address = networkOf(arrival.address, settings.ipv6Prefix)
+        this.clients.attach(client, outlet, { ...arrival, address })
+      },
       abandon: (client) => this.clients.abandon(client),
-      takeSeat: (id, owner, address) => this.clients.takeSeat(id, owner, address),
+      takeSeat: (id, owner, address) =>
+        this.clients.takeSeat(id, owner, networkOf(address, settings.ipv6Prefix)),
       checkRevoked: (logIn) => this.clients.revocations.check(logIn),
       noteLogIn: (client, logIn) => this.clients.revocations.note(client, logIn),
       checkTopics: (names) => checkTopicNames(names, settings),
@@ -153,8 +175,11 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   /** This server's health, for a load balancer's check. */
   health(): Health {
+    const { health } = this.broker
     const state = this.cluster?.state
-    return { ok: !this.refusing && state?.directory !== 'down', ...state }
+    const ok = !this.refusing && state?.directory !== 'down' && health.broker !== 'down'
+    const changes = [health.since, state?.since].filter((since) => since !== undefined)
+    return { ok, ...health, ...state, ...(changes.length > 0 && { since: Math.max(...changes) }) }
   }
 
   /** The number of this server's clients, connected or not. */
@@ -169,7 +194,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   /** The client with this id, or undefined if it is not on this server. */
   getClient(id: string): Client | undefined {
-    checkIsText('getClient', 'an id', id)
+    checkIdsType(id)
     return this.clients.index.get(id)
   }
 
@@ -179,7 +204,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws DirectoryUnavailableError
    */
   async findClient(id: string): Promise<FoundClient | undefined> {
-    checkIsText('findClient', 'an id', id)
+    checkIdsType(id)
     return this.commands.find(id)
   }
 
@@ -195,7 +220,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   /** Counts one topic's clients, on all servers. See {@link totals}. */
   async clientsOf(topic: string): Promise<Presence> {
-    checkIsText('clientsOf', 'a topic', topic)
+    this.checkTopicName(topic)
     return this.commands.count({ topic })
   }
 
@@ -204,17 +229,18 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    *
    * @param owner Text, a number, or a principal with `sub` or `id`.
    */
-  async clientsOfOwner(owner: string | number | bigint | object): Promise<Presence> {
-    return this.commands.count({ owner: ownerFrom('clientsOfOwner', owner) })
+  async clientsOfOwner(owner: OwnerName): Promise<Presence> {
+    return this.commands.count({ owner: ownerNamed('clientsOfOwner', owner) })
   }
 
   /**
    * Makes a client with a random id.
    *
-   * @throws OptionsError, TooManyClientsError, StreamerClosedError
+   * @throws OptionsError, CallbackError, TooManyClientsError, StreamerClosedError
    */
   async newClient(options: ClientOptions = {}): Promise<Client> {
-    return this.make(this.settings.newId(), newClientFrom('newClient', options))
+    const id = answerOf('newId', () => this.settings.newId(), isClientId, 'a text that is an id')
+    return this.make('newClient', id, options)
   }
 
   /**
@@ -226,7 +252,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    *   can't be opened.
    */
   async newCustomClient(id: string, options: ClientOptions = {}): Promise<Client> {
-    return this.make(id, newClientFrom('newCustomClient', options))
+    return this.make('newCustomClient', id, options)
   }
 
   /**
@@ -237,7 +263,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    *   `directory` does not answer.
    */
   async removeClient(id: string): Promise<Removal> {
-    checkIsText('removeClient', 'an id', id)
+    checkIdsType(id)
     const removal = await this.commands.remove(id)
     // By then the goodbyes have been handed to the operating system.
     await nextTurn()
@@ -277,7 +303,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    *   try again.
    */
   async subscribe(id: string, topic: string, options: SubscribeOptions = {}): Promise<void> {
-    checkIsText('subscribe', 'an id', id)
+    checkIdsType(id)
+    checkSubscribeOptions(options)
     if (this.refusing) throw new StreamerClosedError()
     await this.commands.subscribe(id, topic, options)
   }
@@ -286,23 +313,28 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * Ends a client's subscription. The client gets nothing of the topic after that. For a client
    * that is not subscribed, it does nothing. It cancels a `subscribe` that is still pending.
    *
-   * @throws NoClientError
+   * @throws NoClientError, TopicNameError
    */
   async unsubscribe(id: string, topic: string): Promise<void> {
-    checkIsText('unsubscribe', 'an id', id)
+    checkIdsType(id)
+    this.checkTopicName(topic)
     await this.commands.unsubscribe(id, topic)
   }
 
   /**
    * Answers a request of `node:http` or `node:http2` with a client's stream, or with an error in
-   * JSON. Never rejects.
+   * JSON.
+   *
+   * @throws OptionsError only for what is not Node's request and response.
    */
   async handle(
     request: AnyRequest,
     response: AnyResponse,
     options: HandleOptions = {},
   ): Promise<void> {
+    checkPair(request, response)
     try {
+      checkHandleOptions(options)
       const client = await admit(this[DOOR], request, response, options)
       serve(this[DOOR], client, request, response, options)
     } catch (error) {
@@ -339,11 +371,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @param options.over The period, in milliseconds. Default: 0, all at once.
    */
   async drain(options: { over?: number } = {}): Promise<void> {
-    checkShape("drain's ", options, { over: () => undefined })
+    checkOptions('drain', options, { over: number(0, Number.MAX_SAFE_INTEGER) })
     const { over = 0 } = options
-    if (!(over >= 0 && over < Infinity)) {
-      throw new OptionsError(`drain's over takes milliseconds from 0; it got ${String(over)}.`)
-    }
     this.refusing = true
     await this.clients.drain(over, (client, wait) => this.sendAway(client, over - wait, over))
     await this.close()
@@ -370,17 +399,20 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     checkTopicName(name, this.settings.maxTopicLength)
   }
 
-  private async make(id: string, options: NewClient): Promise<Client> {
+  private async make(caller: string, id: string, options: ClientOptions): Promise<Client> {
+    checkOptions(caller, options, CLIENT_OPTIONS)
+    const owner = options.owner === false ? undefined : options.owner
     const opening = this.delivery.ready()
     if (opening !== undefined) await opening
     if (this.refusing) throw new StreamerClosedError()
     checkClientId(id)
     const { index } = this.clients
     if (index.get(id) !== undefined) throw new ClientExistsError()
-    const place = this.clients.reserve(options)
+    const address = networkOf(options.address, this.settings.ipv6Prefix)
+    const place = this.clients.reserve({ owner, address })
     try {
-      if (options.transient) return this.clients.make(id, options, place)
-      return await this.commands.create(id, options.owner, place)
+      if (options.transient) return this.clients.make(id, { owner, transient: true }, place)
+      return await this.commands.create(id, owner, place)
     } catch (error) {
       place.leave()
       throw error
@@ -406,6 +438,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     await this.subscriptions.close()
     await this.cluster?.close()
     this.timers.stop()
+    this.broker.stop()
     await this.driver.close()
   }
 
@@ -421,6 +454,21 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     else this.clients.sendAway(client, remaining, spread)
   }
 
+  /** Keeps a `random` of the application's from doing harm. What it does wrong is reported once. */
+  private soundRandom(random: () => number): () => number {
+    let reported = false
+    const fits = (value: unknown) => typeof value === 'number' && value >= 0 && value <= 1
+    return () => {
+      try {
+        return answerOf('random', random, fits, 'a number from 0 to 1')
+      } catch (error) {
+        if (!reported) this.report(error, 'The option random failed; Math.random takes its place.')
+        reported = true
+        return Math.random()
+      }
+    }
+  }
+
   private warn(details: object, message: string): void {
     safely(() => this.settings.logger.warn(details, message))
   }
@@ -429,4 +477,12 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     this.emit('error', new Error(message, { cause }))
     safely(() => this.settings.logger.error({ err: cause }, message))
   }
+}
+
+/** Who owns clients: the name, or the principal that it is taken from, by its `sub` or `id`. */
+export type OwnerName = string | number | bigint | { sub: unknown } | { id: unknown }
+
+/** @throws ClientIdError for an id that is no text, and so no client's. */
+function checkIdsType(id: unknown): void {
+  if (typeof id !== 'string') checkClientId(id)
 }

@@ -15,7 +15,6 @@ import { checkTopicName } from '../service/names.js'
 import type { Revocation } from '../service/revocations.js'
 import type { Place } from '../service/places.js'
 import type { SubscribeOptions } from '../service/subscriptions.js'
-import { checkOptions } from '../service/subscriptions.js'
 import type { Cluster } from './cluster.js'
 import { MOST_TRIES } from './directory-writer.js'
 import type { Question } from './protocol.js'
@@ -43,7 +42,6 @@ export class ClusterCommands implements ClientCommands {
 
   async subscribe(id: string, topic: string, options: SubscribeOptions): Promise<void> {
     checkTopicName(topic, this.cluster.parts.settings.maxTopicLength)
-    checkOptions(options)
     await this.onHolder({ ask: 'subscribe', id, topic, options }, () =>
       this.here.subscribe(id, topic, options),
     )

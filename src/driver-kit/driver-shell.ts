@@ -1,6 +1,7 @@
 import type { Driver, Sink, Subscription } from '../driver.js'
 import type { Closings } from './closings.js'
 import { inTime } from './in-time.js'
+import type { Reach } from './reach.js'
 
 /** A driver that can connect before there is a topic. */
 export interface BrokerDriver extends Driver {
@@ -23,6 +24,8 @@ export interface DriverParts<
   closings: Closings
   /** See `Driver.encoding`. Default: `utf8`. */
   encoding?: 'utf8' | 'base64' | undefined
+  /** See `Driver.brokerState`: the `state` of the driver's `Link`, or a `Reach` of its own. */
+  brokerState?: Reach | undefined
   /** Connects, unless it has. */
   connect(): Promise<unknown>
   /** See `Driver.subscribe`. */
@@ -46,9 +49,11 @@ export function driverShell<
 ): Omit<BrokerDriver, 'subscribe'> & {
   subscribe(topic: string, sink: TopicSink): Promise<Open>
 } {
-  const { closings, encoding = 'utf8' } = parts
+  const { closings, encoding = 'utf8', brokerState } = parts
+  brokerState?.askWith(() => parts.connect(), closings.signal)
   return {
     encoding,
+    brokerState,
 
     async connect(): Promise<void> {
       closings.check()

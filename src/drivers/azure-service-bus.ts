@@ -95,6 +95,7 @@ export function azureServiceBusDriver(
   return driverShell({
     closings,
     encoding: options.encoding,
+    brokerState: link.state,
     async connect() {
       const { admin } = await link.get()
       const asking = admin.getNamespaceProperties({ abortSignal: closings.signal })

@@ -117,6 +117,7 @@ export function rabbitmqDriver(
   return driverShell({
     closings,
     encoding: options.encoding,
+    brokerState: link.state,
     connect,
     async subscribe(topic, sink) {
       if (typeof topic !== 'string' || topic === '') {

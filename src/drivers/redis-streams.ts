@@ -93,6 +93,7 @@ export function redisStreamsDriver(
   const shell = driverShell({
     closings,
     encoding: options.encoding,
+    brokerState: reader.brokerState,
     connect: () => reader.connect(timing.connectTimeout),
     subscribe: (topic, sink) => (log ?? sources).subscribe(topic, sink),
     async close() {

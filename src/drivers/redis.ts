@@ -78,6 +78,7 @@ export function redisDriver(target: RedisTarget, options: RedisDriverOptions = {
 
   return driverShell({
     closings,
+    brokerState: link.state,
     encoding: options.encoding,
     connect: () => connectNow(link, timing.connectTimeout),
     subscribe: (topic, sink) => sources.subscribe(topic, sink),

@@ -51,7 +51,9 @@ export class ResponseOutlet implements Outlet {
 
   write(bytes: Buffer): boolean {
     // `write` may return false although the kernel has taken all bytes.
-    if (this.target.write(bytes) || this.target.writableLength === 0) return true
+    // A wrapped `write` may return nothing, which says nothing.
+    const wrote: unknown = this.target.write(bytes)
+    if (wrote !== false || this.target.writableLength === 0) return true
     this.awaitDrain()
     return false
   }

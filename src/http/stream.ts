@@ -1,6 +1,11 @@
 import type { ServerResponse } from 'node:http'
 import type { Client } from '../delivery/client.js'
 import { AuthenticationError, NoIdError, NotOwnerError, RequestGoneError } from '../errors.js'
+import { isOwner } from '../service/owner.js'
+import type { OptionCheck } from '../option-checks.js'
+import { checkOptions, refuse, text } from '../option-checks.js'
+import type { CrossSiteOptions } from './cross-site.js'
+import { checkSite, originsCheck } from './cross-site.js'
 import type { Door } from './door.js'
 import type { AnyRequest } from './request.js'
 import { checkRequest, lastEventIdOf, queryOf } from './request.js'
@@ -9,11 +14,14 @@ import { ResponseOutlet } from './response-outlet.js'
 import { seatOf, takeSeat } from './seats.js'
 
 /** Options of `Streamer.handle`. */
-export interface HandleOptions {
+export interface HandleOptions extends CrossSiteOptions {
   /** The client's id. Default: the query's `id`. */
   id?: string | undefined
-  /** The user who sends the request. Only its owner gets a client with an owner. Default: none. */
-  owner?: string | undefined
+  /**
+   * The user who sends the request. Only its owner gets a client with an owner. Default, or false:
+   * nobody.
+   */
+  owner?: string | false | undefined
   /**
    * When the request's token expires, in milliseconds since 1970. The stream then ends with
    * `token-expired`, and the client's TTL starts. Default: never.
@@ -31,6 +39,59 @@ export interface HandleOptions {
   issuedAt?: number | undefined
   /** The network address for `maxConnectionsPerAddress`. Default: the socket's. */
   address?: string | undefined
+  /**
+   * The host that the browser asked for, with which its page's `Origin` is compared. Default: the
+   * request's `Host`. Give it behind a proxy that changes `Host`.
+   */
+  host?: string | undefined
+}
+
+/** What `expires` takes, in words for an error. */
+export const EXPIRES = 'milliseconds since 1970, or undefined for never'
+
+const HANDLE_OPTIONS = {
+  id: [(value) => typeof value === 'string' && value !== '', 'the id of a client', { given: true }],
+  owner: [
+    (value) => value === false || isOwner(value),
+    'the name of an owner, or false for nobody',
+    { given: true },
+  ],
+  expires: [isExpiry, EXPIRES],
+  session: text,
+  issuedAt: [isIssueTime, 'seconds since 1970'],
+  address: [(value) => typeof value === 'string', 'a network address'],
+  host: [(value) => typeof value === 'string' && value !== '', 'a host, such as app.example:8080'],
+  origins: originsCheck,
+} satisfies Record<keyof HandleOptions, OptionCheck>
+
+/** Whether this says when a token expires. A number after the year 5000 is of another unit. */
+export function isExpiry(value: unknown): value is number | undefined {
+  return (
+    value === undefined ||
+    value === Infinity ||
+    (Number.isFinite(value) && (value as number) < 1e14)
+  )
+}
+
+/** Whether this says when a token was issued. A number after the year 5000 is of another unit. */
+export function isIssueTime(value: unknown): value is number {
+  return Number.isFinite(value) && (value as number) < 1e11
+}
+
+/** Checks the arguments of `Streamer.handle`. @throws OptionsError */
+export function checkHandleOptions(options: HandleOptions): void {
+  checkOptions('handle', options, HANDLE_OPTIONS)
+}
+
+/** @throws OptionsError for what is not Node's request and response, such as a framework's own. */
+export function checkPair(request: AnyRequest, response: AnyResponse): void {
+  const { headers } = Object(request) as { headers?: unknown }
+  const { setHeader, end } = Object(response) as { setHeader?: unknown; end?: unknown }
+  const takes = "of Node's; with Fastify, request.raw and reply.raw"
+  if (typeof headers !== 'object') refuse('handle', 'request', request, `a request ${takes}`)
+  if (typeof setHeader !== 'function' || typeof end !== 'function') {
+    refuse('handle', 'response', response, `a response ${takes}`)
+  }
 }
 
 /**
@@ -47,8 +108,9 @@ export const STREAM_HEADERS: Readonly<Record<string, string>> = {
  * Checks a request for a stream, and claims the client that it names. The request's room among the
  * open streams is taken from here on, until its response is over.
  *
- * @throws NoIdError, NotOwnerError, AuthenticationError, RevokedError, TooManyConnectionsError,
- *   RequestGoneError, and what {@link checkRequest} and {@link Door.claim} throw.
+ * @throws CrossSiteError, NoIdError, NotOwnerError, AuthenticationError, RevokedError,
+ *   TooManyConnectionsError, RequestGoneError, and what {@link checkRequest} and {@link Door.claim}
+ *   throw.
  */
 export async function admit(
   door: Door,
@@ -57,9 +119,11 @@ export async function admit(
   options: HandleOptions,
 ): Promise<Client> {
   checkRequest(request)
+  checkSite(request, options)
   const id = options.id ?? queryOf(request).get('id')
   if (id === null || id === '') throw new NoIdError()
-  const { owner: user, session, issuedAt } = options
+  const { session, issuedAt } = options
+  const user = options.owner === false ? undefined : options.owner
   const logIn = { id, owner: user, session, issuedAt }
   door.checkRevoked(logIn)
   const client = await door.claim(id, (owner) => {
@@ -138,5 +202,6 @@ export function openStream(
 }
 
 function addressOf(request: AnyRequest, { address }: HandleOptions): string | undefined {
-  return address ?? request.socket.remoteAddress
+  // An empty address is none.
+  return address || request.socket.remoteAddress
 }

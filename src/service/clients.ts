@@ -11,8 +11,10 @@ import { Connections } from './connections.js'
 import type { Place } from './places.js'
 import { Places } from './places.js'
 import { closedMessage, comeBackMessage, errorMessage } from '../wire/messages.js'
+import type { OptionCheck } from '../option-checks.js'
+import { flag, text } from '../option-checks.js'
 import type { Settings } from '../options.js'
-import { boolean, checkShape, refuse } from '../options.js'
+import { isOwner } from './owner.js'
 import { ClientIndex } from './client-index.js'
 import { Revocations } from './revocations.js'
 import type { Counters } from './stats.js'
@@ -24,9 +26,8 @@ const RETRY_AFTER_REPLACED = 7 * 24 * 60 * 60 * 1000
 /** What a new client may be given. */
 export interface ClientOptions {
   /**
-   * Who it belongs to. Over HTTP, nobody else may connect to it, change or remove it. Default, and
-   * with `false`: nobody, so whoever has the id may. `undefined` is refused, since it is what a user
-   * who was not found looks like.
+   * Who it belongs to. Over HTTP, nobody else may connect to it, change or remove it. Default, or
+   * false: nobody. Undefined is refused: it would be nobody by accident.
    */
   owner?: string | false
   /**
@@ -41,10 +42,15 @@ export interface ClientOptions {
   address?: string | undefined
 }
 
-/** What a new client is to be, once its options are checked. */
-export interface NewClient extends Omit<ClientOptions, 'owner'> {
-  owner?: string | undefined
-}
+export const CLIENT_OPTIONS = {
+  owner: [
+    (value) => value === false || isOwner(value),
+    'the name of an owner, or false for nobody',
+    { given: true },
+  ],
+  transient: flag,
+  address: text,
+} satisfies Record<keyof ClientOptions, OptionCheck>
 
 /** What a request for a stream brings along. */
 export interface Arrival {
@@ -56,6 +62,17 @@ export interface Arrival {
   lifetime?: number | undefined
   /** The room that the request took. Default: room is taken whatever the limits say. */
   seat?: Seat | undefined
+}
+
+/** Whose client is to be made, and from where, as far as that is known. */
+export interface Reservation {
+  owner: string | undefined
+  address?: string | undefined
+}
+
+interface NewClient {
+  owner: string | undefined
+  transient?: boolean
 }
 
 /** What the clients tell their Streamer, and ask of it. */
@@ -112,7 +129,7 @@ export class Clients {
    *
    * @throws TooManyClientsError if one more client would exceed a limit.
    */
-  reserve({ owner, address }: NewClient): Place {
+  reserve({ owner, address }: Reservation): Place {
     const { maxClients, maxClientsPerOwner, maxClientsPerAddress } = this.settings
     const anonymous = owner === undefined ? address : undefined
     if (this.places.total >= maxClients) throw new TooManyClientsError()
@@ -291,32 +308,6 @@ export class Clients {
     const { min, max } = this.settings.retry
     return Math.round(min + this.settings.random() * (max - min))
   }
-}
-
-/**
- * What a new client is to be.
- *
- * @throws OptionsError for unknown options, and for an owner that is nobody by accident.
- */
-export function newClientFrom(method: string, options: ClientOptions): NewClient {
-  checkShape(`${method}'s `, options, {
-    owner: (name, got) => void (got === false || isOwner(got) || refuseOwner(name, got)),
-    transient: boolean,
-    address: (name, got) => void (typeof got === 'string' || refuse(name, got, 'text')),
-  })
-  if ('owner' in options && options.owner === undefined) {
-    refuseOwner(`${method}'s owner`, undefined)
-  }
-  const { owner, ...rest } = options
-  return { ...rest, owner: owner === false ? undefined : owner }
-}
-
-function isOwner(got: unknown): got is string {
-  return typeof got === 'string' && got !== ''
-}
-
-function refuseOwner(name: string, got: unknown): never {
-  refuse(name, got, 'text that is not empty, or false for a client that belongs to nobody')
 }
 
 /** Whether a client that ended so has no other server to go on at. */

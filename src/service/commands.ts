@@ -46,11 +46,16 @@ export interface Removal {
 
 /** See `Streamer.health`. */
 export interface Health {
-  /** False while the Streamer drains or is closed, or while its directory is unreachable. */
+  /** False while the Streamer drains or is closed, or while its broker or directory is unreachable. */
   ok: boolean
+  /** Whether the driver reaches its broker. Only with a driver that says so: all but `memoryDriver`. */
+  broker?: 'up' | 'down'
   /** Only with a `directory`: whether it answers. */
   directory?: 'up' | 'down'
-  /** Only with a `directory`: since when that is so, in milliseconds since 1970. */
+  /**
+   * Since when what `broker` and `directory` say is so, in milliseconds since 1970: the later one, of
+   * two. Without a `directory` it is there once the broker has been down.
+   */
   since?: number
 }
 

@@ -13,7 +13,6 @@ import type {
 import type { Revocation } from './revocations.js'
 import type { Place } from './places.js'
 import type { SubscribeOptions, Subscriptions } from './subscriptions.js'
-import { checkOptions } from './subscriptions.js'
 
 /** The client moved to another server before this one had carried out a command. */
 export class MovedError extends Error {}
@@ -79,7 +78,6 @@ export class LocalCommands implements ClientCommands {
    * @throws MovedError, DirectoryUnavailableError, and the errors of `Streamer.subscribe`
    */
   async subscribe(id: string, topic: string, options: SubscribeOptions): Promise<void> {
-    checkOptions(options)
     const client = this.get(id)
     const had = client.topics.includes(topic)
     await this.subscriptions.subscribe(client, topic, options)

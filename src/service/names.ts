@@ -1,4 +1,4 @@
-import { ClientIdError, OptionsError, TooManyTopicsError, TopicNameError } from '../errors.js'
+import { ClientIdError, quote, TooManyTopicsError, TopicNameError } from '../errors.js'
 
 /** Names of EventSource's own events. A page could not tell a topic's messages from them. */
 const RESERVED = new Set(['message', 'open', 'error'])
@@ -16,12 +16,12 @@ export function checkTopicName(name: unknown, maxLength: number): asserts name i
   if (name === '') throw new TopicNameError(`A topic's name has at least one character.`)
   if (RESERVED.has(name)) {
     throw new TopicNameError(
-      `${JSON.stringify(name)} can't be a topic: EventSource uses it for events of its own. ` +
+      `${quote(name)} can't be a topic: EventSource uses it for events of its own. ` +
         'Choose another name.',
     )
   }
   if (FORBIDDEN.test(name)) {
-    throw new TopicNameError(`A topic's name can't hold CR, LF or NUL: ${JSON.stringify(name)}.`)
+    throw new TopicNameError(`A topic's name can't hold CR, LF or NUL: ${quote(name)}.`)
   }
   const length = Buffer.byteLength(name)
   if (length > maxLength) {
@@ -31,7 +31,7 @@ export function checkTopicName(name: unknown, maxLength: number): asserts name i
   }
   if (!name.isWellFormed()) {
     throw new TopicNameError(
-      `A topic's name is well-formed Unicode; this has half of a surrogate pair: ${JSON.stringify(name)}.`,
+      `A topic's name is well-formed Unicode; this has half of a surrogate pair: ${quote(name)}.`,
     )
   }
 }
@@ -54,17 +54,17 @@ export function checkClientId(id: unknown): asserts id is string {
   if (typeof id !== 'string') {
     throw new ClientIdError(`A client's id is a string; this is ${describe(id)}.`)
   }
-  if (id === '' || id.length > LONGEST_ID || CONTROL.test(id) || !id.isWellFormed()) {
+  if (!isClientId(id)) {
     throw new ClientIdError(
       `A client's id has 1 to ${LONGEST_ID} characters, none of them a control character.`,
     )
   }
 }
 
-/** @throws OptionsError if an argument of a method is not text. */
-export function checkIsText(method: string, what: string, got: unknown): asserts got is string {
-  if (typeof got === 'string') return
-  throw new OptionsError(`${method} takes ${what} as text; it got ${describe(got)}.`)
+/** Whether this can be a client's id. */
+export function isClientId(id: unknown): id is string {
+  if (typeof id !== 'string' || !id.isWellFormed()) return false
+  return id !== '' && id.length <= LONGEST_ID && !CONTROL.test(id)
 }
 
 function describe(value: unknown): string {

@@ -1,40 +1,38 @@
 import { OptionsError } from '../errors.js'
+import { show } from '../option-checks.js'
+
+/** What a missing value becomes when it is made text by mistake. */
+const MISTAKES = new Set(['', 'undefined', 'null', 'NaN', '[object Object]'])
+
+/** Whether this is an owner's name. */
+export function isOwner(value: unknown): value is string {
+  return typeof value === 'string' && !MISTAKES.has(value)
+}
+
+/** The name that a value is: text that is nobody's by mistake is none, and a number is its text. */
+export function nameFrom(value: unknown): string | undefined {
+  const name =
+    typeof value === 'bigint' || (typeof value === 'number' && Number.isFinite(value))
+      ? String(value)
+      : value
+  return isOwner(name) ? name : undefined
+}
 
 /**
- * The owner's name of a principal: the principal itself if it is text or a number, else its `sub`
- * or `id`. Undefined if that leads nowhere.
+ * The owner's name of a principal: the principal itself if it is a string or a number, else its
+ * `sub` or `id`. Undefined if that is nobody's name.
  */
 export function ownerNameOf(principal: unknown): string | undefined {
-  const { sub, id } = Object(principal) as { sub?: unknown; id?: unknown }
-  for (const value of [principal, sub, id]) {
-    const name = nameFrom(value)
-    if (name !== undefined) return name
-  }
-  return undefined
+  if (typeof principal !== 'object' || principal === null) return nameFrom(principal)
+  const { sub, id } = principal as { sub?: unknown; id?: unknown }
+  return nameFrom(sub ?? id)
 }
 
-/** Text that is not empty, or a finite number as text. */
-export function nameFrom(value: unknown): string | undefined {
-  if (typeof value === 'string' && value !== '') return value
-  if (typeof value === 'bigint' || (typeof value === 'number' && Number.isFinite(value))) {
-    return String(value)
-  }
-  return undefined
-}
-
-/** The owner that an argument names. @throws OptionsError if it names nobody. */
-export function ownerFrom(method: string, who: unknown): string {
-  const name = ownerNameOf(who)
+/** An owner that the application names, by the rule of {@link ownerNameOf}. @throws OptionsError */
+export function ownerNamed(caller: string, value: unknown): string {
+  const name = ownerNameOf(value)
   if (name !== undefined) return name
   throw new OptionsError(
-    `${method} takes an owner: text, a number, or a principal with sub or id; it got ` +
-      `${shown(who)}, which names nobody.`,
+    `${caller} takes the name of an owner, or a principal with sub or id; it got ${show(value)}.`,
   )
-}
-
-function shown(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value)
-  if (Array.isArray(value)) return 'an array'
-  if (typeof value === 'function') return 'a function'
-  return typeof value === 'object' && value !== null ? 'an object' : String(value)
 }

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import type { Timers } from '../clock.js'
 import type { Client } from '../delivery/client.js'
-import { OptionsError, RevokedError } from '../errors.js'
-import { checkShape, number } from '../options.js'
+import { RevokedError } from '../errors.js'
+import { checkOptions, number, refuse } from '../option-checks.js'
 import type { ClientIndex } from './client-index.js'
-import { nameFrom, ownerFrom } from './owner.js'
+import { nameFrom, ownerNamed } from './owner.js'
 
 /** How long who was revoked is refused by default, in milliseconds. */
 const REFUSED_FOR = 60_000
@@ -48,17 +48,18 @@ export interface LogIn {
 
 /** The arguments of `Streamer.revoke`, checked. @throws OptionsError */
 export function revocationFrom(who: unknown, options: RevokeOptions): Revocation {
-  checkShape("revoke's ", options, { for: number(0, LONGEST) })
+  checkOptions('revoke', options, { for: number(0, LONGEST) })
   const at = Date.now()
   const until = at + (options.for ?? REFUSED_FOR)
   const rest = { nonce: randomUUID(), at, until }
   const keys = typeof who === 'object' && who !== null ? Object.keys(who) : []
   if (keys.length !== 1 || keys[0] !== 'session') {
-    return { ...rest, of: 'owner', name: ownerFrom('revoke', who) }
+    return { ...rest, of: 'owner', name: ownerNamed('revoke', who) }
   }
-  const name = nameFrom((who as { session: unknown }).session)
-  if (name !== undefined) return { ...rest, of: 'session', name }
-  throw new OptionsError("revoke's session takes text or a number; it names no log-in.")
+  const { session } = who as { session: unknown }
+  const name = nameFrom(session)
+  if (name === undefined) refuse('revoke', 'session', session, "a log-in's id: text or a number")
+  return { ...rest, of: 'session', name }
 }
 
 /** Whether a value that was read somewhere is a revocation. */

@@ -12,8 +12,9 @@ import {
 } from '../errors.js'
 import type { Membership } from '../delivery/membership.js'
 import { checkTopicName } from './names.js'
+import type { OptionCheck } from '../option-checks.js'
+import { checkOptions, count } from '../option-checks.js'
 import type { Settings } from '../options.js'
-import { checkShape, refuse } from '../options.js'
 import type { Counters } from './stats.js'
 import type { LogPlace, Topic } from '../delivery/topic.js'
 import { numberBefore } from '../wire/position.js'
@@ -30,6 +31,11 @@ export interface SubscribeOptions {
   after?: string | undefined
 }
 
+const SUBSCRIBE_OPTIONS = {
+  rewind: count(0, Number.MAX_SAFE_INTEGER),
+  after: [(value) => typeof value === 'string', 'a position: a Last-Event-ID of this Streamer'],
+} satisfies Record<keyof SubscribeOptions, OptionCheck>
+
 /** What a client that moves here from another server brings along. */
 export interface JoinOptions extends SubscribeOptions {
   /**
@@ -43,6 +49,8 @@ export interface JoinOptions extends SubscribeOptions {
 export interface SubscriptionsHost {
   opened(topic: string): void
   closed(topic: string): void
+  /** The driver says that messages may be missing. */
+  gap(topic: string, reason: string): void
   /** Something went wrong, and no caller waits for it. */
   report(cause: unknown, message: string): void
   warn(details: object, message: string): void
@@ -240,6 +248,7 @@ export class Subscriptions {
     this.counts.gaps++
     this.delivery.tellGap(topic, through)
     this.host.warn({ topic: topic.name, reason }, 'Messages of a topic may be missing.')
+    this.host.gap(topic.name, reason)
   }
 
   /** The broker has ended a subscription: its clients are told in its place, and are without it. */
@@ -263,17 +272,9 @@ function quote(topic: Topic): string {
 }
 
 /** @throws OptionsError */
-export function checkOptions(options: SubscribeOptions): void {
-  checkShape("subscribe's ", options, { rewind, after })
+export function checkSubscribeOptions(options: SubscribeOptions): void {
+  checkOptions('subscribe', options, SUBSCRIBE_OPTIONS)
   if (options.rewind !== undefined && options.after !== undefined) {
     throw new OptionsError('subscribe takes rewind or after, not both.')
   }
-}
-
-function rewind(name: string, got: unknown): void {
-  if (!(Number.isInteger(got) && (got as number) >= 0)) refuse(name, got, 'a whole number from 0')
-}
-
-function after(name: string, got: unknown): void {
-  if (typeof got !== 'string') refuse(name, got, 'a position: the text of a Last-Event-ID')
 }

@@ -67,7 +67,6 @@ const userOf = (headers: IncomingHttpHeaders) => {
   const name = headers['x-user']
   return typeof name === 'string' ? { sub: name } : undefined
 }
-
 interface Frame {
   name: string
   /** The stream with `autoClient`, `clients` and `subscriptions`. */
@@ -78,13 +77,16 @@ const frameworks: Frame[] = [
   {
     name: 'express',
     build(redirect = false) {
-      const principal = ({ headers }: express.Request) => userOf(headers)
       const app = express()
-      app.use('/clients', forExpress.clients(streamer, { principal }))
-      app.use('/subscriptions', forExpress.subscriptions(streamer, { principal, authorize }))
+      app.use((request, _response, next) => {
+        Object.assign(request, { auth: userOf(request.headers) })
+        next()
+      })
+      app.use('/clients', forExpress.clients(streamer))
+      app.use('/subscriptions', forExpress.subscriptions(streamer, { authorize }))
       app.use(
-        forExpress.autoClient(streamer, { principal, authorize, redirect }),
-        forExpress.unifrostExpress(streamer, { principal }),
+        forExpress.autoClient(streamer, { authorize, redirect }),
+        forExpress.unifrostExpress(streamer),
       )
       return app as Handler
     },
@@ -92,20 +94,23 @@ const frameworks: Frame[] = [
   {
     name: 'koa, behind a middleware that takes a moment',
     build(redirect = false) {
-      const principal = ({ headers }: Koa.Context) => userOf(headers)
       const app = new Koa()
       app.silent = true
+      app.use((ctx, next) => {
+        ctx.state.user = userOf(ctx.headers)
+        return next()
+      })
       app.use(async (_ctx, next) => {
         await next()
         for (let i = 0; i < 10; i++) await turns()
       })
       const routes: Record<string, Koa.Middleware> = {
-        '/clients': forKoa.clients(streamer, { principal }),
-        '/subscriptions': forKoa.subscriptions(streamer, { principal, authorize }),
+        '/clients': forKoa.clients(streamer),
+        '/subscriptions': forKoa.subscriptions(streamer, { authorize }),
       }
       app.use((ctx, next) => routes[ctx.path]?.(ctx, next) ?? next())
-      app.use(forKoa.autoClient(streamer, { principal, authorize, redirect }))
-      app.use(forKoa.unifrostKoa(streamer, { principal }))
+      app.use(forKoa.autoClient(streamer, { authorize, redirect }))
+      app.use(forKoa.unifrostKoa(streamer))
       return app.callback()
     },
   },
@@ -285,7 +290,7 @@ describe.each(frameworks)('a flood by $name', ({ build }) => {
     expect(made).toEqual({ mallory: 32, nobody: 32 })
     expect((await fetchOne(path, { method, agent, user: 'alice' })).status).toBeLessThan(400)
     agent.destroy()
-    await streamer.revoke('mallory')
+    await streamer.revoke('mallory', { for: 0 })
     expect((await fetchOne(path, { method, user: 'mallory' })).status).toBeLessThan(400)
   })
 })

@@ -1,5 +1,5 @@
 import { readRecord } from '../../src/cluster/record.js'
-import { memoryDriver, OptionsError, Streamer } from '../../src/index.js'
+import { ClientIdError, memoryDriver, OptionsError, Streamer } from '../../src/index.js'
 import { FakeEngine } from '../support/fake-directory.js'
 import { FakeResponse, fakeRequest } from '../support/fake-response.js'
 import { Page, Stage, turns } from '../support/stage.js'
@@ -28,12 +28,19 @@ describe('who is revoked', () => {
     }
   })
 
-  test.each([[undefined], [null], [NaN], [''], [{}], [[]], [{ session: '' }], [true]])(
-    'is nobody by accident: %p is refused',
-    async (who) => {
-      await expect(stage.streamer.revoke(who as never)).rejects.toThrow(OptionsError)
-    },
-  )
+  test.each([
+    [undefined],
+    [null],
+    [NaN],
+    [''],
+    [{}],
+    [[]],
+    [{ session: '' }],
+    [true],
+    ['undefined'],
+  ])('is nobody by accident: %p is refused', async (who) => {
+    await expect(stage.streamer.revoke(who as never)).rejects.toThrow(OptionsError)
+  })
 
   test('stays away as an automatic client, until its time is over', async () => {
     const page = await come({ owner: 'alice' })
@@ -72,8 +79,8 @@ test.each([
   ['newCustomClient', ['user-42', 'alice']],
   ['subscribe', ['user-42', 'a', 5]],
   ['subscribe', ['user-42', 'a', { rewnd: 5 }]],
-  ['subscribe', [42, 'a']],
-  ['removeClient', [undefined]],
+  ['revoke', ['alice', { fro: 5 }]],
+  ['revoke', ['alice', { for: NaN }]],
   ['clientsOfOwner', [undefined]],
   ['drain', [5_000]],
 ] as const)('%s refuses what it does not take: %j', async (method, args) => {
@@ -83,6 +90,31 @@ test.each([
   >
   await expect(streamer[method]!(...args)).rejects.toThrow(OptionsError)
   await streamer['close']!()
+})
+
+test('a client is not named by what is no text', async () => {
+  const streamer = new Streamer(memoryDriver())
+  await expect(streamer.removeClient(undefined as never)).rejects.toThrow(ClientIdError)
+  await expect(streamer.subscribe(42 as never, 'a')).rejects.toThrow(ClientIdError)
+  expect(() => streamer.getClient(undefined as never)).toThrow(ClientIdError)
+  await streamer.close()
+})
+
+test.each([
+  { session: '' },
+  { session: 42 },
+  { issuedAt: NaN },
+  { issuedAt: 'yesterday' },
+  // Milliseconds: every revocation would be older than such a token.
+  { issuedAt: 1_700_000_000_000 },
+  { sesion: 's1' },
+])('handle opens no stream with %j', async (options) => {
+  const streamer = new Streamer(memoryDriver())
+  const { id } = await streamer.newClient()
+  const response = new FakeResponse()
+  await streamer.handle(fakeRequest(id), response.asResponse, options as never)
+  expect(response.statusCode).toBe(500)
+  await streamer.close()
 })
 
 describe('in a cluster', () => {
