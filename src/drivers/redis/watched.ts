@@ -37,9 +37,13 @@ function watched(
   let known = first
   let lose: (reason: Error) => void = () => undefined
   const moved = new Promise<Error>((resolve) => (lose = resolve))
+  const destroy = () => {
+    connection.destroy()
+    other.destroy()
+  }
   return {
     ...connection,
-    lost: Promise.race([connection.lost, other.lost, moved]),
+    lost: Promise.race([connection.lost, other.lost, moved]).finally(destroy),
     async probe() {
       const [place] = await Promise.all([placeOf(other), connection.call(['PING'])])
       if (place === undefined) return
@@ -49,9 +53,6 @@ function watched(
         lose(new Error(`the server was a ${known} and is a ${place.name}`))
       }
     },
-    destroy() {
-      connection.destroy()
-      other.destroy()
-    },
+    destroy,
   }
 }

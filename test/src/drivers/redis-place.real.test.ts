@@ -78,6 +78,18 @@ describe.each(libraries)('redisDriver (%s) on a server that changes its place', 
     await expect(subscribing).rejects.toThrow(/is a replica that does not hear.*Wait until/)
   })
 
+  test('a connection that is cut takes the one beside it along', async () => {
+    const driver = made(master.url)
+    const sink = await opened(driver)
+    for (let round = 1; round <= 3; round++) {
+      await master.command('CLIENT', 'KILL', 'TYPE', round === 2 ? 'normal' : 'pubsub')
+      await sink.until('a gap', () => sink.count('gap') === round, BOUND)
+    }
+    await eventually(async () => expect(await master.connections()).toHaveLength(2))
+    await driver.close()
+    await eventually(async () => expect(await master.connections()).toHaveLength(0))
+  })
+
   test('who may not ask for the role is told of a new one, too', async () => {
     const rights = ['-@all', '+ping', '+subscribe', '+unsubscribe', '&*']
     await master.command('ACL', 'SETUSER', 'asks-nothing', 'on', '>pw', ...rights)
