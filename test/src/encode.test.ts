@@ -119,3 +119,21 @@ test('a comment is no event', () => {
   expect(parser.feed(encodeComment().bytes)).toEqual([])
   expect(parser.comments).toBe(1)
 })
+
+test('a position alone and a time to wait are no events, but count', () => {
+  const parser = new SseParser()
+  expect(parser.feed(encodePosition('e-7').bytes)).toEqual([])
+  expect(parser.lastEventId).toBe('e-7')
+  const retry = encodeRetry(1_500)
+  expect(parser.feed(retry.bytes)).toEqual([])
+  expect(retry.bytes.toString()).toMatch(/^retry: 1500$/m)
+  expect(() => encodePosition('e-7\nid: x')).toThrow(RangeError)
+})
+
+test('an event behind a position is the same event, and one chunk', () => {
+  const event = encodeEvent({ id: 'e-8', data: 'x' })
+  const encoded = behindPosition('e-7', event)
+  expect(dechunk(encoded.chunked).content.equals(encoded.bytes)).toBe(true)
+  const ahead = ':\nevent: unifrost-connection\nid: e-7\n\n'
+  expect(encoded.bytes.toString()).toBe(ahead + event.bytes.toString())
+})
