@@ -106,6 +106,7 @@ export class DirectoryWriter {
       generation,
       topics,
       position: connected ? undefined : this.host.positionOf(client),
+      streamed: client.acknowledged < Infinity,
       rest,
     }
   }

@@ -20,6 +20,8 @@ export interface ClientRecord {
   topics: Map<string, string | null>
   /** Its position, if it is not connected. */
   position: string | undefined
+  /** Whether it has had a stream, on whichever server. */
+  streamed: boolean
   /** Fields that a newer version has written. They are written back unchanged. */
   rest: Readonly<Record<string, unknown>>
 }
@@ -58,6 +60,7 @@ export function readRecord(id: string, text: string, limits: RecordLimits): Clie
     generation,
     topics,
     position,
+    streamed = false,
     ...rest
   } = fields as Record<string, unknown>
   if (v !== VERSION)
@@ -73,6 +76,7 @@ export function readRecord(id: string, text: string, limits: RecordLimits): Clie
     return 'Its generation is not a whole number from 1.'
   }
   if (position !== undefined && typeof position !== 'string') return 'Its position is not a string.'
+  if (typeof streamed !== 'boolean') return 'Its streamed is not a boolean.'
   if (typeof topics !== 'object' || topics === null || Array.isArray(topics))
     return 'Its topics are not an object.'
   const places = Object.entries(topics as Record<string, unknown>)
@@ -97,6 +101,7 @@ export function readRecord(id: string, text: string, limits: RecordLimits): Clie
     generation: generation as number,
     topics: new Map(places as [string, string | null][]),
     position,
+    streamed,
     rest,
   }
 }
