@@ -1,18 +1,18 @@
 import type { Application, NextFunction, Request, RequestHandler, Response } from 'express'
 import type { Streamer } from '../src/index.js'
 import { UnifrostError } from '../src/index.js'
-import { doorOf, sendError, serve } from '../src/for-middleware.js'
+import { doorOf, isExposed, sendError, serve } from '../src/for-middleware.js'
 import type { AuthenticateOptions } from './authenticate.js'
 import { checkAuthenticateOptions, identify } from './authenticate.js'
 import type { AutoClientOptions } from './auto-client.js'
-import { assureClient } from './auto-client.js'
+import { assureClient, prepareAutoClient } from './auto-client.js'
 import type { ClientsOptions } from './clients.js'
 import { answerClients } from './clients.js'
 import type { Answer, RequestContext, StreamOptions } from './request-context.js'
 import type { OwnStreamerOptions } from './stream.js'
 import { admitStream, streamerFrom } from './stream.js'
 import type { SubscriptionsOptions } from './subscriptions.js'
-import { answerSubscriptions } from './subscriptions.js'
+import { answerSubscriptions, prepareSubscriptions } from './subscriptions.js'
 
 export type { AuthenticateOptions, TokenSource } from './authenticate.js'
 export type { AutoClientOptions } from './auto-client.js'
@@ -25,6 +25,7 @@ export type { Grant } from './patterns.js'
 export { patterns } from './patterns.js'
 export type { OwnStreamerOptions } from './stream.js'
 export type { SubscriptionsOptions } from './subscriptions.js'
+export type { WildcardOptions } from './wildcards.js'
 
 /** A middleware with its Streamer. */
 export type StreamHandler = RequestHandler & { readonly streamer: Streamer }
@@ -66,8 +67,9 @@ export function autoClient<Principal = unknown>(
   streamer: Streamer,
   options: AutoClientOptions<Request, Principal> = {},
 ): RequestHandler {
+  const rule = prepareAutoClient(streamer, options)
   return handling(async (request, response, next) => {
-    const location = await assureClient(streamer, contextOf(request), options, response)
+    const location = await assureClient(streamer, contextOf(request), options, response, rule)
     if (location === undefined) next()
     else
       send(response, { status: 307, headers: { Location: location, 'Cache-Control': 'no-store' } })
@@ -89,8 +91,9 @@ export function subscriptions<Principal = unknown>(
   streamer: Streamer,
   options: SubscriptionsOptions<Request, Principal> = {},
 ): RequestHandler {
+  const rule = prepareSubscriptions(streamer, options)
   return handling(async (request, response) => {
-    send(response, await answerSubscriptions(streamer, contextOf(request), options))
+    send(response, await answerSubscriptions(streamer, contextOf(request), options, rule))
   })
 }
 
@@ -136,7 +139,7 @@ function fail(error: unknown, request: Request, response: Response, next: NextFu
     return
   }
   sendError(response, error)
-  const expected = error instanceof UnifrostError && error.expose
+  const expected = (error instanceof UnifrostError && error.expose) || isExposed(error)
   // Express's own handler then only logs the error, since the answer has been sent.
   if (!expected) response.once('finish', () => next(error))
 }

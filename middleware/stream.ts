@@ -1,8 +1,9 @@
-import type { Client, Driver, HandleOptions, StreamerOptions } from '../src/index.js'
+import type { Client, Driver, StreamerOptions } from '../src/index.js'
 import { memoryDriver, OptionsError, Streamer } from '../src/index.js'
+import type { AdmitOptions } from '../src/for-middleware.js'
 import { admit, doorOf, hasDoor } from '../src/for-middleware.js'
 import type { RequestContext, StreamOptions } from './request-context.js'
-import { assignedClient, expiryOf, ownerOf } from './request-context.js'
+import { assignedClient, expiryOf, ownerOf, principalOf } from './request-context.js'
 
 /** The options of a Streamer that the middleware makes itself. */
 export interface OwnStreamerOptions extends StreamerOptions {
@@ -25,12 +26,14 @@ export async function admitStream<Context, Principal>(
   streamer: Streamer,
   context: RequestContext<Context>,
   options: StreamOptions<Context, Principal>,
-): Promise<{ client: Client; terms: HandleOptions }> {
+): Promise<{ client: Client; terms: AdmitOptions }> {
   const made = assignedClient(context.request)
   try {
-    const terms: HandleOptions = {
+    const principal = principalOf(context, options)
+    const terms: AdmitOptions = {
       owner: ownerOf(context, options),
-      id: made?.id,
+      ...(made && { id: made.id, plan: made.plan }),
+      visit: { principal, request: context.frameworkRequest, context },
       expires: expiryOf(context, options),
       address: context.address,
     }

@@ -1,4 +1,4 @@
-import type { FoundClient, Streamer } from '../src/index.js'
+import type { Streamer } from '../src/index.js'
 import {
   BodyError,
   ForbiddenTopicError,
@@ -6,24 +6,42 @@ import {
   NoClientError,
   NotOwnerError,
   TopicNameError,
+  TransientClientError,
 } from '../src/index.js'
-import { publicError } from '../src/for-middleware.js'
+import type { Visit } from '../src/for-middleware.js'
+import { doorOf, publicError } from '../src/for-middleware.js'
 import { jsonBody, MAX_BODY_BYTES } from './body.js'
 import type { CrossSiteOptions } from './cross-site.js'
 import { checkSite } from './cross-site.js'
 import type { Answer, Authorize, RequestContext, PrincipalOptions } from './request-context.js'
-import { isAuthorized, ownerOf, principalOf } from './request-context.js'
+import { addRule, isAuthorized, ownerOf, principalOf } from './request-context.js'
+import type { WildcardOptions } from './wildcards.js'
+import { isPlain, NOT_PLAIN } from './wildcards.js'
 
 /** Options of `subscriptions`. */
 export interface SubscriptionsOptions<Context, Principal = unknown>
-  extends PrincipalOptions<Context, Principal>, CrossSiteOptions {
+  extends PrincipalOptions<Context, Principal>, CrossSiteOptions, WildcardOptions {
   /**
-   * Whether the user may subscribe to a topic. Only `true` allows it. Default: no topic is allowed.
-   * Unsubscribing is always allowed.
+   * Whether the user may subscribe to a topic. Only `true` allows it. It is asked again each time that
+   * the client opens a stream, and by `streamer.recheck`. Beside the Streamer's own `authorize`, both
+   * must allow a topic. Unsubscribing is always allowed. Default: what the Streamer's says, else no
+   * topic is allowed.
    */
   authorize?: Authorize<Context, Principal>
   /** The largest body that is read, in bytes. A larger one gets 413. Default: 65,536. */
   maxBodyBytes?: number
+}
+
+/**
+ * Has `authorize` asked again for what it allows. Called when the middleware is made.
+ *
+ * @returns the name of the rule, for `answerSubscriptions`.
+ */
+export function prepareSubscriptions<Context, Principal>(
+  streamer: Streamer,
+  options: SubscriptionsOptions<Context, Principal>,
+): string | undefined {
+  return addRule(streamer, 'subscriptions', options)
 }
 
 /** One topic that the client was not subscribed to, and why. */
@@ -41,12 +59,13 @@ interface Refusal {
  * not allowed, or that the broker does not open, is refused alone. If no topic was added or
  * removed, the status is that of the first refusal, else 200.
  *
- * @throws MethodError, NoClientError, NotOwnerError, TopicNameError, and the errors of `jsonBody`
+ * @throws MethodError, NoClientError, NotOwnerError, TransientClientError, TopicNameError, and the errors of `jsonBody`
  */
 export async function answerSubscriptions<Context, Principal>(
   streamer: Streamer,
   context: RequestContext<Context>,
   options: SubscriptionsOptions<Context, Principal>,
+  rule: string | undefined,
 ): Promise<Answer> {
   const { request, parsedBody } = context
   if (request.method !== 'POST') throw new MethodError(request.method ?? 'GET', ['POST'])
@@ -54,26 +73,46 @@ export async function answerSubscriptions<Context, Principal>(
   const owner = ownerOf(context, options)
   const limit = options.maxBodyBytes ?? MAX_BODY_BYTES
   const wanted = wantedIn(streamer, await jsonBody(request, parsedBody, limit))
-  const client = await streamer.findClient(wanted.clientId)
-  if (client === undefined) throw new NoClientError()
+  const { clientId } = wanted
+  const client = await streamer.findClient(clientId)
+  const { goesWithStream } = doorOf(streamer)
+  if (client === undefined) {
+    throw goesWithStream(clientId) ? new TransientClientError() : new NoClientError()
+  }
   if (client.owner !== undefined && client.owner !== owner) throw new NotOwnerError()
+  if (goesWithStream(clientId)) throw new TransientClientError()
 
   // All topics are authorized first: if `authorize` throws, the client is unchanged.
+  const door = doorOf(streamer)
+  const { epoch } = door.rights
   const principal = principalOf(context, options)
-  const allowed = await Promise.all(
-    wanted.add.map((topic) => isAuthorized(options.authorize, context, principal, topic)),
-  )
-  const removed = await remove(streamer, client, wanted.remove)
+  const visit: Visit = { principal, request: context.frameworkRequest, context }
+  const isAllowed = async (topic: string) => {
+    if (!isPlain(streamer, topic, options)) return false
+    const { authorize } = options
+    if (authorize === undefined && !door.rights.own) return false
+    if (authorize !== undefined && !(await isAuthorized(authorize, context, principal, topic))) {
+      return false
+    }
+    return door.rights.allows(streamer.getClient(clientId), topic, visit)
+  }
+  const allowed = await Promise.all(wanted.add.map(isAllowed))
+  const had = await Promise.all(wanted.remove.map((topic) => door.unsubscribe(clientId, topic)))
+  const removed = wanted.remove.filter((_, index) => had[index])
   const added: string[] = []
   const refused: Refusal[] = []
   let status = 200
   await Promise.all(
     wanted.add.map(async (topic, index) => {
       try {
-        if (!allowed[index]) throw new ForbiddenTopicError([topic])
-        const had = client.topics.includes(topic)
-        await streamer.subscribe(client.id, topic)
-        if (!had) added.push(topic)
+        if (!allowed[index]) throw forbidden(streamer, topic, options)
+        const isNew = await door.subscribe(clientId, topic, { grant: { how: 'added', rule } })
+        // Rights were looked at again meanwhile, perhaps before the client had the topic.
+        if (isNew && epoch !== door.rights.epoch && !(await isAllowed(topic))) {
+          await door.unsubscribe(clientId, topic)
+          throw forbidden(streamer, topic, options)
+        }
+        if (isNew) added.push(topic)
       } catch (error) {
         const answer = publicError(error)
         if (refused.length === 0) status = answer.status
@@ -81,20 +120,16 @@ export async function answerSubscriptions<Context, Principal>(
       }
     }),
   )
-  const after = await streamer.findClient(client.id)
+  const here = streamer.getClient(clientId)
+  if (here !== undefined) door.rights.asked(here, principal)
+  const after = await streamer.findClient(clientId)
   const topics = after?.topics ?? []
-  const body = { client_id: client.id, topics, added, removed, refused }
+  const body = { client_id: clientId, topics, added, removed, refused }
   return { status: added.length + removed.length > 0 ? 200 : status, body }
 }
 
-async function remove(
-  streamer: Streamer,
-  client: FoundClient,
-  topics: string[],
-): Promise<string[]> {
-  const present = topics.filter((topic) => client.topics.includes(topic))
-  await Promise.all(present.map((topic) => streamer.unsubscribe(client.id, topic)))
-  return present
+function forbidden(streamer: Streamer, topic: string, options: WildcardOptions): Error {
+  return new ForbiddenTopicError([topic], isPlain(streamer, topic, options) ? '' : NOT_PLAIN)
 }
 
 function wantedIn(

@@ -39,6 +39,13 @@ export interface Sink {
   fail(error: Error): void
 }
 
+/**
+ * What the broker takes a topic's name for. `plain`: one topic, or a name that it refuses.
+ * `wildcard`: it stands for several topics. `internal`: the broker, or this package, keeps what is its
+ * own there.
+ */
+export type TopicKind = 'plain' | 'wildcard' | 'internal'
+
 /** One topic, open on the broker. */
 export interface Subscription {
   /**
@@ -70,6 +77,13 @@ export interface Driver {
    * which of them were encoded.
    */
   readonly encoding?: 'utf8' | 'base64'
+
+  /**
+   * What this name means to the broker. The middleware takes only `plain` names from a request, unless
+   * the application allows others (`wildcards`). It answers at once and does not ask the broker.
+   * Default: every name is `plain`.
+   */
+  kindOf?(topic: string): TopicKind
 
   /**
    * Opens a topic. The Streamer may call it for many topics at once. When it rejects, it has left

@@ -1,6 +1,10 @@
 /** What `middleware/` needs beyond the public API. The package does not export it. */
 export type { Door } from './http/door.js'
 export { doorOf, hasDoor } from './http/door.js'
+export { callbackError, isExposed } from './errors.js'
 export { publicError, sendError } from './http/error-response.js'
 export { checkRequest, lastEventIdOf, queryOf } from './http/request.js'
+export type { AdmitOptions } from './http/stream.js'
+export type { Plan } from './service/rechecks.js'
+export type { Visit } from './service/rights.js'
 export { admit, openStream, serve, STREAM_HEADERS } from './http/stream.js'

@@ -13,6 +13,24 @@ export interface Logger {
   error(details: object, message: string): void
 }
 
+/** What `authorize` is asked for, beside the principal and the topic. */
+export interface Asked {
+  readonly client: { readonly id: string; readonly owner: string | undefined } | undefined
+  /**
+   * The request that the client came with last: the framework's, or Node's with `streamer.handle`.
+   * Undefined while this server has seen none of this client.
+   */
+  readonly request: unknown
+}
+
+/**
+ * Whether the user may have a topic. Only `true` allows it. A method's type, so that a function may
+ * name the principal's own type.
+ */
+export type Authorize = {
+  ask(principal: unknown, topic: string, asked: Asked): boolean | Promise<boolean>
+}['ask']
+
 /** Options of a Streamer. Each may be left out. Durations are in milliseconds. */
 export interface StreamerOptions {
   /**
@@ -59,6 +77,23 @@ export interface StreamerOptions {
    * at random. Default: 0, never.
    */
   maxConnectionAge?: number
+  /**
+   * Whether a user may have a topic. Only `true` allows it. It is asked for each topic of every client,
+   * also those that the application itself has subscribed: when a request names the topic, each time
+   * the client opens a stream, by `streamer.recheck`, and as often as `recheck` says. A topic that is
+   * not allowed any more is taken from the client, which gets `forbidden-topic` in its place.
+   *
+   * `principal` is the middleware's, as for the middleware's own `authorize`; with `streamer.handle`
+   * its option `principal`, else its `owner`. Default: the topics are the application's to decide, and
+   * only the middleware's `authorize` is asked again, for the topics that it has allowed.
+   */
+  authorize?: Authorize
+  /**
+   * How often the topics of an open stream are asked for again, in milliseconds. Each time comes up to a
+   * half earlier, at random. An `authorize` that throws an `AuthenticationError` then says that the
+   * log-in is over: the stream ends as with an expired token. Default: 0, never. It takes 100 or more.
+   */
+  recheck?: number
   /** The most topics of one client. Default: 256. */
   maxTopics?: number
   /** The most bytes of a topic's name, in UTF-8. Default: 1,024. */
@@ -113,6 +148,8 @@ export interface StreamerOptions {
 
 /** A Streamer's options with all defaults filled in. */
 export interface Settings {
+  authorize: Authorize | undefined
+  recheck: number
   clientTTL: number
   history: { maxBytes: number; maxBytesPerTopic: number; maxAge: number }
   topicLinger: number
@@ -160,6 +197,8 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     heartbeat: oneOf('comment', 'message'),
     heartbeatInterval: number(0, LONGEST),
     maxConnectionAge: number(0, LONGEST),
+    authorize: functionCheck,
+    recheck: recheckInterval,
     maxTopics: count(1),
     maxTopicLength: count(1),
     maxClients: count(1),
@@ -187,6 +226,8 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     throw new OptionsError(`retry.min (${retry.min}) is above retry.max (${retry.max}).`)
   }
   return {
+    authorize: options.authorize,
+    recheck: options.recheck ?? 0,
     clientTTL,
     history: {
       maxBytes,
@@ -270,6 +311,12 @@ function methods(...names: string[]): Check {
 const serverName: Check = (name, got) => {
   if (typeof got === 'string' && /^[\w-]{1,64}$/.test(got)) return
   refuse(name, got, '1 to 64 letters, digits, - or _')
+}
+
+const recheckInterval: Check = (name, got) => {
+  if (got === 0) return
+  if (typeof got === 'number' && got >= 100 && got <= LONGEST) return
+  refuse(name, got, `0 for never, or a number from 100 to ${LONGEST}`)
 }
 
 const functionCheck: Check = (name, got) => {

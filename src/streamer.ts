@@ -1,9 +1,11 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { ClientCommands, FoundClient, Health, Presence } from './service/commands.js'
 import type { Client } from './delivery/client.js'
 import type { ClientOptions } from './service/clients.js'
 import { Clients } from './service/clients.js'
 import { Cluster } from './cluster/cluster.js'
 import { ClusterCommands } from './cluster/cluster-commands.js'
+import type { Question } from './cluster/protocol.js'
 import { Timers } from './clock.js'
 import type { DeliveryParts } from './delivery/delivery.js'
 import { Delivery } from './delivery/delivery.js'
@@ -14,6 +16,7 @@ import {
   OptionsError,
   StreamerClosedError,
   TooManyClientsError,
+  TransientClientError,
   UnifrostError,
 } from './errors.js'
 import { SafeEmitter, safely } from './service/events.js'
@@ -24,7 +27,7 @@ import type { AnyRequest } from './http/request.js'
 import type { HandleOptions } from './http/stream.js'
 import { admit, serve } from './http/stream.js'
 import { LocalCommands } from './service/local-commands.js'
-import { checkClientId, checkTopicName } from './service/names.js'
+import { checkClientId, checkTopicName, isTransientId, transientId } from './service/names.js'
 import type { Settings, StreamerOptions } from './options.js'
 import { settingsFrom } from './options.js'
 import type { Log } from './log.js'
@@ -32,7 +35,10 @@ import { logOf } from './log.js'
 import type { AnyResponse } from './http/response-outlet.js'
 import type { Stats } from './service/stats.js'
 import { noCounts } from './service/stats.js'
-import type { SubscribeOptions } from './service/subscriptions.js'
+import type { Rechecked, Reconnected, WhichClients } from './service/rechecks.js'
+import { Rechecks } from './service/rechecks.js'
+import { Rights } from './service/rights.js'
+import type { JoinOptions, SubscribeOptions } from './service/subscriptions.js'
 import { Subscriptions } from './service/subscriptions.js'
 
 /**
@@ -51,6 +57,11 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   private readonly clients: Clients
   private readonly cluster: Cluster | undefined
   private readonly commands: ClientCommands
+  private readonly overCluster: ClusterCommands | undefined
+  private readonly rights: Rights
+  private readonly rechecks: Rechecks
+  /** Set while listeners of `connect` run, also where they wait for something. */
+  private readonly connecting = new AsyncLocalStorage<Connecting>()
   private refusing = false
   private closing: Promise<void> | undefined
 
@@ -103,6 +114,9 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       this.counts,
       {
         emit: (event, ...details) => this.emit(event, ...details),
+        connected: (client, position) =>
+          this.connecting.run({ client, position }, () => this.emitAndSettle('connect', client)),
+        recheck: (client) => this.recheckOne(client),
         removeClient: (id) => this.removeClient(id),
         claimSettled: (client) => this.cluster?.claimSettled(client),
         streamEnded: (client) => this.cluster?.streamEnded(client),
@@ -110,14 +124,22 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
         others: settings.directory !== undefined,
       },
     )
+    this.rights = new Rights(settings.authorize)
     this[DOOR] = {
+      enter: (client, visit, plan) => this.rechecks.enter(client, visit, plan),
+      rights: this.rights,
+      goesWithStream: (id) => this.goesWithStream(id),
+      subscribe: (id, topic, options) => this.join(id, topic, options),
+      unsubscribe: (id, topic) => this.commands.unsubscribe(id, topic),
       claim: (id, check) => this.commands.claim(id, check),
       attach: (client, outlet, arrival) => this.clients.attach(client, outlet, arrival),
       abandon: (client) => this.clients.abandon(client),
       checkRoom: (id, owner, address) => this.clients.checkRoom(id, owner, address),
     }
     if (settings.directory === undefined) {
-      this.commands = new LocalCommands(this.clients, this.subscriptions)
+      const here = new LocalCommands(this.clients, this.subscriptions)
+      this.commands = here
+      this.rechecks = new Rechecks(this.rights, here, this.clients, this.subscriptions)
       return
     }
     this.cluster = new Cluster(settings.directory, {
@@ -126,11 +148,14 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       clients: this.clients,
       subscriptions: this.subscriptions,
       delivery: this.delivery,
+      rights: this.rights,
       refusing: () => this.refusing,
       report: (cause, message) => this.report(cause, message),
       warn: (details, message) => this.warn(details, message),
     })
-    this.commands = new ClusterCommands(this.cluster)
+    this.overCluster = new ClusterCommands(this.cluster)
+    this.commands = this.overCluster
+    this.rechecks = this.cluster.rechecks
     this.cluster.open().catch((error: unknown) => {
       if (!this.refusing) this.report(error, 'The directory of clients could not be opened.')
     })
@@ -202,7 +227,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws TooManyClientsError, StreamerClosedError
    */
   async newClient(options: ClientOptions = {}): Promise<Client> {
-    return this.newCustomClient(this.settings.newId(), options)
+    const id = this.settings.newId()
+    return this.newCustomClient(options.transient ? transientId(id) : id, options)
   }
 
   /**
@@ -248,13 +274,24 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * Subscribes a client to a topic. The client gets all messages that are published after this has
    * resolved. For a client that is already subscribed, it does nothing.
    *
+   * A client that goes with its connection, as `autoClient` makes it by default, is subscribed anew
+   * with each connection: in a listener of `connect`, where the topic goes on from the position that
+   * the connection named.
+   *
    * @throws NoClientError, TopicNameError, TooManyTopicsError, StreamerClosedError;
-   *   SubscribeError if the driver can't open the topic. The client is then unchanged, and you may
+   *   TransientClientError if the client goes with its connection and the call does not come from a
+   *   listener of its `connect`; SubscribeError if the driver can't open the topic. The client is then unchanged, and you may
    *   try again.
    */
   async subscribe(id: string, topic: string, options: SubscribeOptions = {}): Promise<void> {
-    if (this.refusing) throw new StreamerClosedError()
-    await this.commands.subscribe(id, topic, options)
+    // Of the options, only those that are for everybody: a caller of JavaScript may give others.
+    const { rewind, after } = options
+    const connecting = this.connecting.getStore()
+    if (!this.goesWithStream(id)) {
+      await this.join(id, topic, { ...(rewind !== undefined && { rewind }), after })
+    } else if (connecting?.client.id !== id) {
+      throw new TransientClientError()
+    } else await this.join(id, topic, goingOn(options, connecting.position))
   }
 
   /**
@@ -265,6 +302,47 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    */
   async unsubscribe(id: string, topic: string): Promise<void> {
     await this.commands.unsubscribe(id, topic)
+  }
+
+  /**
+   * Looks again at the topics of an owner's clients, or of all clients, on all servers: for a user whose
+   * rights have changed. What `authorize` does not allow any more is taken from the client, which gets
+   * `forbidden-topic` in its place; its stream and its other topics stay. A client that is away is
+   * looked at too, if its last stream was on a server that is there; in any case when it comes again.
+   *
+   * @returns what was done. `pending` names the servers that did not answer within `takeoverTimeout`.
+   * @throws CallbackError if `authorize` failed for a client, after all others were looked at. Topics
+   *   for which it failed stay. DirectoryUnavailableError; this server's clients are done by then.
+   */
+  async recheck(which: WhichClients = {}): Promise<Rechecked> {
+    const owner = ownerIn('recheck', which)
+    const done = await this.rechecks.recheck({ owner })
+    const others = await this.askOthers({ ask: 'recheck', owner })
+    const result: Rechecked = { ...done, pending: others?.silent ?? [] }
+    for (const value of others?.values ?? []) {
+      const { clients, withdrawn } = value as Rechecked
+      result.clients += clients
+      result.withdrawn += withdrawn
+    }
+    return result
+  }
+
+  /**
+   * Ends the streams of an owner's clients, or of all clients, on all servers, so that their pages come
+   * again after a `retry` time: for who wants rights, or the `topics` of `autoClient`, computed anew.
+   * The clients stay and miss nothing. Who is to stay away is for `revoke`.
+   *
+   * @throws DirectoryUnavailableError; this server's streams are done by then.
+   */
+  async reconnect(which: WhichClients = {}): Promise<Reconnected> {
+    const owner = ownerIn('reconnect', which)
+    const here = this.rechecks.reconnect({ owner })
+    const others = await this.askOthers({ ask: 'reconnect', owner })
+    const there = (others?.values ?? []) as number[]
+    return {
+      ended: there.reduce((sum, count) => sum + count, here),
+      pending: others?.silent ?? [],
+    }
   }
 
   /**
@@ -362,6 +440,35 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     await this.driver.close()
   }
 
+  /**
+   * Whether what is added to this client would be gone with its stream. One that has no stream yet can
+   * be given topics: its request names them again the next time.
+   */
+  private goesWithStream(id: string): boolean {
+    const client = this.getClient(id)
+    if (client !== undefined) return client.transient && client.connected
+    return this.cluster !== undefined && isTransientId(id)
+  }
+
+  private async join(id: string, topic: string, options: JoinOptions): Promise<boolean> {
+    if (this.refusing) throw new StreamerClosedError()
+    return this.commands.subscribe(id, topic, options)
+  }
+
+  private async askOthers(
+    question: Question,
+  ): Promise<{ values: unknown[]; silent: string[] } | undefined> {
+    return this.overCluster?.ofAll(question, this.settings.takeoverTimeout)
+  }
+
+  private async recheckOne(client: Client): Promise<void> {
+    try {
+      await this.rechecks.once(client)
+    } catch (error) {
+      this.report(error, "A client's topics stay, since authorize failed.")
+    }
+  }
+
   private lost(client: Client, topic: string): void {
     this.counts.messagesLost++
     // This is called in the middle of a write, and a listener may publish.
@@ -382,4 +489,33 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     this.emit('error', new Error(message, { cause }))
     safely(() => this.settings.logger.error({ err: cause }, message))
   }
+}
+
+/** A client's stream that has just opened. */
+interface Connecting {
+  readonly client: Client
+  readonly position: string | undefined
+}
+
+/** A topic that is subscribed anew with each connection goes on from the position that it named. */
+function goingOn(options: SubscribeOptions, position: string | undefined): JoinOptions {
+  const { rewind, after } = options
+  if (rewind !== undefined) return { rewind, after }
+  if (after !== undefined || position === undefined) return { after }
+  return { after: position, goesOn: true }
+}
+
+/** @throws OptionsError */
+function ownerIn(method: string, which: WhichClients): string | undefined {
+  const keys = Object.keys(Object(which) as object)
+  const { owner } = Object(which) as { owner?: unknown }
+  const named = keys.includes('owner')
+  if (typeof which !== 'object' || which === null || keys.length > (named ? 1 : 0)) {
+    throw new OptionsError(`${method} takes { owner }, or nothing for all clients.`)
+  }
+  if (!named) return undefined
+  if (typeof owner === 'string' && owner !== '') return owner
+  throw new OptionsError(
+    `${method}'s owner takes a string that is not empty; it got ${owner === '' ? 'an empty one' : typeof owner}.`,
+  )
 }

@@ -62,7 +62,7 @@ export const layers = [
     files: /^src\/index\.ts$/,
     reaches: [ground, wire, delivery, service, http, /^src\/(streamer|drivers\/memory)\.ts$/],
   },
-  { name: 'for middleware', files: /^src\/for-middleware\.ts$/, reaches: [http] },
+  { name: 'for middleware', files: /^src\/for-middleware\.ts$/, reaches: [ground, service, http] },
   {
     name: 'streamer',
     files: /^src\/streamer\.ts$/,

@@ -2,12 +2,21 @@ import type { Client } from '../delivery/client.js'
 import { NoClientError } from '../errors.js'
 import type { LocalCommands } from '../service/local-commands.js'
 import { MovedError } from '../service/local-commands.js'
+import { isGrant } from '../delivery/membership.js'
+import type { Rechecks } from '../service/rechecks.js'
+import type { JoinOptions } from '../service/subscriptions.js'
 import type { ClientLease } from './client-lease.js'
 import type { Answer, Question } from './protocol.js'
 import { errorAnswer, readQuestion, writeAnswer } from './protocol.js'
 
 const DONE: Answer = { is: 'done' }
 const ELSEWHERE: Answer = { is: 'elsewhere' }
+
+/** Another server's options. A grant that this version does not know is an added topic's. */
+function readOptions(options: JoinOptions): JoinOptions {
+  const { grant } = options
+  return grant === undefined || isGrant(grant) ? options : { ...options, grant: { how: 'added' } }
+}
 
 /** What `ClusterAnswers` needs of this server. */
 export interface AnswersHost {
@@ -26,6 +35,7 @@ export interface AnswersHost {
 export class ClusterAnswers {
   constructor(
     private readonly here: LocalCommands,
+    private readonly rechecks: Rechecks,
     private readonly host: AnswersHost,
   ) {}
 
@@ -43,6 +53,12 @@ export class ClusterAnswers {
 
   private async answer(question: Question): Promise<Answer> {
     if (question.ask === 'count') return { is: 'done', value: this.here.countHere(question) }
+    if (question.ask === 'recheck') {
+      return { is: 'done', value: await this.rechecks.recheck(question) }
+    }
+    if (question.ask === 'reconnect') {
+      return { is: 'done', value: this.rechecks.reconnect(question) }
+    }
     if (question.ask === 'revoke') {
       return { is: 'done', value: await this.here.revoke(question.owner) }
     }
@@ -56,12 +72,13 @@ export class ClusterAnswers {
         return { is: 'done', value: { position: this.host.letGo(lease.client, question.stream) } }
       case 'subscribe':
         await lease.ready
-        await this.here.subscribe(id, question.topic, question.options)
-        return DONE
+        return {
+          is: 'done',
+          value: await this.here.subscribe(id, question.topic, readOptions(question.options)),
+        }
       case 'unsubscribe':
         await lease.ready
-        await this.here.unsubscribe(id, question.topic)
-        return DONE
+        return { is: 'done', value: await this.here.unsubscribe(id, question.topic) }
       case 'remove':
         await this.here.remove(id, question.end)
         return DONE

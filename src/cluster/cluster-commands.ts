@@ -12,7 +12,7 @@ import type {
 import type { LocalCommands } from '../service/local-commands.js'
 import { MovedError } from '../service/local-commands.js'
 import { checkTopicName } from '../service/names.js'
-import type { SubscribeOptions } from '../service/subscriptions.js'
+import type { JoinOptions } from '../service/subscriptions.js'
 import { checkOptions } from '../service/subscriptions.js'
 import type { Cluster } from './cluster.js'
 import { MOST_TRIES } from './directory-writer.js'
@@ -40,16 +40,20 @@ export class ClusterCommands implements ClientCommands {
     return this.cluster.takeOvers.claim(id, check)
   }
 
-  async subscribe(id: string, topic: string, options: SubscribeOptions): Promise<void> {
+  async subscribe(id: string, topic: string, options: JoinOptions): Promise<boolean> {
     checkTopicName(topic, this.cluster.parts.settings.maxTopicLength)
     checkOptions(options)
-    await this.onHolder({ ask: 'subscribe', id, topic, options }, () =>
+    const isNew = await this.onHolder({ ask: 'subscribe', id, topic, options }, () =>
       this.here.subscribe(id, topic, options),
     )
+    return isNew === true
   }
 
-  async unsubscribe(id: string, topic: string): Promise<void> {
-    await this.onHolder({ ask: 'unsubscribe', id, topic }, () => this.here.unsubscribe(id, topic))
+  async unsubscribe(id: string, topic: string): Promise<boolean> {
+    const had = await this.onHolder({ ask: 'unsubscribe', id, topic }, () =>
+      this.here.unsubscribe(id, topic),
+    )
+    return had === true
   }
 
   async remove(id: string, end: 'removed' | 'revoked' = 'removed'): Promise<void> {
@@ -116,12 +120,13 @@ export class ClusterCommands implements ClientCommands {
    *
    * @param here Carries the command out on this server.
    * @param orphaned Called instead of the take-over, if given. @returns whether that was enough.
+   * @returns what the command gives, here or there.
    */
   private async onHolder(
     question: Question & { id: string },
-    here: () => Promise<void>,
+    here: () => Promise<unknown>,
     orphaned?: (record: ClientRecord, stored: Stored) => Promise<boolean>,
-  ): Promise<void> {
+  ): Promise<unknown> {
     const { directory, parts, server: ours, takeOvers, writer } = this.cluster
     const { id, ask } = question
     let answeredElsewhere: string | undefined
@@ -130,7 +135,8 @@ export class ClusterCommands implements ClientCommands {
       const client = parts.clients.index.get(id)
       if (client !== undefined) {
         await writer.leaseOf(client)?.ready
-        if (await staysHere(here())) return
+        const done = await staysHere(here())
+        if (done !== undefined) return done.value
         continue
       }
       const { record, stored } = await takeOvers.recordOf(id)
@@ -140,7 +146,7 @@ export class ClusterCommands implements ClientCommands {
         const outcome = await directory.ask(record.server, writeQuestion(question), timeout)
         if (typeof outcome === 'object') {
           const answer = readAnswer(outcome.answer)
-          if (answer.is === 'done') return
+          if (answer.is === 'done') return answer.value
           if (answer.is === 'error') throw revived(record.server, answer.error)
           // The client is moving: read its record again. If the revision is still this one, that
           // server has lost the client, and is not asked again.
@@ -152,12 +158,17 @@ export class ClusterCommands implements ClientCommands {
         }
       }
       if (orphaned === undefined) await takeOvers.takeOver(id, () => undefined, 'orphan')
-      else if (await orphaned(record, stored)) return
+      else if (await orphaned(record, stored)) return undefined
     }
     throw movesAllTheTime()
   }
 
-  private async ofAll(
+  /**
+   * Asks all other servers.
+   *
+   * @returns the values of those that have done it, and the names of the others.
+   */
+  async ofAll(
     question: Question,
     timeout: number,
   ): Promise<{ servers: string[]; values: unknown[]; silent: string[] }> {
@@ -178,13 +189,12 @@ export class ClusterCommands implements ClientCommands {
   }
 }
 
-/** Whether a command was carried out here. False if the client left this server meanwhile. */
-async function staysHere(done: Promise<void>): Promise<boolean> {
+/** What a command gave here. Undefined if the client left this server meanwhile. */
+async function staysHere(done: Promise<unknown>): Promise<{ value: unknown } | undefined> {
   try {
-    await done
-    return true
+    return { value: await done }
   } catch (error) {
-    if (error instanceof MovedError || error instanceof NoClientError) return false
+    if (error instanceof MovedError || error instanceof NoClientError) return undefined
     throw error
   }
 }

@@ -3,7 +3,9 @@ import type { Timer } from '../clock.js'
 import type { Client } from '../delivery/client.js'
 import type { Directory, DirectoryHost } from '../directory.js'
 import { ClientExistsError, StreamerClosedError } from '../errors.js'
+import type { ClientRecords } from '../service/local-commands.js'
 import { LocalCommands, MovedError } from '../service/local-commands.js'
+import { Rechecks } from '../service/rechecks.js'
 import { ClusterAnswers } from './answers.js'
 import type { ClientLease } from './client-lease.js'
 import { DirectoryWriter } from './directory-writer.js'
@@ -35,6 +37,8 @@ export class Cluster implements DirectoryHost {
   readonly here: LocalCommands
   /** Whether the directory answers, and since when, in milliseconds since 1970. */
   state: { directory: 'up' | 'down'; since: number } = { directory: 'down', since: Date.now() }
+  /** Looks at the rights of this server's clients again. */
+  readonly rechecks: Rechecks
   private readonly answers: ClusterAnswers
   private readonly creating = new Set<string>()
   private readonly ending = new Map<Client, Promise<void>>()
@@ -60,12 +64,14 @@ export class Cluster implements DirectoryHost {
       warn: (details, message) => parts.warn(details, message),
     })
     this.takeOvers = new TakeOvers(this.server, directory, this.writer, parts)
-    this.here = new LocalCommands(clients, subscriptions, {
+    const records: ClientRecords = {
       save: (client) => this.save(client),
       isSaved: (client) => this.isSaved(client),
       ended: (client) => this.ended(client),
-    })
-    this.answers = new ClusterAnswers(this.here, {
+    }
+    this.here = new LocalCommands(clients, subscriptions, records)
+    this.rechecks = new Rechecks(parts.rights, this.here, clients, subscriptions, records)
+    this.answers = new ClusterAnswers(this.here, this.rechecks, {
       leaseOf: (id) => this.leaseOf(id),
       letGo: (client, replaced) => this.letGo(client, replaced),
     })
@@ -87,7 +93,7 @@ export class Cluster implements DirectoryHost {
     try {
       const record: ClientRecord = {
         ...{ id, owner, server: this.server, connected: false, generation: 1 },
-        ...{ topics: new Map<string, string | null>(), rest: {} },
+        ...{ topics: new Map<string, string | null>(), granted: new Map(), rest: {} },
         position: delivery.position,
       }
       const text = writeRecord(record)

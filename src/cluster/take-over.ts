@@ -190,14 +190,16 @@ export class TakeOvers {
     revision: Revision,
     reason: TakeOverReason,
   ): Promise<Client> {
-    const { id, owner, server, topics, rest } = record
+    const { id, owner, server, topics, granted, rest } = record
     const { clients, subscriptions } = this.parts
     const stream = reason === 'stream'
     const client = clients.make(id, { owner })
     client.comeFrom((record.connected ? undefined : record.position) ?? UNKNOWN_POSITION)
     const lease = this.hold(client, generation, revision, rest)
     if (stream) lease.claims = 1
-    const restored = [...topics].map(([name, since]) => subscriptions.restore(client, name, since))
+    const restored = [...topics].map(([name, since]) =>
+      subscriptions.restore(client, name, since, granted.get(name)),
+    )
     lease.ready = Promise.all([this.askToRelease(lease, server, stream), ...restored]).then(
       ([position]) => {
         if (position !== undefined) client.comeFrom(position)

@@ -57,6 +57,7 @@ export function resume(host: ResumeHost, opening: Opening): void {
   client.knows(client.cursor)
   const id = known ? host.format(named) : host.positionOf(client)
   connection.write(configMessage(greeting.config, client.topics, { id, retry: greeting.retry }))
+  client.tellTaken(named?.cursor)
   if (known) host.resumedAt(client)
   host.catchUp(client)
 }
@@ -86,6 +87,7 @@ function startAnew(host: ResumeHost, { client, connection, greeting }: Opening):
     connection.write(errorMessage({ code: 'messages-lost', topic }, { id: last ? id : undefined }))
     host.lost(client, topic)
   }
+  client.tellTaken()
   host.resumedAnew()
   host.catchUp(client)
 }

@@ -1,6 +1,14 @@
 import type { ServerResponse } from 'node:http'
 import type { Client } from '../delivery/client.js'
-import { AuthenticationError, NoIdError, NotOwnerError, RequestGoneError } from '../errors.js'
+import {
+  AuthenticationError,
+  NoIdError,
+  NotOwnerError,
+  OptionsError,
+  RequestGoneError,
+} from '../errors.js'
+import type { Plan } from '../service/rechecks.js'
+import type { Visit } from '../service/rights.js'
 import type { Door } from './door.js'
 import type { AnyRequest } from './request.js'
 import { checkRequest, lastEventIdOf, queryOf } from './request.js'
@@ -9,8 +17,13 @@ import { ResponseOutlet } from './response-outlet.js'
 
 /** Options of `Streamer.handle`. */
 export interface HandleOptions {
-  /** The client's id. Default: the query's `id`. */
-  id?: string | undefined
+  /**
+   * The client's id. Where it is named, it alone counts, and undefined is an error. Default: the
+   * query's `id`.
+   */
+  id?: string
+  /** The user who sends the request, for `authorize`. Default: `owner`. */
+  principal?: unknown
   /** The user who sends the request. Only its owner gets a client with an owner. Default: none. */
   owner?: string | undefined
   /**
@@ -41,12 +54,11 @@ export const STREAM_HEADERS: Readonly<Record<string, string>> = {
 export async function admit(
   door: Door,
   request: AnyRequest,
-  options: HandleOptions,
+  options: AdmitOptions,
 ): Promise<Client> {
   checkRequest(request)
-  const id = options.id ?? queryOf(request).get('id')
-  if (id === null || id === '') throw new NoIdError()
-  return door.claim(id, (owner) => {
+  const id = idFor(request, options)
+  const client = await door.claim(id, (owner) => {
     // If the browser has left, it may have reconnected to another server, which keeps the client.
     if (request.aborted || request.socket.destroyed) throw new RequestGoneError()
     if (owner !== undefined && owner !== options.owner) throw new NotOwnerError()
@@ -55,6 +67,35 @@ export async function admit(
     }
     door.checkRoom(id, owner, addressOf(request, options))
   })
+  const { principal = options.owner } = options
+  try {
+    await door.enter(client, options.visit ?? { principal, request }, options.plan)
+  } catch (error) {
+    door.abandon(client)
+    throw error
+  }
+  return client
+}
+
+/** What the middleware knows of a request beside the options of `handle`. */
+export interface AdmitOptions extends HandleOptions {
+  visit?: Visit
+  /** The topics that `autoClient` has found for the request. */
+  plan?: Plan | undefined
+}
+
+function idFor(request: AnyRequest, options: HandleOptions): string {
+  if (!('id' in options)) {
+    const named = queryOf(request).get('id')
+    if (named === null || named === '') throw new NoIdError()
+    return named
+  }
+  const { id } = options as { id?: unknown }
+  if (typeof id === 'string' && id !== '') return id
+  const got = id === '' ? 'an empty string' : id === null ? 'null' : typeof id
+  throw new OptionsError(
+    `handle's id takes the id of a client; it got ${got}. Leave it out to take the query's id.`,
+  )
 }
 
 /** Answers a request with a client's stream. The response's headers have not been sent. */

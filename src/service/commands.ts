@@ -1,5 +1,5 @@
 import type { Client } from '../delivery/client.js'
-import type { SubscribeOptions } from './subscriptions.js'
+import type { JoinOptions } from './subscriptions.js'
 
 /** A number of clients. */
 export interface Count {
@@ -55,8 +55,10 @@ export interface ClientCommands {
   claim(id: string, check: OwnerCheck): Promise<Client>
   find(id: string): Promise<FoundClient | undefined>
   count(of: CountFilter): Promise<Presence>
-  subscribe(id: string, topic: string, options: SubscribeOptions): Promise<void>
-  unsubscribe(id: string, topic: string): Promise<void>
+  /** @returns whether it was not subscribed before. */
+  subscribe(id: string, topic: string, options: JoinOptions): Promise<boolean>
+  /** @returns whether it was subscribed. */
+  unsubscribe(id: string, topic: string): Promise<boolean>
   remove(id: string): Promise<void>
   /** Removes the client with this id and all of the owner's. @returns how many. */
   revoke(ownerOrId: string): Promise<number>

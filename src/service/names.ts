@@ -36,6 +36,18 @@ export function checkTopicName(name: unknown, maxLength: number): asserts name i
   }
 }
 
+/** What the random id of a client begins with that goes with its connection. */
+const TRANSIENT = 'auto-'
+
+/** The id of a client that goes with its connection. Every server can tell it by its name. */
+export function transientId(id: string): string {
+  return TRANSIENT + id
+}
+
+export function isTransientId(id: string): boolean {
+  return id.startsWith(TRANSIENT)
+}
+
 /** @throws ClientIdError if `id` can't be a client's. */
 export function checkClientId(id: unknown): asserts id is string {
   if (typeof id !== 'string') {
