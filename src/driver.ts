@@ -58,7 +58,7 @@ export interface Subscription {
 /**
  * A connection to a broker. A Streamer has one driver, and at most one open subscription per topic.
  *
- * Seven rules, which the contract suite in `unifrost/testing` tests:
+ * Eight rules, which the contract suite in `unifrost/testing` tests:
  *
  * 1. Fan-out, not work sharing: every server process gets every message.
  * 2. When `subscribe` resolves, a message published after that arrives.
@@ -69,6 +69,7 @@ export interface Subscription {
  * 6. For an unknown topic, a missing permission or a bad address, `subscribe` rejects with an error
  *    that says what to do.
  * 7. The driver uses a connection that the application brought as it is, and never closes it.
+ * 8. `kindOf` tells names that mean more to the broker than one topic, without asking it.
  */
 export interface Driver {
   /**

@@ -1,4 +1,4 @@
-import type { Driver, Sink, Subscription } from '../driver.js'
+import type { Driver, Sink, Subscription, TopicKind } from '../driver.js'
 import type { Closings } from './closings.js'
 import { inTime } from './in-time.js'
 
@@ -23,6 +23,8 @@ export interface DriverParts<
   closings: Closings
   /** See `Driver.encoding`. Default: `utf8`. */
   encoding?: 'utf8' | 'base64' | undefined
+  /** See `Driver.kindOf`. Default: every name is plain. */
+  kindOf?: (topic: string) => TopicKind
   /** Connects, unless it has. */
   connect(): Promise<unknown>
   /** See `Driver.subscribe`. */
@@ -49,6 +51,7 @@ export function driverShell<
   const { closings, encoding = 'utf8' } = parts
   return {
     encoding,
+    ...(parts.kindOf && { kindOf: parts.kindOf }),
 
     async connect(): Promise<void> {
       closings.check()

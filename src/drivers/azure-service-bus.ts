@@ -1,3 +1,4 @@
+import { kindOfTopic } from '../driver-kit/topic-kind.js'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { ServiceBusReceivedMessage } from '@azure/service-bus'
 import type { Driver, Sink, Subscription } from '../driver.js'
@@ -146,6 +147,7 @@ export function azureServiceBusDriver(
 
   return {
     encoding: options.encoding ?? 'utf8',
+    kindOf: kindOfTopic({ internal: (name) => name.includes('$') }),
 
     async connect() {
       if (closed) throw closedError()

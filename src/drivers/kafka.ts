@@ -1,3 +1,4 @@
+import { kindOfTopic } from '../driver-kit/topic-kind.js'
 import type { Driver, Sink, Subscription } from '../driver.js'
 import { Cluster } from './kafka/cluster.js'
 import * as says from './kafka/says.js'
@@ -87,6 +88,7 @@ export function kafkaDriver(
 
   return {
     encoding: options.encoding ?? 'utf8',
+    kindOf: kindOfTopic({ internal: (name) => name.startsWith('_') }, address),
 
     async connect() {
       if (closed) throw says.closed()

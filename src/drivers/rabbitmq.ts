@@ -1,3 +1,5 @@
+import type { SpecialNames } from '../driver-kit/topic-kind.js'
+import { hasWord, kindOfTopic } from '../driver-kit/topic-kind.js'
 import type { Driver, Sink, Subscription } from '../driver.js'
 import { OptionsError, TopicNameError } from '../errors.js'
 import { originOf } from './rabbitmq/connection.js'
@@ -131,6 +133,7 @@ export function rabbitmqDriver(
 
   return {
     encoding,
+    kindOf: kindOfTopic(SPECIAL_KEYS, (topic) => keyFor(topic, address)),
 
     async connect() {
       if (closed) throw closedError()
@@ -204,4 +207,16 @@ function checkOptions(options: RabbitmqDriverOptions): void {
         'which topic a message is for, or with address which exchange a topic is read from.',
     )
   }
+}
+
+/** On an exchange of type `topic`, `*` and `#` stand for words. Names in `amq.` are the broker's. */
+const SPECIAL_KEYS: SpecialNames = {
+  wildcard: (key) => hasWord(key, '*', '#'),
+  internal: (key) => key.startsWith('amq.'),
+}
+
+/** The routing key of a topic. */
+function keyFor(topic: string, address: RabbitmqDriverOptions['address']): string {
+  const place = address === undefined ? topic : address(topic)
+  return typeof place === 'string' ? place : place.routingKey
 }

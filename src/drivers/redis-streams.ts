@@ -1,3 +1,5 @@
+import { kindOfTopic } from '../driver-kit/topic-kind.js'
+import { SPECIAL_CHANNELS } from './redis/special.js'
 import type { Subscription } from '../driver.js'
 import type { LogDriver } from '../log.js'
 import { TopicNameError } from '../errors.js'
@@ -112,6 +114,7 @@ export function redisStreamsDriver(
 
   return {
     encoding,
+    kindOf: kindOfTopic(SPECIAL_CHANNELS, options.address),
     ...(log && { log }),
     async connect() {
       if (closed) throw closedError()

@@ -1,3 +1,5 @@
+import { kindOfTopic } from '../driver-kit/topic-kind.js'
+import { SPECIAL_CHANNELS } from './redis/special.js'
 import type { Driver, Subscription } from '../driver.js'
 import { TopicNameError } from '../errors.js'
 import { RedisChannel } from './redis/channel.js'
@@ -93,6 +95,7 @@ export function redisDriver(target: RedisTarget, options: RedisDriverOptions = {
 
   return {
     encoding,
+    kindOf: kindOfTopic(SPECIAL_CHANNELS, address),
     async connect() {
       await link.get(timing.connectTimeout)
     },

@@ -8,6 +8,7 @@ import { checkHarness } from './harness.js'
 import type { Capability, DriverHarness } from './harness.js'
 import { leaving } from './leaving.js'
 import { logCases } from './log-cases.js'
+import { naming } from './naming.js'
 import { refusing } from './refusing.js'
 
 /** One test. It is for any framework: `test(c.name, c.run)`. */
@@ -34,6 +35,7 @@ const DEFINITIONS: readonly Definition[] = [
   ...breaking,
   ...backingOff,
   ...refusing,
+  ...naming,
 ]
 
 /**
