@@ -1,4 +1,4 @@
-/** @needs npm to install the packed package, a Redis server */
+/** @needs npm to install the packed package, Redis and PostgreSQL servers */
 import { transformSync } from '@swc/core'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -7,6 +7,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { startPostgres } from './brokers/postgres.js'
 import { startRedis } from './brokers/redis.js'
 import { blocksOf } from './support/markdown.js'
 import { until } from './support/until.js'
@@ -64,7 +65,7 @@ test('its manifest and its types are right for every way to import it', async ()
 })
 
 const drivers = ['nats', 'jetstream', 'rabbitmq', 'kafka', 'redis', 'redis-streams']
-drivers.push('google-pubsub', 'sqs', 'azure-service-bus')
+drivers.push('postgres', 'google-pubsub', 'sqs', 'azure-service-bus')
 const entries = [
   ...['unifrost', 'unifrost/express', 'unifrost/koa'],
   ...drivers.map((name) => `unifrost/drivers/${name}`),
@@ -161,24 +162,36 @@ describe('the first lines of the README', () => {
   })
 })
 
-// The last of these, since it installs the brokers' libraries that the others do without.
-test('examples/cluster.ts runs on it: several processes that look like one server', async () => {
-  const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
-    devDependencies: Record<string, string>
+// The last of these, since they install the brokers' libraries that the others do without.
+test('a driver that is written by docs/drivers/write-your-own.md passes the contract', async () => {
+  await install('pg')
+  const page = blocksOf(join(root, 'docs/drivers/write-your-own.md'))
+  const program = ['channel', 'session', 'driver', 'contract'].map((name) => {
+    const block = page.find(({ marks }) => marks.as === name)
+    return block === undefined ? `There is no <!-- as: ${name} -->` : block.code
+  })
+  await writeFile(join(folder, 'contract.mjs'), asModule(program.join('\n')))
+  const postgres = await startPostgres()
+  try {
+    const env = { ...process.env, DATABASE_URL: postgres.adminUrl }
+    const { stdout } = await run(process.execPath, ['--test-reporter=tap', 'contract.mjs'], {
+      cwd: folder,
+      env,
+    }).catch((error: { stdout: string }) => error)
+    expect(stdout.split('\n').filter((line) => line.includes('not ok'))).toEqual([])
+    expect(Number(/^# pass (\d+)$/m.exec(stdout)?.[1])).toBeGreaterThan(15)
+  } finally {
+    await postgres.stop()
   }
-  const libraries = ['redis', '@nats-io/transport-node', '@nats-io/jetstream']
-  const wanted = libraries.map((name) => `${name}@${manifest.devDependencies[name]}`)
-  await run('npm', ['install', '--no-audit', '--no-fund', ...wanted], { cwd: folder })
+})
+
+test('examples/cluster.ts runs on it: several processes that look like one server', async () => {
+  await install('redis', '@nats-io/transport-node', '@nats-io/jetstream')
   await mkdir(join(folder, 'cluster/scale'), { recursive: true })
   await writeFile(join(folder, 'cluster/package.json'), '{ "type": "module" }')
   for (const file of ['cluster', 'scale/engine', 'scale/server']) {
     const source = await readFile(join(root, 'examples', `${file}.ts`), 'utf8')
-    const { code } = transformSync(source, {
-      swcrc: false,
-      module: { type: 'es6' },
-      jsc: { parser: { syntax: 'typescript' }, target: 'es2022' },
-    })
-    await writeFile(join(folder, 'cluster', `${file}.js`), code)
+    await writeFile(join(folder, 'cluster', `${file}.js`), asModule(source))
   }
   const redis = await startRedis()
   const env = { REDIS_URL: redis.adminUrl, SERVERS: '2' }
@@ -188,6 +201,24 @@ test('examples/cluster.ts runs on it: several processes that look like one serve
     await redis.stop()
   }
 })
+
+/** Installs libraries in the versions that this repo has. */
+async function install(...libraries: string[]): Promise<void> {
+  const manifest = JSON.parse(await readFile(join(root, 'package.json'), 'utf8')) as {
+    devDependencies: Record<string, string>
+  }
+  const wanted = libraries.map((name) => `${name}@${manifest.devDependencies[name]}`)
+  await run('npm', ['install', '--no-audit', '--no-fund', ...wanted], { cwd: folder })
+}
+
+/** TypeScript as an ES module for Node. */
+function asModule(source: string): string {
+  return transformSync(source, {
+    swcrc: false,
+    module: { type: 'es6' },
+    jsc: { parser: { syntax: 'typescript' }, target: 'es2022' },
+  }).code
+}
 
 /** Starts the file on a free port and gives what its event stream says first. */
 async function firstEvent(

@@ -36,6 +36,18 @@ export function hasLoss(client: Client): boolean {
   return client.sources().some((membership) => membership.hasLoss(client.cursor))
 }
 
+/** The topics of which something has not been written to a client. */
+export function unsent(client: Client): string[] {
+  if (client.live) return []
+  const behind = client.sources().filter((membership) => {
+    const { history } = membership.topic
+    const floor = membership.floor(client.cursor)
+    const isBehind = floor < history.evictedThrough || history.at(history.indexAfter(floor))
+    return membership.replay !== undefined || isBehind
+  })
+  return [...new Set(behind.map(({ topic }) => topic.name))]
+}
+
 /** The loss that comes next in a topic, if there is one. */
 export function loss(membership: Membership, cursor: number): Step | undefined {
   if (!membership.hasLoss(cursor)) return undefined

@@ -8,7 +8,7 @@ import type { Position } from '../wire/position.js'
 import { UNKNOWN_POSITION } from '../wire/position.js'
 import { Broadcast } from './broadcast.js'
 import type { Step } from './catch-up.js'
-import { hasLoss, nextStep } from './catch-up.js'
+import { hasLoss, nextStep, unsent } from './catch-up.js'
 import type { Client } from './client.js'
 import type { Connection } from './connection.js'
 import type { HistoryBounds } from './history.js'
@@ -197,6 +197,17 @@ export class Delivery implements ResumeHost {
    */
   placeAfterMove(named: string): string {
     return this.parse(named) === undefined ? named : UNKNOWN_POSITION
+  }
+
+  /**
+   * Tells a client that is about to be removed of the topics of which something has not been
+   * written to it: it comes before the goodbye, and nothing follows.
+   */
+  tellUnsent(client: Client): void {
+    for (const topic of unsent(client)) {
+      client.connection?.write(errorMessage({ code: 'messages-lost', topic }))
+      this.lost(client, topic)
+    }
   }
 
   lost(client: Client, topic: string): void {

@@ -2,6 +2,9 @@ import type { Position, ReplayMark } from '../wire/position.js'
 import type { Client } from './client.js'
 import type { Topic } from './topic.js'
 
+/** Finds the position that a text names in the numbering. */
+export type Parse = (text: string) => Position | undefined
+
 /**
  * A replay: frames of a topic from before the client's cursor, which are sent before all others.
  *
@@ -153,11 +156,11 @@ export class Membership {
   }
 
   /**
-   * Another server has given it the position from which it counts.
+   * Another server has given it the position from which it counts; null if it could not tell.
    *
    * @returns whether it counts from an older place than now.
    */
-  continueAfter(_position: Position | undefined): boolean {
+  continueAfter(_since: string | null, _parse: Parse): boolean {
     return this.misplace()
   }
 

@@ -1,14 +1,14 @@
-import type { Directory } from '../directory.js'
-import { redisServer } from '../drivers/redis/libraries.js'
+import { redisServer } from '../brokers/redis/libraries.js'
 import type {
   IoRedisClient,
   NodeRedisClient,
   RedisLibrary,
   RedisTarget,
-} from '../drivers/redis/libraries.js'
-import { redisChecks } from '../drivers/redis/options.js'
-import type { OptionCheck } from '../driver-kit/options.js'
-import { checkDriverOptions, duration, text } from '../driver-kit/options.js'
+} from '../brokers/redis/libraries.js'
+import { redisChecks } from '../brokers/redis/options.js'
+import type { Directory } from '../directory.js'
+import { checkDriverOptions, checks } from '../driver-kit/index.js'
+import type { OptionCheck } from '../driver-kit/index.js'
 import { RedisEngine } from './redis/engine.js'
 
 export type { IoRedisClient, NodeRedisClient, RedisLibrary, RedisTarget }
@@ -43,10 +43,10 @@ export function redisDirectory(
   options: RedisDirectoryOptions = {},
 ): Directory {
   checkDriverOptions('redisDirectory', options, {
-    prefix: text,
-    lease: duration,
-    timeout: duration,
-    connectTimeout: duration,
+    prefix: checks.text,
+    lease: checks.duration,
+    timeout: checks.duration,
+    connectTimeout: checks.duration,
     library: redisChecks.library,
   } satisfies Record<keyof RedisDirectoryOptions, OptionCheck>)
   const { prefix = 'unifrost:', lease = 10_000, timeout = 2_000, connectTimeout = 5_000 } = options

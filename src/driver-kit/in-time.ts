@@ -20,16 +20,11 @@ export function inTime<T>(
   signal?: AbortSignal,
 ): Promise<T> {
   return new Promise((resolve, reject) => {
-    if (signal?.aborted) {
-      // It is no longer waited for, whatever becomes of it.
-      promise.catch(() => undefined)
-      return reject(signal.reason as Error)
-    }
     const timer =
       milliseconds === Infinity
         ? undefined
         : setTimeout(() => end(() => reject(late())), Math.max(0, milliseconds))
-    const forget = signal && onAbort(signal, () => end(() => reject(signal.reason as Error)))
+    let forget: (() => void) | undefined
     const end = (settle: () => void) => {
       clearTimeout(timer)
       forget?.()
@@ -39,5 +34,6 @@ export function inTime<T>(
       (value) => end(() => resolve(value)),
       (error: Error) => end(() => reject(error)),
     )
+    if (signal) forget = onAbort(signal, () => end(() => reject(signal.reason as Error)))
   })
 }

@@ -1,5 +1,6 @@
 import type { Subscription } from '../driver.js'
 import { Attachment } from './attachment.js'
+import { reasonOf } from './connect-error.js'
 import { inTime } from './in-time.js'
 import type { Link } from './link.js'
 import type { OpenSource, SourceEvents } from './sources.js'
@@ -46,9 +47,14 @@ export function listenOver<Connection, Message>(
 ): OpenSource<Message> {
   const listeners = new Set<Listener<Connection, Message>>()
   const { subscribeTimeout = 5_000 } = how
+  let reason = ''
   link.on({
+    lost(cause) {
+      reason = cause === undefined ? '' : ` (${reasonOf(cause)})`
+    },
     up(connection) {
-      for (const listener of [...listeners]) listener.attach(connection)
+      const missed = `The link to ${link.broker} at ${link.where} was lost${reason} and is back.`
+      for (const listener of [...listeners]) listener.attach(connection, missed)
     },
     over(error) {
       for (const listener of [...listeners]) listener.end(error)
@@ -58,10 +64,15 @@ export function listenOver<Connection, Message>(
     const until = performance.now() + subscribeTimeout
     const connection = await link.get(subscribeTimeout)
     const listener = new Listener(source, events, link, how, listeners)
-    listener.attach(connection)
+    listener.attach(connection, '')
     const late = () => {
+      const { trouble } = listener
       const what = `${link.broker} at ${link.where} did not confirm ${how.what(source)}`
-      return new Error(`${what} within ${subscribeTimeout} ms. Check that it is up and reachable.`)
+      const why = trouble === undefined ? '' : ` (${reasonOf(trouble)})`
+      // What the broker says is worth more than a guess.
+      const advice = trouble === undefined ? ' Check that it is up and reachable.' : ''
+      const message = `${what} within ${subscribeTimeout} ms${why}.${advice}`
+      return trouble === undefined ? new Error(message) : new Error(message, { cause: trouble })
     }
     try {
       await inTime(listener.opened, until - performance.now(), late, link.closing)
@@ -76,6 +87,8 @@ export function listenOver<Connection, Message>(
 class Listener<Connection, Message> implements Subscription {
   /** Settles when the broker has confirmed the topic, or refused it. */
   readonly opened: Promise<void>
+  /** What went wrong the last time that the topic was asked for. */
+  trouble: unknown
   readonly #attachment: Attachment<[Message]>
   #connection: Connection | undefined
   #confirm: () => void = () => undefined
@@ -98,11 +111,14 @@ class Listener<Connection, Message> implements Subscription {
     listeners.add(this)
   }
 
-  /** Asks for the topic on a connection, the first one or the next. */
-  attach(connection: Connection): void {
+  /**
+   * Asks for the topic on a connection, the first one or the next.
+   *
+   * @param missed Why messages may be missing, where it is not the first one.
+   */
+  attach(connection: Connection, missed: string): void {
     this.#connection = connection
-    const { broker, where } = this.link
-    this.#attachment.missed(`The link to ${broker} at ${where} was lost and is back.`)
+    this.#attachment.missed(missed)
     const isCurrent = () => this.#connection === connection
     const message = (message: Message) => {
       if (!isCurrent()) return
@@ -119,6 +135,7 @@ class Listener<Connection, Message> implements Subscription {
       },
       (error: unknown) => {
         if (!isCurrent()) return
+        this.trouble = error
         const refusal = this.how.refusal(this.source, error)
         if (refusal !== undefined) this.end(refusal)
         else this.link.lose(connection, error)

@@ -1,34 +1,27 @@
-import type { ClientConfig, Message, PubSub } from '@google-cloud/pubsub'
-import { setMaxListeners } from 'node:events'
-import type { Driver, Sink, Subscription } from '../driver.js'
+import type { Message, PubSub } from '@google-cloud/pubsub'
 import { OptionsError } from '../errors.js'
-import { PubSubLink } from './google-pubsub/link.js'
-import { brokenRule, toSource } from './google-pubsub/names.js'
-import { closedError, PubSubReader, unlessClosed } from './google-pubsub/reader.js'
-import type { OptionCheck } from '../driver-kit/options.js'
 import {
   checkDriverOptions,
-  duration,
-  encoding as encodingCheck,
-  flag,
-} from '../driver-kit/options.js'
-import { loadPeer } from '../driver-kit/peer.js'
-import type { RoutingOptions, SourceEvents } from '../driver-kit/sources.js'
-import { routingChecks, Sources } from '../driver-kit/sources.js'
+  checks,
+  Closings,
+  driverShell,
+  inTime,
+  routingChecks,
+  Sources,
+} from '../driver-kit/index.js'
+import type { BrokerDriver, OptionCheck, RoutingOptions } from '../driver-kit/index.js'
+import { isPubSub, maker } from './google-pubsub/client.js'
+import type { GooglePubSubConfig } from './google-pubsub/client.js'
+import { Links } from './google-pubsub/links.js'
+import { brokenRule, toSource } from './google-pubsub/names.js'
+import { PubSubReader } from './google-pubsub/reader.js'
+
+export type { GooglePubSubConfig }
 
 const DAY = 86_400_000
 
-/** A connection to Google takes about a hundred streams at once, and leaves the rest waiting. */
-const STREAMS = 90
-
 /** A message as the library has it: `data`, `attributes`, `orderingKey`, `id`, `publishTime`. */
 export type GooglePubSubMessage = Message
-
-/** The library's own configuration: `projectId`, `credentials`, `keyFilename`, `apiEndpoint`, … */
-export interface GooglePubSubConfig extends ClientConfig {
-  /** `host:port` of an emulator. Default: `PUBSUB_EMULATOR_HOST`, as the library has it. */
-  emulatorHost?: string
-}
 
 /** What `googlePubSubDriver` takes besides the client. Durations are in milliseconds. */
 export interface GooglePubSubDriverOptions extends RoutingOptions<GooglePubSubMessage> {
@@ -67,13 +60,7 @@ export interface GooglePubSubDriverOptions extends RoutingOptions<GooglePubSubMe
 }
 
 /** A driver on Google Pub/Sub. */
-export interface GooglePubSubDriver extends Driver {
-  /**
-   * Connects now instead of with the first topic, to find out early that it can't. It rejects
-   * with one error that says what to do, and may be called again.
-   */
-  connect(): Promise<void>
-}
+export type GooglePubSubDriver = BrokerDriver
 
 /**
  * Carries topics of Google Pub/Sub: one subscription for each server and broker's topic, deleted
@@ -89,14 +76,14 @@ export function googlePubSubDriver(
 ): GooglePubSubDriver {
   checkDriverOptions('googlePubSubDriver', options, {
     ...routingChecks,
-    encoding: encodingCheck,
-    connectTimeout: duration,
-    subscribeTimeout: duration,
-    closeTimeout: duration,
-    heartbeat: duration,
+    encoding: checks.encoding,
+    connectTimeout: checks.duration,
+    subscribeTimeout: checks.duration,
+    closeTimeout: checks.duration,
+    heartbeat: checks.duration,
     expiration: longDuration,
     retention: longDuration,
-    resume: flag,
+    resume: checks.flag,
     subscriptionPrefix: prefix,
     streamsPerConnection: count,
   } satisfies Record<keyof GooglePubSubDriverOptions, OptionCheck>)
@@ -104,116 +91,52 @@ export function googlePubSubDriver(
     const rule = brokenRule(source)
     if (rule) throw new OptionsError(`googlePubSubDriver: ${JSON.stringify(source)}: ${rule}.`)
   }
-  const owned = !isPubSub(target)
-  const make = isPubSub(target) ? () => Promise.resolve(target) : maker(target)
   const { connectTimeout = 5_000, subscribeTimeout = 5_000, closeTimeout = 5_000 } = options
   const { heartbeat = 5_000, expiration = DAY, retention = 600_000 } = options
   const { subscriptionPrefix = 'unifrost', address = (topic) => topic } = options
+  const owned = !isPubSub(target)
+  const make = isPubSub(target) ? async () => target : maker(target)
 
-  const links: PubSubLink[] = []
-  const closing = new AbortController()
-  // Every subscribe that is under way listens, and there may be thousands at once.
-  setMaxListeners(0, closing.signal)
-  let closed: Promise<void> | undefined
-
-  /** A link that has room for one more stream. */
-  function freeLink(client: PubSub): PubSubLink {
-    const limit = options.streamsPerConnection ?? (client.isEmulator ? Infinity : STREAMS)
-    const free = links.find(({ readers }) => readers.size < limit)
-    if (free !== undefined) return free
-    if (!owned) throw fullError(limit)
-    const more = newLink()
-    links.push(more)
-    return more
+  const closings = new Closings('Google Pub/Sub')
+  const links = new Links(
+    { make, owned, connectTimeout, heartbeat, closeTimeout },
+    options.streamsPerConnection,
+  )
+  const readerOptions = {
+    subscribeTimeout,
+    closeTimeout,
+    subscriptionPrefix,
+    expiration,
+    retention,
+    resume: options.resume,
+    closing: closings.signal,
   }
-
-  function newLink(): PubSubLink {
-    return new PubSubLink({ make, owned, connectTimeout, heartbeat, closeTimeout })
-  }
-
-  async function open(source: string, events: SourceEvents<Message>): Promise<Subscription> {
-    const first = (links[0] ??= newLink())
-    const client = await unlessClosed(first.connected(), closing.signal)
-    // Nobody else may come between finding the room and taking it.
-    const reader = new PubSubReader(freeLink(client), source, events, {
-      subscribeTimeout,
-      closeTimeout,
-      subscriptionPrefix,
-      expiration,
-      retention,
-      resume: options.resume,
-      closing: closing.signal,
-    })
-    await reader.open()
-    return reader
-  }
-
-  const sources = new Sources<Message>('googlePubSubDriver', open, options, ({ data }) => data)
-
-  return {
-    encoding: options.encoding ?? 'utf8',
-
-    async connect() {
-      if (closed) throw closedError()
-      await (links[0] ??= newLink()).connected()
+  const sources = new Sources<Message>(
+    'googlePubSubDriver',
+    async (source, events) => {
+      const client = await inTime(links.connected(), Infinity, undefined, closings.signal)
+      // Nothing may come between finding the room and taking it, so there is no await here.
+      const reader = new PubSubReader(links.free(client), source, events, readerOptions)
+      await reader.open()
+      return reader
     },
+    options,
+    ({ data }) => data,
+  )
 
-    async subscribe(topic: string, sink: Sink): Promise<Subscription> {
-      if (closed) throw closedError()
+  return driverShell({
+    closings,
+    encoding: options.encoding,
+    connect: () => links.connected(),
+    async subscribe(topic, sink) {
       if (options.sources === undefined) toSource(topic, address)
       return sources.subscribe(topic, sink)
     },
-
-    close() {
-      closed ??= shut()
-      return closed
+    async close() {
+      await sources.close()
+      await links.close()
     },
-  }
-
-  async function shut(): Promise<void> {
-    closing.abort()
-    await sources.close()
-    await Promise.all(links.map((link) => link.close()))
-  }
-}
-
-/** Makes clients of our own. A configuration of the user's comes before what is set here. */
-function maker(config: GooglePubSubConfig): () => Promise<PubSub> {
-  const { emulatorHost, ...given } = checkedConfig(config)
-  const settings: ClientConfig & Record<string, unknown> = {
-    'grpc.initial_reconnect_backoff_ms': 100,
-    'grpc.max_reconnect_backoff_ms': 2_000,
-    // A client that takes the place of another one is to have a connection of its own.
-    'grpc.use_local_subchannel_pool': 1,
-    ...(emulatorHost && { apiEndpoint: emulatorHost, emulatorMode: true }),
-    ...given,
-  }
-  return async () => {
-    const library = '@google-cloud/pubsub'
-    const loaded = await loadPeer(
-      'googlePubSubDriver',
-      library,
-      () => import('@google-cloud/pubsub'),
-    )
-    return new loaded.PubSub(settings)
-  }
-}
-
-function checkedConfig(config: unknown): GooglePubSubConfig {
-  const fits = typeof config === 'object' && config !== null && !Array.isArray(config)
-  if (!fits) {
-    const got = typeof config === 'string' ? JSON.stringify(config) : typeof config
-    throw new OptionsError(
-      `googlePubSubDriver got ${got}. It takes a PubSub of @google-cloud/pubsub, or what makes ` +
-        "one, such as { projectId: 'mine' } or { projectId: 'mine', emulatorHost: 'host:port' }.",
-    )
-  }
-  const { emulatorHost } = config as GooglePubSubConfig
-  if (emulatorHost !== undefined && !/^[^\s/:]+:\d+$/.test(String(emulatorHost))) {
-    const got = JSON.stringify(emulatorHost)
-    throw new OptionsError(`googlePubSubDriver: emulatorHost is ${got}. It takes host:port.`)
-  }
-  return config
+  })
 }
 
 /** Longer than a timer of Node's could be, since it is Pub/Sub that waits. */
@@ -231,16 +154,3 @@ const count: OptionCheck = [
   (value) => value === Infinity || (Number.isInteger(value) && (value as number) > 0),
   'a whole number, at least 1, or Infinity',
 ]
-
-function isPubSub(target: unknown): target is PubSub {
-  const { subscription, createSubscription } = (target ?? {}) as Partial<PubSub>
-  return typeof subscription === 'function' && typeof createSubscription === 'function'
-}
-
-function fullError(limit: number): Error {
-  return new Error(
-    `The PubSub given to googlePubSubDriver reads ${limit} topics of the broker already, as many ` +
-      'as one connection to Google can. Read few of them with sources and route, or give the ' +
-      'configuration, so that the driver makes more connections.',
-  )
-}

@@ -1,15 +1,18 @@
+import {
+  checkDriverOptions,
+  checks,
+  Closings,
+  driverShell,
+  routingChecks,
+  Sources,
+} from '../driver-kit/index.js'
 import { kindOfTopic } from '../driver-kit/topic-kind.js'
-import type { Driver, Sink, Subscription } from '../driver.js'
+import type { BrokerDriver, OptionCheck, RoutingOptions } from '../driver-kit/index.js'
 import { Cluster } from './kafka/cluster.js'
-import * as says from './kafka/says.js'
 import type { KafkaClient, KafkaConnectOptions, KafkaModule } from './kafka/target.js'
 import { isKafkaModule, libraryFor } from './kafka/target.js'
 import { checkTopicName } from './kafka/topic-name.js'
 import type { KafkaMessage } from './kafka/wire.js'
-import type { OptionCheck } from '../driver-kit/options.js'
-import { checkDriverOptions, duration, encoding as encodingCheck } from '../driver-kit/options.js'
-import type { RoutingOptions } from '../driver-kit/sources.js'
-import { routingChecks, Sources } from '../driver-kit/sources.js'
 
 export type { KafkaJsClient } from './kafka/kafkajs.js'
 export type { PlatformaticClient, PlatformaticModule } from './kafka/platformatic.js'
@@ -41,13 +44,7 @@ export interface KafkaDriverOptions extends RoutingOptions<KafkaMessage> {
 }
 
 /** A driver on Kafka. */
-export interface KafkaDriver extends Driver {
-  /**
-   * Connects now instead of with the first topic, to find out early that it can't. It rejects
-   * with one error that says what to do, and may be called again.
-   */
-  connect(): Promise<void>
-}
+export type KafkaDriver = BrokerDriver
 
 /**
  * Carries Kafka topics: every partition, from its end on, without a consumer group.
@@ -61,50 +58,45 @@ export function kafkaDriver(
 ): KafkaDriver {
   checkDriverOptions('kafkaDriver', options, {
     ...routingChecks,
-    encoding: encodingCheck,
-    connectTimeout: duration,
-    subscribeTimeout: duration,
-    responseTimeout: duration,
-    maxWait: duration,
-    metadataInterval: duration,
+    encoding: checks.encoding,
+    connectTimeout: checks.duration,
+    subscribeTimeout: checks.duration,
+    responseTimeout: checks.duration,
+    maxWait: checks.duration,
+    metadataInterval: checks.duration,
     library: [isKafkaModule, 'the module of kafkajs or of @platformatic/kafka'],
   } satisfies Record<keyof KafkaDriverOptions, OptionCheck>)
   for (const source of options.sources ?? []) checkTopicName(source)
   const { connectTimeout = 5_000, address } = options
-  const cluster = new Cluster(libraryFor(target, options.library, connectTimeout), {
+  const closings = new Closings('Kafka')
+  const library = libraryFor(target, options.library, connectTimeout)
+  const bounds = {
     connectTimeout,
     subscribeTimeout: options.subscribeTimeout ?? 5_000,
     responseTimeout: options.responseTimeout ?? 3_000,
     maxWait: options.maxWait ?? 1_000,
     metadataInterval: options.metadataInterval ?? 30_000,
-  })
+  }
+  const cluster = new Cluster(library, bounds, closings.signal)
   const sources = new Sources<KafkaMessage>(
     'kafkaDriver',
     (source, events) => cluster.open(source, events),
     options,
     ({ value }) => value ?? '',
   )
-  let closed: Promise<void> | undefined
 
-  return {
-    encoding: options.encoding ?? 'utf8',
+  return driverShell({
+    closings,
+    encoding: options.encoding,
     kindOf: kindOfTopic({ internal: (name) => name.startsWith('_') }, address),
-
-    async connect() {
-      if (closed) throw says.closed()
-      await cluster.connect()
-    },
-
-    async subscribe(topic: string, sink: Sink): Promise<Subscription> {
-      if (closed) throw says.closed()
+    connect: () => cluster.connect(),
+    async subscribe(topic, sink) {
       if (options.sources === undefined) checkTopicName(address ? address(topic) : topic, topic)
       return sources.subscribe(topic, sink)
     },
-
-    close() {
+    async close() {
       cluster.close()
-      closed ??= sources.close()
-      return closed
+      await sources.close()
     },
-  }
+  })
 }

@@ -1,8 +1,15 @@
+import { OptionsError, TopicNameError } from '../errors.js'
+import {
+  checkDriverOptions,
+  checks,
+  Closings,
+  driverShell,
+  routingChecks,
+  Sources,
+} from '../driver-kit/index.js'
 import type { SpecialNames } from '../driver-kit/topic-kind.js'
 import { hasWord, kindOfTopic } from '../driver-kit/topic-kind.js'
-import type { Driver, Sink, Subscription } from '../driver.js'
-import { OptionsError, TopicNameError } from '../errors.js'
-import { originOf } from './rabbitmq/connection.js'
+import type { BrokerDriver, OptionCheck } from '../driver-kit/index.js'
 import type {
   RabbitChannel,
   RabbitConnect,
@@ -10,18 +17,12 @@ import type {
   RabbitConnectOptions,
   RabbitMessage,
 } from './rabbitmq/connection.js'
-import { closedError, Link } from './rabbitmq/link.js'
-import { brokenRule, keyOf, placeOf } from './rabbitmq/names.js'
+import { rabbitLink } from './rabbitmq/link.js'
+import { brokenRule, keyOf } from './rabbitmq/names.js'
 import type { Place } from './rabbitmq/names.js'
-import type { OptionCheck } from '../driver-kit/options.js'
-import {
-  callback,
-  checkDriverOptions,
-  duration,
-  encoding as encodingCheck,
-  text,
-} from '../driver-kit/options.js'
-import { routingChecks, Sources } from '../driver-kit/sources.js'
+import { originOf } from './rabbitmq/origin.js'
+import { topicsOver } from './rabbitmq/topics.js'
+import type { Readers } from './rabbitmq/topics.js'
 
 export type { RabbitChannel, RabbitConnect, RabbitConnection, RabbitConnectOptions, RabbitMessage }
 
@@ -70,13 +71,7 @@ export interface RabbitmqDriverOptions {
 }
 
 /** A driver on RabbitMQ. */
-export interface RabbitmqDriver extends Driver {
-  /**
-   * Connects now instead of with the first topic, to find out early that it can't. It rejects
-   * with one error that says what to do, and may be called again.
-   */
-  connect(): Promise<void>
-}
+export type RabbitmqDriver = BrokerDriver
 
 /**
  * Carries the messages of RabbitMQ's exchanges (AMQP 0-9-1).
@@ -90,73 +85,82 @@ export function rabbitmqDriver(
   options: RabbitmqDriverOptions = {},
 ): RabbitmqDriver {
   checkOptions(options)
-  const { exchange = 'unifrost', exchangeType = 'direct', encoding = 'utf8' } = options
-  const { address, route, payload, queuePrefix = 'unifrost-' } = options
+  const { exchange = 'unifrost', exchangeType = 'direct', queuePrefix = 'unifrost-' } = options
   const { heartbeat = 2_000, connectTimeout = 5_000 } = options
-  const { subscribeTimeout = 5_000, checkInterval = 2_000 } = options
-  const origin = originOf(target, { heartbeat, connectTimeout })
-  const link = new Link(origin, {
-    where: origin.where,
+  const { subscribeTimeout = 5_000, checkInterval = 2_000, route, payload } = options
+  const origin = originOf(target, heartbeat / 1_000)
+  const { where } = origin
+
+  const closings = new Closings('RabbitMQ')
+  const readers: Readers = new Map()
+  const { link, close } = rabbitLink(origin, {
+    where,
     exchange,
     exchangeType,
     queuePrefix,
     once: route !== undefined,
     checkInterval,
     connectTimeout,
-    subscribeTimeout,
+    failed: (source, error) => readers.get(source)?.fail(error),
   })
+  // A connection of the user's has no bound of its own: it may be waiting for its recovery.
+  const connect = () => link.get(origin.isBrought ? connectTimeout : undefined)
   const sources = new Sources<RabbitMessage>(
     'rabbitmqDriver',
-    (key, events) => link.open({ ...placeOf(key), events, closed: false }),
+    topicsOver(link, readers, { where, exchangeType, queuePrefix, connect, subscribeTimeout }),
     {
       ...(payload && { payload }),
-      ...(route && { route, sources: everything(options).map((key) => keyOf(exchange, key)) }),
-      ...(!route && { address: (topic: string) => keyOf(...placeFor(topic)) }),
+      ...(route && { route, sources: sourcesOf(options).map((key) => keyOf(exchange, key)) }),
+      ...(!route && { address: (topic: string) => keyOf(...placeOfTopic(topic, options)) }),
     },
     ({ content }) => content,
   )
-  let closed: Promise<void> | undefined
 
-  /** Where a topic is read from. Throws a TopicNameError for what RabbitMQ can't hold. */
-  function placeFor(topic: string): Place {
-    const answer = address === undefined ? topic : address(topic)
-    const place: Place =
-      typeof answer === 'object' && answer !== null
-        ? [answer.exchange ?? exchange, answer.routingKey]
-        : [exchange, answer]
-    const rule = brokenRule(place)
-    if (rule === undefined) return place
-    const name = JSON.stringify(topic)?.slice(0, 100)
-    const from = address && `, read from ${JSON.stringify(answer)?.slice(0, 100)},`
-    throw new TopicNameError(`Topic ${name}${from ?? ''} can't be read from RabbitMQ: ${rule}.`)
-  }
-
-  return {
-    encoding,
-    kindOf: kindOfTopic(SPECIAL_KEYS, (topic) => keyFor(topic, address)),
-
-    async connect() {
-      if (closed) throw closedError()
-      await link.connect()
-    },
-
-    async subscribe(topic: string, sink: Sink): Promise<Subscription> {
-      if (closed) throw closedError()
+  return driverShell({
+    closings,
+    encoding: options.encoding,
+    kindOf: kindOfTopic(SPECIAL_KEYS, (topic) => placeOfTopic(topic, options)[1]),
+    connect,
+    async subscribe(topic, sink) {
       if (typeof topic !== 'string' || topic === '') {
         throw new TopicNameError('A topic has a name, which is not empty.')
       }
       return sources.subscribe(topic, sink)
     },
-
-    close() {
-      closed ??= Promise.all([link.close(), sources.close()]).then(() => undefined)
-      return closed
+    async close() {
+      await close()
+      await sources.close()
     },
-  }
+  })
 }
 
-/** What the topics are routed from. */
-function everything({ sources, exchangeType }: RabbitmqDriverOptions): string[] {
+/** On an exchange of type `topic`, `*` and `#` stand for words. Names in `amq.` are the broker's. */
+const SPECIAL_KEYS: SpecialNames = {
+  wildcard: (key) => hasWord(key, '*', '#'),
+  internal: (key) => key.startsWith('amq.'),
+}
+
+/**
+ * Where a topic is read from.
+ *
+ * @throws TopicNameError for a name that RabbitMQ can't hold.
+ */
+function placeOfTopic(topic: string, options: RabbitmqDriverOptions): Place {
+  const { exchange = 'unifrost', address } = options
+  const answer = address === undefined ? topic : address(topic)
+  const place: Place =
+    typeof answer === 'object' && answer !== null
+      ? [answer.exchange ?? exchange, answer.routingKey]
+      : [exchange, answer]
+  const rule = brokenRule(place)
+  if (rule === undefined) return place
+  const name = JSON.stringify(topic)?.slice(0, 100)
+  const from = address && `, read from ${JSON.stringify(answer)?.slice(0, 100)},`
+  throw new TopicNameError(`Topic ${name}${from ?? ''} can't be read from RabbitMQ: ${rule}.`)
+}
+
+/** The routing keys that `route` is given messages from. */
+function sourcesOf({ sources, exchangeType }: RabbitmqDriverOptions): string[] {
   if (sources) return sources
   if (exchangeType === 'topic') return ['#']
   if (exchangeType === 'fanout') return ['']
@@ -173,22 +177,24 @@ function checkOptions(options: RabbitmqDriverOptions): void {
   ]
   const isShort = (value: unknown) => typeof value === 'string' && Buffer.byteLength(value) <= 200
   checkDriverOptions('rabbitmqDriver', options, {
-    exchange: [(value) => text[0](value) && isShort(value), 'a name of 1 to 200 bytes'],
+    exchange: [(value) => checks.text[0](value) && isShort(value), 'a name of 1 to 200 bytes'],
     exchangeType: type,
-    address: callback('a function from a topic to a routing key, or { exchange, routingKey }'),
+    address: checks.callback(
+      'a function from a topic to a routing key, or { exchange, routingKey }',
+    ),
     sources: routingChecks.sources,
     route: routingChecks.route,
     payload: routingChecks.payload,
-    encoding: encodingCheck,
+    encoding: checks.encoding,
     queuePrefix: [isShort, 'text of at most 200 bytes'],
     heartbeat: [
       (value) =>
         Number.isInteger(value) && (value as number) >= 1_000 && (value as number) % 1_000 === 0,
       'milliseconds, 1,000 or a multiple of it',
     ],
-    connectTimeout: duration,
-    subscribeTimeout: duration,
-    checkInterval: duration,
+    connectTimeout: checks.duration,
+    subscribeTimeout: checks.duration,
+    checkInterval: checks.duration,
   } satisfies Record<keyof RabbitmqDriverOptions, OptionCheck>)
   const { sources, route, address, exchange, exchangeType } = options
   if (sources !== undefined && route === undefined) {
@@ -207,16 +213,4 @@ function checkOptions(options: RabbitmqDriverOptions): void {
         'which topic a message is for, or with address which exchange a topic is read from.',
     )
   }
-}
-
-/** On an exchange of type `topic`, `*` and `#` stand for words. Names in `amq.` are the broker's. */
-const SPECIAL_KEYS: SpecialNames = {
-  wildcard: (key) => hasWord(key, '*', '#'),
-  internal: (key) => key.startsWith('amq.'),
-}
-
-/** The routing key of a topic. */
-function keyFor(topic: string, address: RabbitmqDriverOptions['address']): string {
-  const place = address === undefined ? topic : address(topic)
-  return typeof place === 'string' ? place : place.routingKey
 }

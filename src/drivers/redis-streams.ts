@@ -1,27 +1,29 @@
-import { kindOfTopic } from '../driver-kit/topic-kind.js'
-import { SPECIAL_CHANNELS } from './redis/special.js'
-import type { Subscription } from '../driver.js'
-import type { LogDriver } from '../log.js'
-import { TopicNameError } from '../errors.js'
-import { StreamLog } from './redis-streams/log.js'
-import { StreamsReader } from './redis-streams/reader.js'
-import { Routes } from './redis-streams/routes.js'
-import type { RedisStreamMessage } from './redis-streams/stream.js'
-import { brokenNameRule } from './redis/connection.js'
-import { redisServer } from './redis/libraries.js'
+import { redisServer } from '../brokers/redis/libraries.js'
 import type {
   IoRedisClient,
   NodeRedisClient,
   RedisLibrary,
   RedisTarget,
-} from './redis/libraries.js'
-import { closedError } from './redis/link.js'
-import { redisChecks, redisTiming } from './redis/options.js'
-import type { RedisOptions } from './redis/options.js'
-import type { OptionCheck } from '../driver-kit/options.js'
-import { checkDriverOptions, duration, flag, text } from '../driver-kit/options.js'
-import { routingChecks, Sources } from '../driver-kit/sources.js'
-import type { RoutingOptions, SourceEvents } from '../driver-kit/sources.js'
+} from '../brokers/redis/libraries.js'
+import { checkName } from '../brokers/redis/names.js'
+import { redisChecks, redisTiming } from '../brokers/redis/options.js'
+import type { RedisOptions } from '../brokers/redis/options.js'
+import {
+  checkDriverOptions,
+  checks,
+  Closings,
+  driverShell,
+  routingChecks,
+  Sources,
+} from '../driver-kit/index.js'
+import { kindOfTopic } from '../driver-kit/topic-kind.js'
+import { SPECIAL_CHANNELS } from '../brokers/redis/special.js'
+import type { BrokerDriver, OpenSource, OptionCheck, RoutingOptions } from '../driver-kit/index.js'
+import type { LogDriver } from '../log.js'
+import { StreamLog } from './redis-streams/log.js'
+import { StreamsReader } from './redis-streams/reader.js'
+import { Routes } from './redis-streams/routes.js'
+import type { RedisStreamMessage } from './redis-streams/stream.js'
 
 export type { IoRedisClient, NodeRedisClient, RedisLibrary, RedisStreamMessage, RedisTarget }
 
@@ -44,13 +46,7 @@ export interface RedisStreamsDriverOptions
 }
 
 /** A driver on Redis Streams. */
-export interface RedisStreamsDriver extends LogDriver {
-  /**
-   * Connects now instead of with the first topic, to find out early that it can't. It rejects
-   * with one error that says what to do, and may be called again.
-   */
-  connect(): Promise<void>
-}
+export type RedisStreamsDriver = BrokerDriver & LogDriver
 
 /**
  * Carries the entries of Redis Streams, from when a topic is opened, without a consumer group.
@@ -63,42 +59,31 @@ export function redisStreamsDriver(
   target: RedisTarget,
   options: RedisStreamsDriverOptions = {},
 ): RedisStreamsDriver {
-  const { encoding = 'utf8', field = 'data', checkInterval = 10_000, library } = options
   checkDriverOptions('redisStreamsDriver', options, {
     ...routingChecks,
     ...redisChecks,
-    field: text,
-    checkInterval: duration,
-    log: flag,
+    field: checks.text,
+    checkInterval: checks.duration,
+    log: checks.flag,
   } satisfies Record<keyof RedisStreamsDriverOptions, OptionCheck>)
 
+  const { field = 'data', checkInterval = 10_000, library } = options
   const timing = redisTiming(options)
+  const closings = new Closings('Redis')
   const server = redisServer('redisStreamsDriver', target, library)
   const reader = new StreamsReader(server, timing, checkInterval)
+  const open: OpenSource<RedisStreamMessage> = async (name, events) => {
+    checkName('stream', name)
+    return reader.open(name, events)
+  }
   const sources = new Sources<RedisStreamMessage>('redisStreamsDriver', open, options, body)
   const log = logOf()
-  let closed: Promise<void> | undefined
 
   function logOf(): StreamLog | undefined {
     const [stream, other] = new Set(options.sources)
     if (stream === undefined || other !== undefined || options.log === false) return undefined
-    checkName(stream)
+    checkName('stream', stream)
     return new StreamLog(reader, stream, new Routes(options, body), timing.subscribeTimeout)
-  }
-
-  async function open(
-    name: string,
-    events: SourceEvents<RedisStreamMessage>,
-  ): Promise<Subscription> {
-    checkName(name)
-    return reader.open(name, events)
-  }
-
-  function checkName(name: string): void {
-    const rule = brokenNameRule('stream', name)
-    if (rule === undefined) return
-    const shown = JSON.stringify(name)?.slice(0, 100)
-    throw new TopicNameError(`The stream ${shown} can't be read from Redis: ${rule}.`)
   }
 
   function body({ id, fields }: RedisStreamMessage): Buffer {
@@ -107,26 +92,16 @@ export function redisStreamsDriver(
     throw new Error(`Entry ${id} has no field ${field}. Name another in field, or give payload.`)
   }
 
-  async function shut(): Promise<void> {
-    await reader.close()
-    await sources.close()
-  }
-
-  return {
-    encoding,
+  const shell = driverShell({
+    closings,
+    encoding: options.encoding,
     kindOf: kindOfTopic(SPECIAL_CHANNELS, options.address),
-    ...(log && { log }),
-    async connect() {
-      if (closed) throw closedError()
-      await reader.connect(timing.connectTimeout)
+    connect: () => reader.connect(timing.connectTimeout),
+    subscribe: (topic, sink) => (log ?? sources).subscribe(topic, sink),
+    async close() {
+      await reader.close()
+      await sources.close()
     },
-    async subscribe(topic, sink) {
-      if (closed) throw closedError()
-      return (log ?? sources).subscribe(topic, sink)
-    },
-    close() {
-      closed ??= shut()
-      return closed
-    },
-  }
+  })
+  return log ? { ...shell, log } : shell
 }

@@ -1,22 +1,22 @@
-import type { Driver, Sink, Subscription } from '../driver.js'
 import { OptionsError } from '../errors.js'
+import {
+  checkDriverOptions,
+  checks,
+  Closings,
+  driverShell,
+  Link,
+  routingChecks,
+  Sources,
+} from '../driver-kit/index.js'
+import type { BrokerDriver, OptionCheck, RoutingOptions } from '../driver-kit/index.js'
 import { Aws } from './sqs/aws.js'
-import { isClients } from './sqs/clients.js'
+import { isClients, loadLibraries } from './sqs/clients.js'
 import type { AwsClients, AwsConfig } from './sqs/clients.js'
 import { explain } from './sqs/errors.js'
 import { isQueue } from './sqs/message.js'
 import type { SqsMessage } from './sqs/message.js'
 import { ServerQueue } from './sqs/server-queue.js'
-import { openSharedQueue } from './sqs/shared-queue.js'
-import type { OptionCheck } from '../driver-kit/options.js'
-import {
-  checkDriverOptions,
-  duration,
-  encoding as encodingCheck,
-  flag,
-} from '../driver-kit/options.js'
-import { routingChecks, Sources } from '../driver-kit/sources.js'
-import type { RoutingOptions } from '../driver-kit/sources.js'
+import { SharedQueue } from './sqs/shared-queue.js'
 
 export type { AwsClients, AwsConfig, SqsMessage }
 
@@ -45,14 +45,8 @@ export interface SqsDriverOptions extends RoutingOptions<SqsMessage> {
   sweepAfter?: number
 }
 
-/** A driver on SNS and SQS. */
-export interface SqsDriver extends Driver {
-  /**
-   * Makes this process's queue now instead of with the first topic, to find out early that it
-   * can't. It rejects with one error that says what to do, and may be called again.
-   */
-  connect(): Promise<void>
-}
+/** A driver on SNS and SQS. Its `connect` makes this process's queue. */
+export type SqsDriver = BrokerDriver
 
 const prefixCheck: OptionCheck = [
   (value) => typeof value === 'string' && /^[\w-]{1,38}$/.test(value),
@@ -75,24 +69,19 @@ export function sqsDriver(
 ): SqsDriver {
   checkDriverOptions('sqsDriver', options, {
     ...routingChecks,
-    encoding: encodingCheck,
-    connectTimeout: duration,
-    subscribeTimeout: duration,
+    encoding: checks.encoding,
+    connectTimeout: checks.duration,
+    subscribeTimeout: checks.duration,
     pollTime: pollCheck,
-    answerTimeout: duration,
-    probe: flag,
+    answerTimeout: checks.duration,
+    probe: checks.flag,
     prefix: prefixCheck,
-    heartbeat: duration,
-    sweepAfter: duration,
+    heartbeat: checks.duration,
+    sweepAfter: checks.duration,
   } satisfies Record<keyof SqsDriverOptions, OptionCheck>)
-  const config = typeof target === 'string' ? { region: target } : target
-  if (config === null || typeof config !== 'object' || (!isClients(config) && 'sqs' in config)) {
-    throw new OptionsError(
-      'sqsDriver takes { sqs, sns }, clients of the AWS SDK; or a region; or { region, … }, ' +
-        'with which clients are made.',
-    )
-  }
+  const config = checkTarget(target)
   const settings = {
+    connectTimeout: 5_000,
     subscribeTimeout: 10_000,
     pollTime: 5_000,
     answerTimeout: 2_500,
@@ -103,79 +92,72 @@ export function sqsDriver(
     ...defined(options),
   }
 
-  let opening: Promise<Aws> | undefined
-  let standard: ServerQueue | undefined
-  let fifo: ServerQueue | undefined
-  let closed: Promise<void> | undefined
+  const closings = new Closings('SQS')
+  const link = new Link<Aws>({
+    broker: 'SQS',
+    where: 'AWS',
+    // Each call has a bound of its own.
+    connectTimeout: Infinity,
+    prepare: loadLibraries,
+    connect: () => Aws.open(config, settings.connectTimeout),
+    end: (aws) => aws.end(),
+    explain: (cause) => cause as Error,
+  })
+  const queues = new Map<'fifo' | 'standard', ServerQueue>()
 
-  function opened(): Promise<Aws> {
-    if (!opening) {
-      const made = Aws.open(config, options.connectTimeout ?? 5_000)
-      opening = made
-      made.catch(() => {
-        if (opening === made) opening = undefined
-      })
-    }
-    return opening
-  }
-
-  async function queueFor(name: string): Promise<ServerQueue> {
-    const aws = await opened()
-    if (closed) throw closedError()
-    return name.endsWith('.fifo')
-      ? (fifo ??= new ServerQueue(aws, true, settings))
-      : (standard ??= new ServerQueue(aws, false, settings))
+  /** The queue of this process that topics like this one send to. */
+  function queueFor(aws: Aws, name: string): ServerQueue {
+    const kind = name.endsWith('.fifo') ? 'fifo' : 'standard'
+    const found = queues.get(kind) ?? new ServerQueue(aws, kind === 'fifo', settings)
+    queues.set(kind, found)
+    return found
   }
 
   const sources = new Sources<SqsMessage>(
     'sqsDriver',
     async (name, events) => {
-      if (!isQueue(name)) return (await queueFor(name)).open(name, events)
-      const aws = await opened()
-      if (closed) throw closedError()
-      return openSharedQueue(aws, name, settings, events)
+      const isShared = isQueue(name)
+      const aws = await link.get()
+      closings.check()
+      if (isShared) return SharedQueue.open(aws, name, settings, events)
+      return queueFor(aws, name).open(name, events)
     },
     options,
     ({ body }) => body,
   )
 
-  return {
-    encoding: options.encoding ?? 'utf8',
-
+  return driverShell({
+    closings,
+    encoding: options.encoding,
     async connect() {
-      if (closed) throw closedError()
-      const queue = await queueFor('')
+      const aws = await link.get()
+      closings.check()
       try {
-        await queue.made()
+        await queueFor(aws, '').made()
       } catch (error) {
-        throw explain('Making a queue', (await opened()).where, error)
+        throw explain('Making a queue', aws.where, error)
       }
     },
-
-    async subscribe(topic: string, sink: Sink): Promise<Subscription> {
-      if (closed) throw closedError()
-      return sources.subscribe(topic, sink)
+    subscribe: (topic, sink) => sources.subscribe(topic, sink),
+    async close() {
+      await Promise.all([...queues.values()].map((queue) => queue.close()))
+      await sources.close()
+      await link.close()
     },
+  })
+}
 
-    close() {
-      closed ??= shut()
-      return closed
-    },
-  }
-
-  async function shut(): Promise<void> {
-    await Promise.all([standard?.close(), fifo?.close()])
-    await sources.close()
-    const aws = await opening?.catch(() => undefined)
-    aws?.end()
-  }
+function checkTarget(target: AwsClients | AwsConfig | string): AwsClients | AwsConfig {
+  const config = typeof target === 'string' ? { region: target } : target
+  const isObject = typeof config === 'object' && config !== null
+  if (isObject && (isClients(config) || !('sqs' in config))) return config
+  throw new OptionsError(
+    'sqsDriver takes { sqs, sns }, clients of the AWS SDK; or a region; or { region, … }, ' +
+      'with which clients are made.',
+  )
 }
 
 function defined<T extends object>(options: T): T {
   const given = Object.entries(options).filter(([, value]) => value !== undefined)
   return Object.fromEntries(given) as T
-}
-
-function closedError(): Error {
-  return new Error('This SQS driver has been closed. Make a new one.')
 }

@@ -194,6 +194,8 @@ export class Clients {
   remove(client: Client, end: ClientEnd, retry = this.retry()): void {
     if (client.end !== undefined) return
     this.delivery.flush()
+    // It comes back nowhere, so what is not written by now never will be.
+    if (client.readable && isFinal(end)) this.delivery.tellUnsent(client)
     client.finish(end)
     this.index.remove(client)
     this.timers.cancel(client.stopTTL())
@@ -287,6 +289,11 @@ export class Clients {
     const { min, max } = this.settings.retry
     return Math.round(min + this.settings.random() * (max - min))
   }
+}
+
+/** Whether a client that ended so has no other server to go on at. */
+function isFinal(end: ClientEnd): boolean {
+  return end === 'removed' || end === 'revoked' || end === 'closed'
 }
 
 function shuffle<T>(items: T[], random: () => number): void {

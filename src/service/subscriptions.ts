@@ -214,7 +214,7 @@ export class Subscriptions {
       membership.replayFrom(position.cursorOf(topic.name))
       return true
     } else if (since !== undefined) {
-      return membership.continueAfter(since === null ? undefined : this.delivery.parse(since))
+      return membership.continueAfter(since, (text) => this.delivery.parse(text))
     }
     return false
   }

@@ -88,7 +88,7 @@ export class Bench {
     await sink.until(`a message on ${name}`, () => sink.texts().includes(text), this.bound)
   }
 
-  /** The same in the wake of a fault, where a message may still be lost if a gap says so. */
+  /** Publishes in the wake of a fault, where a message may still be lost if a gap says so. */
   async worksAgain({ name, sink }: OpenTopic): Promise<void> {
     for (let attempt = 0; attempt < 10; attempt++) {
       const gaps = sink.count('gap')

@@ -91,6 +91,17 @@ test('messages that the log no longer has give messages-lost, and later ones fol
   expect(two.streamer.stats()).toMatchObject({ messagesLost: 1, resumes: { exact: 0, lost: 1 } })
 })
 
+test('a loss in the middle of what is read again is told in its place, for each who reads it', async () => {
+  const { lastEventId } = await connect(server(), ['a'])
+  for (let i = 0; i < 10; i++) log.publish(['a'], number).spoiled = i === 4
+  const two = server()
+  const right = [...many(10).slice(0, 4), 'messages-lost:a', ...many(10).slice(5)]
+  const first = await connect(two, ['a'], lastEventId)
+  expect(first.got).toEqual(right)
+  // One who comes later, when the server has met the loss, gets as much.
+  expect((await connect(two, ['a'], lastEventId)).got).toEqual(right)
+})
+
 test('when the log is made anew, all clients get messages-lost and go on', async () => {
   const [one, two] = [server(), server()]
   const page = await connect(one, ['a'])

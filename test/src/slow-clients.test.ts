@@ -8,6 +8,43 @@ import { until } from '../support/until.js'
 
 const MEBIBYTE = 1024 * 1024
 
+describe('one that is behind when it is removed', () => {
+  test.each(['removeClient', 'revoke', 'close'] as const)(
+    'is told by %s what it misses, before the goodbye',
+    async (how) => {
+      const stage = new Stage()
+      await stage.client('me', 'a', 'b', 'quiet')
+      const page = await stage.connect('me', undefined, 100)
+      page.response.stopReading()
+      for (let i = 1; i <= 5; i++) stage.driver.publish('a', `${i} ${'x'.repeat(200)}`)
+      stage.driver.publish('b', '1')
+      await turns()
+      stage.driver.publish('a', '6')
+      await turns()
+      if (how === 'close') void stage.streamer.close()
+      else await stage.streamer[how]('me')
+      await turns()
+      page.response.read(Infinity)
+      await turns()
+      expect(page.got.at(-1)).toBe('Client closed')
+      const told = page.got.filter((one) => one.startsWith('messages-lost'))
+      expect(new Set(told)).toEqual(new Set(['messages-lost:a']))
+      await stage.dispose()
+    },
+  )
+
+  test('is told nothing where it has everything', async () => {
+    const stage = new Stage()
+    await stage.client('me', 'a')
+    const page = await stage.connect('me')
+    stage.driver.publish('a', '1')
+    await stage.streamer.removeClient('me')
+    await turns()
+    expect(page.got).toEqual(['a=1', 'Client closed'])
+    await stage.dispose()
+  })
+})
+
 describe('over real sockets', () => {
   let served: Served
   afterEach(() => served.dispose())

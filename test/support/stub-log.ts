@@ -6,6 +6,8 @@ export interface StubEntry {
   number: number
   payload: string
   topics: string[]
+  /** Whether the driver can't make a message of it. */
+  spoiled?: boolean
 }
 
 /** A broker that is a log, in memory, for any number of {@link LogServer}s. */
@@ -124,12 +126,15 @@ export class LogServer implements LogDriver, Log {
       }
       this.position = trimmedThrough
     }
-    for (const { number, topics, payload } of this.broker.entries) {
+    for (const { number, topics, payload, spoiled } of this.broker.entries) {
       if (number <= this.position) continue
       const readings = [...this.readings]
         .filter(({ topic, after, closed }) => !closed && topics.includes(topic) && number > after)
         .toSorted((a, b) => (a.topic < b.topic ? -1 : 1))
-      for (const { sink } of readings) sink.message(payload, number, readings.length > 1)
+      for (const { sink } of readings) {
+        if (spoiled) sink.gap('It can not be sent.', number)
+        else sink.message(payload, number, readings.length > 1)
+      }
       this.position = number
     }
     this.position = this.broker.last
@@ -172,9 +177,11 @@ export class LogServer implements LogDriver, Log {
       const some = broker.entries
         .filter(({ number }) => number > at && number <= through)
         .slice(0, 5)
-      for (const { number, payload, topics: all } of some) {
+      for (const { number, payload, topics: all, spoiled } of some) {
         const mine = all.filter((topic) => topics.includes(topic))
-        if (mine.length > 0) yield { number, payload, topics: mine }
+        if (mine.length === 0) continue
+        if (spoiled) yield { lostThrough: number }
+        else yield { number, payload, topics: mine }
       }
       at = some.at(-1)?.number ?? through
     }

@@ -177,7 +177,12 @@ export class LogDelivery extends Delivery {
       this.history.drop(topic.history)
       ;(topic as LogTopic).history.restart(position)
     }
-    for (const client of clients) client.restart(position)
+    for (const client of clients) {
+      client.restart(position)
+      for (const membership of logSources(client)) {
+        membership.findAgain((text) => this.parse(text))
+      }
+    }
     for (const topic of topics) gap(topic)
     for (const topic of gone) {
       const endedAt = this.tell(topic as LogTopic, 'subscription-failure')

@@ -1,5 +1,6 @@
 import type { Position } from '../../wire/position.js'
 import type { Client } from '../client.js'
+import type { Parse } from '../membership.js'
 import { Membership } from '../membership.js'
 import type { LogTopic } from './topic.js'
 
@@ -14,6 +15,8 @@ export class LogMembership extends Membership {
   /** The client's cursor when that was sent. A client that resumes at or before it is told again. */
   private missesToldAt = -1
   private waits = false
+  /** A position after which it counts, in a log that this server does not know yet. */
+  private foreign: string | undefined = undefined
 
   constructor(client: Client, topic: LogTopic, since: number) {
     super(client, topic, since)
@@ -49,10 +52,21 @@ export class LogMembership extends Membership {
     return false
   }
 
-  override continueAfter(position: Position | undefined): boolean {
-    if (position === undefined) return this.misplace()
+  override continueAfter(since: string | null, parse: Parse): boolean {
+    const position = since === null ? undefined : parse(since)
+    if (position === undefined) {
+      this.foreign = since ?? undefined
+      return this.misplace()
+    }
     this.starts = position.number
     return true
+  }
+
+  /** The log that this server reads was made anew: is it the one that `continueAfter` named? */
+  findAgain(parse: Parse): void {
+    const position = this.foreign === undefined ? undefined : parse(this.foreign)
+    if (position !== undefined) this.starts = Math.max(this.starts, position.number)
+    this.foreign = undefined
   }
 
   override awaitOpening(): void {

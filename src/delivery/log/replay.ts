@@ -101,7 +101,9 @@ export class LogReplay {
           if (group.size === 0) return
           part = new Part(part.last)
         }
-        part.lostThrough = Math.max(part.lostThrough, entry.lostThrough)
+        // An entry whose number does not rise is lost right behind the one before it.
+        const lostThrough = Math.max(entry.lostThrough, part.last + 0.5)
+        part.lostThrough = Math.max(part.lostThrough, lostThrough)
         continue
       }
       if (part.size >= SEGMENT_BYTES) {

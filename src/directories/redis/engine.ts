@@ -1,10 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { Directory, DirectoryHost, Entry, Outcome, Revision, Stored } from '../../directory.js'
 import { DirectoryUnavailableError } from '../../errors.js'
-import { isReply } from '../../drivers/redis/connection.js'
-import type { RedisConnection, RedisServer } from '../../drivers/redis/connection.js'
-import { RedisLink } from '../../drivers/redis/link.js'
-import { within } from '../../driver-kit/within.js'
+import { ask, redisLink } from '../../brokers/redis/connect.js'
+import type { RedisLink } from '../../brokers/redis/connect.js'
+import type { RedisConnection, RedisServer } from '../../brokers/redis/connection.js'
+import { codeOf, isReply } from '../../brokers/redis/replies.js'
+import { noAnswer, within } from '../../driver-kit/index.js'
 import { RequestReply } from '../toolbox/request-reply.js'
 import type { LeasedEngine } from '../toolbox/lease-keeper.js'
 import { LeaseKeeper } from '../toolbox/lease-keeper.js'
@@ -25,7 +26,7 @@ export class RedisEngine implements Directory, LeasedEngine {
   readonly lease: number
   readonly #requests = new RequestReply((server, packet) => this.#publish(server, packet))
   readonly #leaseKeeper = new LeaseKeeper(this)
-  /** What answers commands, and what messages come by: Redis keeps the two apart. */
+  /** Two connections: on one that has subscribed, Redis takes no other commands. */
   readonly #commands: RedisLink
   readonly #messages: RedisLink
   #host: DirectoryHost | undefined
@@ -37,8 +38,8 @@ export class RedisEngine implements Directory, LeasedEngine {
     const { lease, timeout, connectTimeout } = settings
     this.lease = lease
     const timing = { connectTimeout, pingTimeout: timeout }
-    this.#commands = new RedisLink(server, timing)
-    this.#messages = new RedisLink(server, { ...timing, pingInterval: lease / 3 })
+    this.#commands = redisLink(server, timing)
+    this.#messages = redisLink(server, { ...timing, pingInterval: lease / 3 })
   }
 
   open(host: DirectoryHost): Promise<void> {
@@ -57,7 +58,7 @@ export class RedisEngine implements Directory, LeasedEngine {
     if (value === null) return undefined
     const text = value.toString()
     const end = text.indexOf('\n')
-    // What has no revision was not written by us.
+    // Without a revision, it was written by somebody else.
     return end < 0
       ? { text: '', revision: text }
       : { text: text.slice(end + 1), revision: text.slice(0, end) }
@@ -99,7 +100,7 @@ export class RedisEngine implements Directory, LeasedEngine {
     if (this.#leaseKeeper.isClosed) return
     if (this.#host !== undefined) {
       const leave = this.#call(['ZREM', this.#servers, this.#host.server])
-      // Where it can't be given back, the lease lapses by itself.
+      // Where Redis can't be told, the lease ends by itself.
       await leave.catch((error: unknown) => void error)
     }
     await Promise.all([this.#leaseKeeper.close(), this.#commands.close(), this.#messages.close()])
@@ -122,11 +123,8 @@ export class RedisEngine implements Directory, LeasedEngine {
   }
 
   async enter(host: DirectoryHost): Promise<{ memory: string; lost: Promise<unknown> }> {
-    const { connectTimeout, timeout } = this.settings
-    const [commands, messages] = await Promise.all([
-      this.#commands.get(connectTimeout),
-      this.#messages.get(connectTimeout),
-    ])
+    const { timeout } = this.settings
+    const [commands, messages] = await Promise.all([this.#commands.get(), this.#messages.get()])
     const info = String(await this.#reply(commands, ['INFO', 'server']))
     const version = /^redis_version:(\d+)[^\r\n]*/m.exec(info)
     if (version === null || Number(version[1]) < OLDEST) {
@@ -142,7 +140,7 @@ export class RedisEngine implements Directory, LeasedEngine {
     const subscribing = messages.subscribe(this.#channel(host.server), receive)
     const outcome = await within(subscribing, timeout)
     if (outcome === 'late') {
-      this.#messages.lose(messages)
+      this.#messages.lose(messages, noAnswer(timeout))
       throw new Error(`Redis at ${this.server.where} did not answer within ${timeout} ms.`)
     }
     if (outcome === 'failed') await subscribing.catch((error: unknown) => this.#refused(error))
@@ -204,33 +202,37 @@ export class RedisEngine implements Directory, LeasedEngine {
 
   async #reply(connection: RedisConnection, command: readonly string[]): Promise<unknown> {
     try {
-      return await this.#commands.call(connection, command, this.settings.timeout)
+      return await ask(this.#commands, connection, command, this.settings.timeout)
     } catch (error) {
       return this.#refused(error)
     }
   }
 
-  /** Says what to do about what Redis refuses for good. */
+  /** Says what to do about a command that Redis refuses. */
   #refused(error: unknown): never {
-    const hint = isReply(error) ? HINTS.find(([pattern]) => pattern.test(error.message)) : undefined
-    if (hint === undefined) throw error
+    const advice = isReply(error) ? ADVICE[codeOf(error)] : undefined
+    if (advice === undefined) throw error
     const { message } = error as Error
     throw new Error(
-      `Redis at ${this.server.where} refuses what the directory needs (${message}). ${hint[1]}`,
+      `Redis at ${this.server.where} refuses what the directory needs (${message}). ${advice}`,
       { cause: error },
     )
   }
 }
 
-const HINTS: [pattern: RegExp, hint: string][] = [
-  [/^NOPERM/, 'Allow it in the ACL of the user; docs/scaling.md has the line.'],
-  [/OOM/, 'It is full: raise maxmemory, or let it evict something else.'],
-  [/^(READONLY|MASTERDOWN)/, 'Give the address of the master.'],
-  [
-    /^(MOVED|CROSSSLOT|ASK)/,
-    'On a cluster give a prefix with a hash tag, and the node of its slot.',
-  ],
-]
+const REPLICA = 'It is a replica: give the address of the master.'
+const CLUSTER = 'On a cluster give a prefix with a hash tag, and the node of its slot.'
+
+/** What to do, by the code of a reply. */
+const ADVICE: Readonly<Record<string, string>> = {
+  NOPERM: 'Allow it in the ACL of the user; docs/scaling.md has the line.',
+  OOM: 'It is full: raise maxmemory, or let it evict something else.',
+  READONLY: REPLICA,
+  MASTERDOWN: REPLICA,
+  MOVED: CLUSTER,
+  CROSSSLOT: CLUSTER,
+  ASK: CLUSTER,
+}
 
 function texts(reply: unknown): string[] {
   return (reply as Buffer[]).map((item) => item.toString())

@@ -10,13 +10,13 @@ function script(text: string): Script {
   return { text, sha: createHash('sha1').update(text).digest('hex') }
 }
 
-/** The time of Redis in milliseconds: nobody else's clock counts. */
+/** The time in milliseconds. Only the clock of Redis counts, so that all servers go by one. */
 const NOW = `
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 `
 
-/** Lets the members of a set go whose time is over, and the set with its last one. */
+/** Removes the members of a set whose time is over. The set itself expires with its last member. */
 const TIDY = `
 local function tidy(key)
   redis.call('ZREMRANGEBYSCORE', key, '-inf', now)

@@ -3,9 +3,8 @@ import type { Agent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { ServiceBusAdministrationClient, ServiceBusClient } from '@azure/service-bus'
 import { OptionsError } from '../../errors.js'
-import { loadPeer } from '../../driver-kit/peer.js'
-import { within } from '../../driver-kit/within.js'
-import { forgetTokens, socketOf } from './inside.js'
+import { loadPeer, within } from '../../driver-kit/index.js'
+import { forgetTokens, socketOf } from './library-internals.js'
 
 /** Clients of the user's, which are used as they are and never closed. */
 export interface ServiceBusClients {
@@ -21,11 +20,11 @@ export interface ServiceBusConfig {
   adminConnectionString?: string
 }
 
-/** A pair of clients, for as long as their connection is alive. */
+/** A pair of clients that the driver uses, for as long as their connection is alive. */
 export interface Clients extends ServiceBusClients {
-  /** `host:port`, or the namespace. */
-  readonly where: string
-  readonly own: boolean
+  /** Aborted when these clients are not used any more. */
+  readonly ended: AbortSignal
+  /** Closes them within `timeout` milliseconds, unless they are the user's. */
   end(timeout: number): Promise<void>
 }
 
@@ -36,7 +35,7 @@ export function isClients(target: unknown): target is ServiceBusClients {
   )
 }
 
-/** Throws an `OptionsError`, without what is secret, for what is neither. */
+/** @throws OptionsError for what is neither, which does not repeat the key. */
 export function toConfig(target: ServiceBusConfig | string): ServiceBusConfig {
   const config = typeof target === 'string' ? { connectionString: target } : target
   const { connectionString, adminConnectionString = connectionString } = config ?? {}
@@ -50,12 +49,12 @@ export function toConfig(target: ServiceBusConfig | string): ServiceBusConfig {
   return { connectionString, adminConnectionString }
 }
 
+export const loadLibrary = () =>
+  loadPeer('azureServiceBusDriver', '@azure/service-bus', () => import('@azure/service-bus'))
+
+/** @param timeout How long one call may take, in milliseconds. */
 export async function makeClients(config: ServiceBusConfig, timeout: number): Promise<Clients> {
-  const library = await loadPeer(
-    'azureServiceBusDriver',
-    '@azure/service-bus',
-    () => import('@azure/service-bus'),
-  )
+  const library = await loadLibrary()
   const { connectionString, adminConnectionString = connectionString } = config
   const retryOptions = { maxRetries: 0, timeoutInMs: timeout, retryDelayInMs: 100 }
   const client = new library.ServiceBusClient(connectionString, { retryOptions })
@@ -64,16 +63,17 @@ export async function makeClients(config: ServiceBusConfig, timeout: number): Pr
   })
   const isPlain = /UseDevelopmentEmulator=true/i.test(adminConnectionString)
   const agent = limitConnections(admin, isPlain)
+  const ending = new AbortController()
   return {
     client,
     admin,
-    where: addressIn(connectionString),
-    own: true,
+    ended: ending.signal,
     async end(bound) {
+      ending.abort()
       const socket = socketOf(client)
       await within(client.close(), bound)
-      // A peer that does not answer would keep it open for a minute, and rhea lets go of its
-      // timers at an error, but not when a socket is destroyed without one.
+      // A peer that does not answer would keep the socket open for a minute. The error makes rhea
+      // let go of its timers, which it keeps when a socket is destroyed without one.
       for (const open of [socket, socketOf(client)]) open?.destroy(new Error('closed'))
       forgetTokens(client)
       agent.destroy()
@@ -82,12 +82,13 @@ export async function makeClients(config: ServiceBusConfig, timeout: number): Pr
 }
 
 export function broughtClients({ client, admin }: ServiceBusClients): Clients {
-  const where = client.fullyQualifiedNamespace
-  return { client, admin, where, own: false, end: async () => undefined }
+  const ending = new AbortController()
+  return { client, admin, ended: ending.signal, end: async () => ending.abort() }
 }
 
 /**
- * Few connections while topics are opened, and one when they are: the library would keep them all.
+ * Keeps ten connections at most while topics are opened, and one afterwards. The library would keep
+ * as many as it has ever used at once.
  *
  * @param isPlain For the emulator, which speaks plain HTTP where the library asks for HTTPS.
  */
@@ -122,41 +123,11 @@ interface Pipeline {
   }): void
 }
 
-function addressIn(connectionString: string): string {
+/** Host and port in a connection string, for errors. */
+export function addressIn(connectionString: string): string {
   const endpoint = /Endpoint=sb:\/\/([^;/]+)/i.exec(connectionString)?.[1] ?? 'an unknown address'
   if (endpoint.includes(':')) return endpoint
   return /UseDevelopmentEmulator=true/i.test(connectionString)
     ? `${endpoint}:5672`
     : `${endpoint}:5671`
-}
-
-interface ServiceBusProblem {
-  code?: string
-  statusCode?: number
-  message?: string
-}
-
-/** It has been refused, and would be again: nothing is there, or it is not allowed. */
-export function isRefusal(error: unknown): boolean {
-  const { code = '', statusCode = 0 } = error as ServiceBusProblem
-  if (/MessagingEntityNotFound|MessagingEntityDisabled|Unauthorized|QuotaExceeded/i.test(code)) {
-    return true
-  }
-  return statusCode >= 400 && statusCode < 500 && statusCode !== 408 && statusCode !== 429
-}
-
-/** What went wrong, and what to do about it. */
-export function explain(what: string, where: string, cause: unknown): Error {
-  const { code = '', statusCode, message = '' } = cause as ServiceBusProblem
-  const words = [...new Set([message.trim(), code, statusCode])].filter(Boolean).join(', ')
-  let advice = 'Check that it is up and reachable, and correct the connection string.'
-  if (statusCode === 404 || /NotFound$/i.test(code))
-    advice = 'Create the topic, or correct its name.'
-  else if (statusCode === 401 || statusCode === 403 || /Unauthorized/i.test(code)) {
-    advice = 'Check the key, and that it has the rights Manage and Listen for the topic.'
-  } else if (isRefusal(cause)) advice = 'Correct what it names.'
-  return new Error(
-    `${what} can't be read from Azure Service Bus at ${where} (${words}). ${advice}`,
-    { cause },
-  )
 }

@@ -33,7 +33,7 @@ export function brokenRule(source: unknown): string | undefined {
   return undefined
 }
 
-/** A name for a subscription that no other has, and in which people find the topic. */
+/** A unique name for a subscription, which shows its topic to people. */
 export function subscriptionName(prefix: string, source: string, random: string): string {
   const id = source.slice(source.lastIndexOf('/') + 1)
   return `${prefix}.${id.slice(0, 120)}.${random}`

@@ -5,21 +5,19 @@ import type {
   Subscription as LibrarySubscription,
 } from '@google-cloud/pubsub'
 import { randomUUID } from 'node:crypto'
-import { setTimeout as wait } from 'node:timers/promises'
 import type { Subscription } from '../../driver.js'
-import { Backoff } from '../../driver-kit/backoff.js'
-import type { SourceEvents } from '../../driver-kit/sources.js'
-import { within } from '../../driver-kit/within.js'
-import { answered, Code, codeOf, createError, isPassing, once, reasonOf } from './answers.js'
+import { Backoff, inTime, pause, SeenIds, within } from '../../driver-kit/index.js'
+import type { SourceEvents } from '../../driver-kit/index.js'
+import { answered, Code, codeOf, isTransient, once } from './answers.js'
+import { createError, reasonOf } from './errors.js'
 import { STREAM_TIMEOUT } from './link.js'
 import type { LinkReader, PubSubLink } from './link.js'
 import { subscriptionName } from './names.js'
-import { SeenIds } from './seen.js'
 
 /** How many ids of a broker's topic are remembered at least, against what is delivered again. */
 const SEEN = 10_000
 
-/** How long an acknowledgement may take; what is delivered again for want of it is known. */
+/** How long an acknowledgement may take. A message that is delivered again is known by its id. */
 const ACK_TIMEOUT = 3_000
 
 export interface ReaderOptions {
@@ -42,7 +40,7 @@ export class PubSubReader implements Subscription, LinkReader {
   private subscription: LibrarySubscription | undefined
   private remaking: Promise<void> | undefined
   private resumes = true
-  /** Whether the subscription was made anew and has not brought anything yet. */
+  /** Whether the subscription was made anew and has not delivered anything yet. */
   private unproven = false
   private readonly over = new AbortController()
   private readonly backoff = new Backoff()
@@ -73,14 +71,14 @@ export class PubSubReader implements Subscription, LinkReader {
     const until = performance.now() + this.options.subscribeTimeout
     const backoff = new Backoff()
     for (;;) {
-      const client = await unlessClosed(this.link.connected(), this.options.closing)
+      const client = await this.unlessClosed(this.link.connected())
       try {
         this.name = await this.create(client, until - performance.now())
         return
       } catch (error) {
-        if (this.options.closing.aborted) throw closedError()
+        this.options.closing.throwIfAborted()
         const delay = backoff.next()
-        // Silence has already taken all the time that there is.
+        // After a silent Pub/Sub there is no time left for another try.
         const again = codeOf(error) === Code.Unavailable || this.link.replaced(client)
         if (!again || performance.now() + delay > until) {
           throw createError(client, this.source, error)
@@ -103,10 +101,10 @@ export class PubSubReader implements Subscription, LinkReader {
     })
     const settled = creating.then(ignore, ignore)
     try {
-      await answered(unlessClosed(creating, closing), timeout)
+      await answered(this.unlessClosed(creating), timeout)
     } catch (error) {
-      // Whether it is there, or will be, is unknown unless Pub/Sub has refused it.
-      if (closing.aborted || isPassing(error)) void this.link.drop(name, settled)
+      // Unless Pub/Sub has refused it, the subscription may exist, now or later.
+      if (closing.aborted || isTransient(error)) void this.link.drop(name, settled)
       throw error
     }
     this.link.hears(client)
@@ -120,7 +118,7 @@ export class PubSubReader implements Subscription, LinkReader {
     if (this.name === undefined || this.subscription !== undefined) return
     if (this.over.signal.aborted) return
     const subscription = client.subscription(this.name, {
-      // One stream is one order. More of them are for more than one can carry.
+      // Messages have an order within one stream, and one carries enough.
       streamingOptions: { maxStreams: 1, timeout: STREAM_TIMEOUT },
       batching: { maxMilliseconds: 20, callOptions: once(ACK_TIMEOUT) },
     })
@@ -142,7 +140,7 @@ export class PubSubReader implements Subscription, LinkReader {
   private detach(): void {
     const subscription = this.subscription
     this.subscription = undefined
-    // What it has not been able to acknowledge is delivered again.
+    // Messages that it could not acknowledge are delivered again.
     if (subscription !== undefined) this.link.ends(subscription.close())
   }
 
@@ -182,7 +180,7 @@ export class PubSubReader implements Subscription, LinkReader {
   resumed(outage: number, reopen: boolean): void {
     if (this.remaking !== undefined || this.name === undefined) return
     if (!this.resumes) {
-      // One that still reads has not been interrupted: that would have been told already.
+      // A subscription that is still there has not been interrupted.
       if (this.subscription === undefined) this.subscriptionGone('Pub/Sub could not be reached.')
       return
     }
@@ -212,13 +210,13 @@ export class PubSubReader implements Subscription, LinkReader {
     this.events.fail(error)
   }
 
-  /** Without its subscription nothing was kept for us: from the new one on, all is. */
+  /** Makes a new subscription. What was published since the old one was lost is told as a gap. */
   private async remake(reason: string): Promise<void> {
     this.detach()
     const old = this.name
     this.name = undefined
     if (old !== undefined) void this.link.drop(old)
-    // One that is lost again and again is not to be made as fast as Pub/Sub can.
+    // A subscription that is lost again and again is made after waits that grow.
     if (this.unproven) await this.wait(this.backoff.next())
     const backoff = new Backoff()
     while (!this.over.signal.aborted) {
@@ -230,8 +228,8 @@ export class PubSubReader implements Subscription, LinkReader {
         break
       } catch (error) {
         if (this.options.closing.aborted) return
-        const passing = isPassing(error) || client === undefined || this.link.replaced(client)
-        if (!passing) {
+        const isPassing = isTransient(error) || client === undefined || this.link.replaced(client)
+        if (!isPassing) {
           const name = JSON.stringify(this.source)
           return this.fail(
             `The subscription to ${name} was lost (${reason}) and could not be made anew ` +
@@ -244,7 +242,7 @@ export class PubSubReader implements Subscription, LinkReader {
       }
     }
     if (this.over.signal.aborted) return this.dropNamed()
-    // A Pub/Sub that forgets its subscriptions, as an emulator does, counts anew as well.
+    // An emulator that has forgotten its subscriptions also begins to count its ids anew.
     this.seen.clear()
     this.unproven = true
     this.events.gap(`The subscription on Google Pub/Sub was lost and made anew. ${reason}`)
@@ -271,25 +269,15 @@ export class PubSubReader implements Subscription, LinkReader {
     if (name !== undefined) await this.link.drop(name)
   }
 
-  /** Settles early when there is nothing to wait for any more. */
-  private async wait(milliseconds: number): Promise<void> {
+  /** Settles early when the reader or the driver is closed. */
+  private wait(milliseconds: number): Promise<void> {
     const signal = AbortSignal.any([this.over.signal, this.options.closing])
-    await wait(milliseconds, undefined, { ref: false, signal }).catch(ignore)
+    return pause(milliseconds, signal, { ref: false })
   }
-}
 
-/** What `promise` gives, or an error as soon as the driver is closed. */
-export async function unlessClosed<T>(promise: Promise<T>, closing: AbortSignal): Promise<T> {
-  let abort: () => void = ignore
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => reject(closedError())
-    if (closing.aborted) abort()
-    else closing.addEventListener('abort', abort)
-  })
-  try {
-    return await Promise.race([promise, aborted])
-  } finally {
-    closing.removeEventListener('abort', abort)
+  /** What `promise` gives, or an error as soon as the driver is closed. */
+  private unlessClosed<T>(promise: Promise<T>): Promise<T> {
+    return inTime(promise, Infinity, undefined, this.options.closing)
   }
 }
 
@@ -298,11 +286,7 @@ function seconds(milliseconds: number): { seconds: number; nanos: number } {
   return { seconds: whole, nanos: Math.round((milliseconds - whole * 1_000) * 1e6) }
 }
 
-export function closedError(): Error {
-  return new Error('This Google Pub/Sub driver has been closed. Make a new one.')
-}
-
-/** Its outcome is looked at elsewhere, or is of no use any more. */
+/** The outcome is looked at elsewhere, or is of no use any more. */
 function ignore(): undefined {
   return undefined
 }

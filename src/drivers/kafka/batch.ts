@@ -1,10 +1,10 @@
-/** Asks for many things at once that are wanted one by one: while an answer is awaited, the rest
- * comes together. */
+/** Collects keys that are wanted one by one, and asks for all of them at once when the answer to the
+ * keys before them is there. */
 export class Batch<Key, Value> {
   #waiting = new Map<Key, PromiseWithSettle<Value>>()
   #running = false
 
-  /** @param ask What it leaves out of its answer is rejected. */
+  /** @param ask Asks for several keys. A key that its answer lacks is rejected. */
   constructor(private readonly ask: (keys: Key[]) => Promise<Map<Key, Value>>) {}
 
   get(key: Key): Promise<Value> {

@@ -1,39 +1,33 @@
 import { performance } from 'node:perf_hooks'
 import type { Subscription } from '../../driver.js'
-import { Backoff } from '../../driver-kit/backoff.js'
-import type { SourceEvents } from '../../driver-kit/sources.js'
+import { Backoff, inTime, pause } from '../../driver-kit/index.js'
+import type { SourceEvents } from '../../driver-kit/index.js'
 import { Batch } from './batch.js'
-import { inTime } from './in-time.js'
-import type { Bounds } from './link.js'
+import type { Bounds } from './broker-link.js'
+import { Brokers } from './brokers.js'
+import * as errors from './errors.js'
 import type { NodeEvents } from './node.js'
-import { Node } from './node.js'
-import { Pauses } from './pauses.js'
-import { Partition, Reading } from './reading.js'
-import { isRefusal } from './reasons.js'
-import * as says from './says.js'
-import { Seeds } from './seeds.js'
-import type { Address, ClusterState, KafkaMessage, Library, TopicState } from './wire.js'
-import { addressText, codes, isUnknownTopic } from './wire.js'
+import { Partition, TopicReader } from './topic-reader.js'
+import type { KafkaMessage, Library, TopicState } from './wire.js'
+import { codes, isUnknownTopic } from './wire.js'
 
-/** Codes that a change of leader or a restart brings, and that go by themselves. */
-const PASSING: readonly number[] = [5, 6, 7, 8, 9, 13, 56, 74, 75, 78]
+/** Codes that a change of leader or a restart brings, and that pass by themselves. */
+const TRANSIENT: readonly number[] = [5, 6, 7, 8, 9, 13, 56, 74, 75, 78]
 
 /** Codes for which there is nothing to wait for when a topic is opened. */
 const FINAL: readonly number[] = [codes.unknownTopic, codes.invalidTopic, codes.notAllowed]
 
 /**
- * The brokers of a cluster, and who of them is asked for which partition.
+ * The topics of a cluster that are read, and which broker is asked for which partition.
  *
- * A position is kept here, not on the broker: when a link is back, reading goes on from where it
- * stood, and nothing is missing unless Kafka has thrown it away in between.
+ * The driver keeps the positions, not the broker: when a link is back, reading goes on from where it
+ * stood, and nothing is missing unless Kafka has deleted it in between.
  */
 export class Cluster implements NodeEvents {
-  readonly #nodes = new Map<number, Node>()
-  readonly #seeds: Seeds
-  readonly #readings = new Set<Reading>()
-  readonly #pauses = new Pauses()
-  readonly #topics = new Batch<string, TopicState>(async (names) => {
-    const { topics } = await this.#ask(names)
+  readonly #brokers: Brokers
+  readonly #readers = new Set<TopicReader>()
+  readonly #states = new Batch<string, TopicState>(async (names) => {
+    const { topics } = await this.#brokers.metadata(names)
     return new Map(topics)
   })
   readonly #backoff = new Backoff()
@@ -41,122 +35,91 @@ export class Cluster implements NodeEvents {
   #lookAgain = false
   #timer: NodeJS.Timeout | undefined
   #refusedSince: number | undefined
-  #closed: Error | undefined
 
+  /** @param closing Aborted when the driver is closed. */
   constructor(
-    private readonly library: Library,
+    library: Library,
     private readonly bounds: Bounds,
+    private readonly closing: AbortSignal,
   ) {
-    this.#seeds = new Seeds(library, bounds.connectTimeout)
+    this.#brokers = new Brokers(library, bounds, this, closing)
   }
 
   /** Finds out whether one of the configured brokers lets us in. */
-  async connect(): Promise<void> {
-    if (this.#nodes.size === 0) await this.#seeds.get()
+  connect(): Promise<void> {
+    return this.#brokers.connect()
   }
 
   /** Reads a topic from its end; settles when it does. */
   async open(topic: string, events: SourceEvents<KafkaMessage>): Promise<Subscription> {
-    if (this.#closed) throw this.#closed
-    const reading = new Reading(topic, events)
-    this.#readings.add(reading)
+    this.closing.throwIfAborted()
+    const reader = new TopicReader(topic, events)
+    this.#readers.add(reader)
     const { subscribeTimeout } = this.bounds
     let last: unknown
-    this.#place(reading, (error) => (last = error)).catch((error: Error) => reading.fail(error))
+    this.#place(reader, (error) => (last = error)).catch((error: Error) => reader.fail(error))
     try {
-      await inTime(reading.opened, subscribeTimeout, () => {
-        const brokers = [...this.#nodes.values()].map(({ address }) => addressText(address))
-        return says.notInTime(topic, subscribeTimeout, brokers, last)
+      await inTime(reader.opened, subscribeTimeout, () => {
+        return errors.notInTime(topic, subscribeTimeout, this.#brokers.addresses(), last)
       })
     } catch (error) {
-      this.#drop(reading)
+      this.#drop(reader)
       throw error
     }
     this.#timer ??= setInterval(() => this.#look(), this.bounds.metadataInterval)
-    return { close: async () => this.#drop(reading) }
+    return { close: async () => this.#drop(reader) }
   }
 
-  /** At once: whoever waits is rejected, and nothing stays open. */
+  /** Closes everything at once. Those who wait get an error that says so. */
   close(): void {
-    if (this.#closed) return
-    this.#closed = says.closed()
-    for (const reading of [...this.#readings]) {
-      reading.reject(this.#closed)
-      this.#drop(reading)
+    for (const reader of [...this.#readers]) {
+      reader.reject(this.closing.reason as Error)
+      this.#drop(reader)
     }
     clearInterval(this.#timer)
-    this.#pauses.close()
-    this.#seeds.close()
-    for (const node of this.#nodes.values()) node.close()
+    this.#brokers.close()
   }
 
-  #drop(reading: Reading): void {
-    reading.end()
-    this.#readings.delete(reading)
-    if (this.#readings.size > 0) return
+  #drop(reader: TopicReader): void {
+    reader.end()
+    this.#readers.delete(reader)
+    if (this.#readers.size > 0) return
     clearInterval(this.#timer)
     this.#timer = undefined
   }
 
   // How a topic is opened.
 
-  async #place(reading: Reading, note: (error: unknown) => void): Promise<void> {
+  async #place(reader: TopicReader, note: (error: unknown) => void): Promise<void> {
     const backoff = new Backoff({ first: 20, cap: 500 })
-    for (; !reading.over; await this.#pauses.wait(backoff.next())) {
-      const state = await this.#topics.get(reading.topic)
-      if (FINAL.includes(state.error)) throw says.notThere(reading.topic, state.error)
-      const leaderless = [...state.leaders.values()].some((leader) => !this.#nodes.has(leader))
+    for (; !reader.over; await pause(backoff.next(), this.closing)) {
+      const state = await this.#states.get(reader.topic)
+      if (FINAL.includes(state.error)) throw errors.notThere(reader.topic, state.error)
+      const leaderless = [...state.leaders.values()].some((leader) => !this.#brokers.get(leader))
       if (state.error !== 0 || leaderless || state.leaders.size === 0) {
         note(new Error('not every partition has a leader'))
         continue
       }
       try {
-        const offsets = await this.#offsets(reading.topic, state.leaders, 'latest')
-        if (reading.over) return
-        reading.id = state.id
+        const offsets = await this.#brokers.offsets(reader.topic, state.leaders, 'latest')
+        if (reader.over) return
+        reader.id = state.id
         for (const [partition, offset] of offsets) {
-          reading.partitions.set(partition, new Partition(reading, partition, offset))
+          reader.partitions.set(partition, new Partition(reader, partition, offset))
         }
-        return this.#assign(reading, state)
+        return this.#assign(reader, state)
       } catch (error) {
-        if (this.#closed) throw this.#closed
-        if (isRefusal(error)) throw says.refused(error)
+        this.closing.throwIfAborted()
+        if (errors.isRefusal(error)) throw errors.refused(error)
         note(error)
       }
     }
   }
 
-  async #offsets(
-    topic: string,
-    leaders: ReadonlyMap<number, number>,
-    which: 'earliest' | 'latest',
-  ): Promise<Map<number, bigint>> {
-    const byNode = new Map<Node, { topic: string; partition: number }[]>()
-    for (const [partition, leader] of leaders) {
-      const node = this.#nodes.get(leader)
-      if (node === undefined) throw new Error(`broker ${leader} is not known`)
-      byNode.set(node, [...(byNode.get(node) ?? []), { topic, partition }])
-    }
-    const offsets = new Map<number, bigint>()
-    const ask = async ([node, partitions]: [Node, { topic: string; partition: number }[]]) => {
-      const answers = await node.control
-        .use((wire) => wire.offsets(partitions, which))
-        .catch((error: unknown) => {
-          throw says.brokerUnreachable(node.address, error)
-        })
-      for (const { partition, error, offset } of answers) {
-        if (error !== 0) throw says.notThere(topic, error)
-        offsets.set(partition, offset)
-      }
-    }
-    await Promise.all([...byNode].map(ask))
-    return offsets
-  }
-
-  #assign(reading: Reading, { leaders }: TopicState): void {
-    for (const partition of reading.partitions.values()) {
+  #assign(reader: TopicReader, { leaders }: TopicState): void {
+    for (const partition of reader.partitions.values()) {
       if (partition.recovering) continue
-      const node = this.#nodes.get(leaders.get(partition.partition) ?? -1)
+      const node = this.#brokers.get(leaders.get(partition.partition) ?? -1)
       if (node?.has(partition)) continue
       partition.park()
       if (node) node.add(partition)
@@ -166,51 +129,7 @@ export class Cluster implements NodeEvents {
 
   // What the cluster says of itself.
 
-  /** Asks whoever answers, of the brokers that are known and of those that were configured. */
-  async #ask(names: readonly string[]): Promise<ClusterState> {
-    for (const [id, node] of [...this.#nodes]) {
-      try {
-        return this.#meet(await node.control.use((wire) => wire.metadata(names)))
-      } catch (error) {
-        if (this.#closed) throw this.#closed
-        if (isRefusal(error)) throw says.refused(error, node.address)
-        // The next time, the others are asked first.
-        if (this.#nodes.delete(id)) this.#nodes.set(id, node)
-      }
-    }
-    const wire = await this.#seeds.get()
-    const { responseTimeout } = this.bounds
-    try {
-      const late = () => new Error(`no answer within ${responseTimeout} ms`)
-      return this.#meet(await inTime(wire.metadata(names), responseTimeout, late))
-    } catch (error) {
-      this.#seeds.release()
-      throw says.unreachable(new Map([[addressText(wire.address), error]]))
-    }
-  }
-
-  #meet(state: ClusterState): ClusterState {
-    for (const [id, address] of state.brokers) {
-      const known = this.#nodes.get(id)
-      if (known && sameAddress(known.address, address)) continue
-      known?.close()
-      const node = new Node(address, this.library, this.bounds, this, this.#pauses)
-      this.#nodes.set(id, node)
-    }
-    for (const [id, node] of this.#nodes) {
-      if (state.brokers.has(id) || !node.idle) continue
-      node.close()
-      this.#nodes.delete(id)
-    }
-    const seed = this.#seeds.give()
-    const same = [...this.#nodes.values()].find(
-      ({ address }) => seed && sameAddress(address, seed.address),
-    )
-    if (seed && !same?.control.adopt(seed)) seed.close()
-    return state
-  }
-
-  /** Sees to it that the cluster is looked at soon, and again until all is well. */
+  /** Asks for the cluster's state soon, and again until every partition has its broker. */
   #look(): void {
     this.#lookAgain = true
     if (this.#looking) return
@@ -219,52 +138,52 @@ export class Cluster implements NodeEvents {
   }
 
   async #keepLooking(): Promise<void> {
-    while (this.#lookAgain && !this.#closed) {
+    while (this.#lookAgain && !this.closing.aborted) {
       this.#lookAgain = false
-      const placed = [...this.#readings].filter(({ partitions }) => partitions.size > 0)
+      const placed = [...this.#readers].filter(({ partitions }) => partitions.size > 0)
       if (placed.length === 0) break
       try {
-        const { topics } = await this.#ask(placed.map(({ topic }) => topic))
-        for (const reading of placed) {
-          const state = topics.get(reading.topic)
-          if (state && !reading.over) this.#follow(reading, state)
+        const { topics } = await this.#brokers.metadata(placed.map(({ topic }) => topic))
+        for (const reader of placed) {
+          const state = topics.get(reader.topic)
+          if (state && !reader.over) this.#follow(reader, state)
         }
         this.heard()
       } catch (error) {
         this.lost(error)
       }
       if (!this.#lookAgain) this.#backoff.reset()
-      else await this.#pauses.wait(this.#backoff.next())
+      else await pause(this.#backoff.next(), this.closing)
     }
     this.#looking = false
   }
 
-  #follow(reading: Reading, state: TopicState): void {
+  #follow(reader: TopicReader, state: TopicState): void {
     if (isUnknownTopic(state.error)) {
-      reading.missingSince ??= performance.now()
-      if (this.#isOver(reading.missingSince)) reading.fail(says.deleted(reading.topic))
+      reader.missingSince ??= performance.now()
+      if (this.#isOver(reader.missingSince)) reader.fail(errors.deleted(reader.topic))
       else this.#look()
       return
     }
-    if (state.error === codes.notAllowed) return reading.fail(says.notAllowed(reading.topic))
+    if (state.error === codes.notAllowed) return reader.fail(errors.notAllowed(reader.topic))
     if (state.error !== 0) return this.#look()
-    const missing = reading.missingSince !== undefined
-    reading.missingSince = undefined
-    if (reading.id !== state.id) {
-      reading.id = state.id
-      reading.renew()
-      reading.gap(`The Kafka topic ${reading.topic} was deleted and made anew.`)
+    const missing = reader.missingSince !== undefined
+    reader.missingSince = undefined
+    if (reader.id !== state.id) {
+      reader.id = state.id
+      reader.renew()
+      reader.gap(`The Kafka topic ${reader.topic} was deleted and made anew.`)
     } else if (missing && state.id === undefined) {
-      void this.#doubt(reading, state)
+      void this.#doubt(reader, state)
     }
     for (const partition of state.leaders.keys()) {
-      if (reading.partitions.has(partition)) continue
-      // It did not exist when the topic was opened, so all that is in it is news.
-      const added = new Partition(reading, partition, 0n)
+      if (reader.partitions.has(partition)) continue
+      // It did not exist when the topic was opened, so it is read from its beginning.
+      const added = new Partition(reader, partition, 0n)
       added.proven = true
-      reading.partitions.set(partition, added)
+      reader.partitions.set(partition, added)
     }
-    this.#assign(reading, state)
+    this.#assign(reader, state)
   }
 
   #isOver(since: number): boolean {
@@ -274,28 +193,28 @@ export class Cluster implements NodeEvents {
   // What the brokers say.
 
   refused(partition: Partition, code: number): void {
-    const { reading } = partition
+    const { reader } = partition
     partition.park()
-    if (code === codes.notAllowed) return reading.fail(says.notAllowed(reading.topic))
+    if (code === codes.notAllowed) return reader.fail(errors.notAllowed(reader.topic))
     if (code === codes.offsetOutOfRange) return void this.#recover(partition)
-    if (!PASSING.includes(code) && !isUnknownTopic(code)) {
+    if (!TRANSIENT.includes(code) && !isUnknownTopic(code)) {
       partition.troubledSince ??= performance.now()
       if (this.#isOver(partition.troubledSince)) {
-        return reading.fail(says.troubled(reading.topic, partition.partition, code))
+        return reader.fail(errors.troubled(reader.topic, partition.partition, code))
       }
     }
     this.#look()
   }
 
   unreadable(partition: Partition, error: Error): void {
-    partition.reading.fail(says.unreadable(partition.topic, partition.partition, error))
+    partition.reader.fail(errors.unreadable(partition.topic, partition.partition, error))
   }
 
   lost(error: unknown): void {
-    if (isRefusal(error)) {
+    if (errors.isRefusal(error)) {
       this.#refusedSince ??= performance.now()
       if (this.#isOver(this.#refusedSince)) {
-        for (const reading of [...this.#readings]) reading.fail(says.refused(error))
+        for (const reader of [...this.#readers]) reader.fail(errors.refused(error))
       }
     }
     this.#look()
@@ -306,27 +225,27 @@ export class Cluster implements NodeEvents {
   }
 
   /**
-   * Kafka did not know the topic, and knows it again. It may be another one by the same name, in
-   * which case all that is in it is news.
+   * Kafka did not know the topic for a while, and knows it again. It may be a new topic of that name,
+   * which is read from its beginning.
    */
-  async #doubt(reading: Reading, { leaders }: TopicState): Promise<void> {
-    const { topic } = reading
-    const partitions = [...reading.partitions.values()]
+  async #doubt(reader: TopicReader, { leaders }: TopicState): Promise<void> {
+    const { topic } = reader
+    const partitions = [...reader.partitions.values()]
     for (const partition of partitions) {
       partition.park()
       partition.recovering = true
     }
     try {
-      const first = await this.#offsets(topic, leaders, 'earliest')
-      const end = await this.#offsets(topic, leaders, 'latest')
+      const first = await this.#brokers.offsets(topic, leaders, 'earliest')
+      const end = await this.#brokers.offsets(topic, leaders, 'latest')
       for (const partition of partitions) {
         const from = first.get(partition.partition) ?? 0n
         const to = end.get(partition.partition) ?? 0n
         if (partition.next < from || partition.next > to) partition.next = from
       }
-      reading.gap(`Kafka did not know the topic ${topic} for a while.`)
+      reader.gap(`Kafka did not know the topic ${topic} for a while.`)
     } catch (error) {
-      reading.missingSince ??= performance.now()
+      reader.missingSince ??= performance.now()
       this.lost(error)
     } finally {
       for (const partition of partitions) partition.recovering = false
@@ -334,30 +253,28 @@ export class Cluster implements NodeEvents {
     }
   }
 
-  /** Its position is gone: further on, or behind what Kafka still has. */
+  /** Goes on from another position: Kafka has deleted what is there, or has lost it. */
   async #recover(partition: Partition): Promise<void> {
-    const { reading, topic } = partition
+    const { reader, topic } = partition
     partition.recovering = true
     try {
-      const { leaders } = await this.#topics.get(topic)
+      const { leaders } = await this.#states.get(topic)
       const leader = new Map([[partition.partition, leaders.get(partition.partition) ?? -1]])
-      const first = (await this.#offsets(topic, leader, 'earliest')).get(partition.partition)
-      const end = (await this.#offsets(topic, leader, 'latest')).get(partition.partition)
-      if (reading.over || first === undefined || end === undefined) return
+      const first = (await this.#brokers.offsets(topic, leader, 'earliest')).get(
+        partition.partition,
+      )
+      const end = (await this.#brokers.offsets(topic, leader, 'latest')).get(partition.partition)
+      if (reader.over || first === undefined || end === undefined) return
       const behind = partition.next < first
       const reason = behind ? 'no longer has the next message' : 'has lost the latest messages'
       partition.next = behind ? first : end
-      reading.gap(`Kafka ${reason} of partition ${partition.partition} of the topic ${topic}.`)
+      reader.gap(`Kafka ${reason} of partition ${partition.partition} of the topic ${topic}.`)
     } catch (error) {
-      // It is asked for as before, and comes here again.
+      // The fetch from the old position is refused again, and leads here again.
       this.lost(error)
     } finally {
       partition.recovering = false
       this.#look()
     }
   }
-}
-
-function sameAddress(one: Address, other: Address): boolean {
-  return one.host === other.host && one.port === other.port
 }

@@ -1,14 +1,14 @@
 import type { Socket } from 'node:net'
 import { OptionsError } from '../../errors.js'
-import { messageFilter } from './aborted.js'
-import type { Address, FetchAnswer, KafkaMessage, Library, OffsetAnswer, Wire } from './wire.js'
+import { readMessages } from './kafkajs-records.js'
+import type { RawMessage } from './kafkajs-records.js'
+import type { Address, FetchAnswer, Library, OffsetAnswer, Wire } from './wire.js'
 import { FETCH_BYTES, READ_COMMITTED, UnreadableError } from './wire.js'
 
 /**
- * A `Kafka` of kafkajs. Its public API reads through consumer groups only, so that each server
- * would need a group of its own, and a topic more would mean to join anew. What is below has none
- * of this and is private: the library is pinned to the one version that it is known of, which is
- * its last.
+ * A `Kafka` of kafkajs. Its public API reads through consumer groups only: each server would need a
+ * group of its own, and would join it anew for every new topic. The layer below has no groups, and is
+ * private. So only version 2.2.4 is taken, the library's last.
  */
 export interface KafkaJsClient {
   producer(...args: never[]): unknown
@@ -40,6 +40,7 @@ interface Pool extends Address {
 interface Connection {
   socket?: Socket
   authHandlers: { onError(): void } | null
+  sasl: object | null
   isConnected(): boolean
   rejectRequests(error: Error): void
   disconnect(): Promise<unknown>
@@ -74,22 +75,7 @@ interface FetchTopic {
   }[]
 }
 
-interface RawMessage {
-  offset: string
-  timestamp: string
-  key: Buffer | null
-  value: Buffer | null
-  headers?: Record<string, Buffer | Buffer[] | null>
-  isControlRecord?: boolean
-  batchContext?: {
-    firstOffset: string
-    lastOffsetDelta: number
-    producerId: string
-    inTransaction: boolean
-  }
-}
-
-/** Those whose answers say for each topic what is wrong with it. */
+/** Requests whose answers say for each topic what is wrong with it. */
 const PER_TOPIC = ['Metadata', 'ListOffsets', 'Fetch']
 
 export function isKafkaJs(target: unknown): target is KafkaJsClient {
@@ -133,15 +119,17 @@ class KafkaJsWire implements Wire {
     private readonly broker: Broker,
   ) {
     this.address = { host: pool.host, port: pool.port }
-    // The library has two, the second for fetching. Ours do one thing each.
+    // The library keeps a second connection for fetches. Here each wire has one kind of request.
     this.#connection = pool.pool[0] as Connection
     pool.pool.length = 1
+    // The library remembers the password in this object, which is the user's.
+    if (this.#connection.sasl) this.#connection.sasl = { ...this.#connection.sasl }
     pool.getConnectionByRequest = () => pool.getConnection(0)
     const send = pool.send.bind(pool)
     pool.send = (request) => {
       if (this.#closed) return Promise.reject(closedError())
       if (!PER_TOPIC.includes(request.request.apiName)) return send(request)
-      // The library throws the first error that it finds, and with it what it has of the others.
+      // The library would throw the first error of a topic, and drop the answers for the others.
       return send({ ...request, response: { ...request.response, parse: keep } })
     }
   }
@@ -257,56 +245,4 @@ function byTopic<P extends { topic: string }, T>(
     else found.push(map(partition))
   }
   return [...topics].map(([topic, partitions]) => ({ topic, partitions }))
-}
-
-function readMessages(
-  topic: string,
-  partition: number,
-  from: bigint,
-  raw: readonly RawMessage[],
-  aborted: readonly { producerId: string; firstOffset: string }[],
-) {
-  const last = raw.at(-1)
-  if (last === undefined) return { messages: [], next: undefined }
-  const isMessage = messageFilter(
-    aborted.map(({ producerId, firstOffset }) => ({
-      producer: producerId,
-      first: BigInt(firstOffset),
-    })),
-  )
-  const messages: KafkaMessage[] = []
-  for (const { isControlRecord = false, batchContext, ...message } of raw) {
-    const offset = BigInt(message.offset)
-    const context = {
-      offset,
-      key: message.key,
-      control: isControlRecord,
-      producer: batchContext?.producerId ?? '',
-      transactional: batchContext?.inTransaction ?? false,
-    }
-    // A batch comes whole, even if it begins before what was asked for.
-    if (!isMessage(context) || offset < from) continue
-    messages.push({
-      topic,
-      partition,
-      offset,
-      timestamp: Number(message.timestamp),
-      key: message.key,
-      value: message.value,
-      headers: lastOfEach(message.headers ?? {}),
-    })
-  }
-  const { batchContext } = last
-  const end = batchContext
-    ? BigInt(batchContext.firstOffset) + BigInt(batchContext.lastOffsetDelta)
-    : BigInt(last.offset)
-  return { messages, next: end + 1n }
-}
-
-function lastOfEach(headers: Record<string, Buffer | Buffer[] | null>) {
-  const found = Object.create(null) as Record<string, Buffer | undefined>
-  for (const [name, value] of Object.entries(headers)) {
-    found[name] = (Array.isArray(value) ? value.at(-1) : value) ?? undefined
-  }
-  return found
 }

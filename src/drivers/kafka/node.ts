@@ -1,12 +1,11 @@
-import { Backoff } from '../../driver-kit/backoff.js'
-import type { Bounds } from './link.js'
-import { Link } from './link.js'
-import type { Pauses } from './pauses.js'
-import type { Partition } from './reading.js'
+import { Backoff, pause } from '../../driver-kit/index.js'
+import type { Bounds } from './broker-link.js'
+import { BrokerLink } from './broker-link.js'
+import type { Partition } from './topic-reader.js'
 import type { Address, Library } from './wire.js'
 import { UnreadableError } from './wire.js'
 
-/** What becomes of what a broker is asked for. */
+/** What a broker's answers mean for the driver. */
 export interface NodeEvents {
   /** The broker answered for this partition, with an error. */
   refused(partition: Partition, code: number): void
@@ -19,18 +18,19 @@ export interface NodeEvents {
 }
 
 interface LaneOptions {
-  link: Link
+  link: BrokerLink
   events: NodeEvents
-  pauses: Pauses
+  /** Aborted when the driver is closed. */
+  closing: AbortSignal
   /** For how long the broker is asked to wait. */
   wait: number
-  /** Called before each question. */
+  /** Called before each fetch. */
   gather?: () => unknown
   /** Called when there is nothing left to ask for. */
   rest?: () => void
 }
 
-/** Asks one broker for some partitions, over and over, with one question at a time. */
+/** Fetches some partitions from one broker, over and over, with one fetch at a time. */
 export class Lane {
   readonly partitions = new Set<Partition>()
   #running = false
@@ -48,7 +48,7 @@ export class Lane {
     this.partitions.add(partition)
     if (this.#running) return
     this.#running = true
-    // In the next turn, so that those that come together are asked for together.
+    // Later, so that partitions that are added together are asked for together.
     setImmediate(() => void this.#run())
   }
 
@@ -57,27 +57,30 @@ export class Lane {
   }
 
   async #run(): Promise<void> {
-    const { events, pauses } = this.options
+    const { events, closing } = this.options
     for (;;) {
       this.options.gather?.()
-      const asked = this.#inTurn()
+      const asked = this.#rotated()
       if (asked.length === 0) break
       try {
         await this.#ask(asked)
         this.#backoff.reset()
         events.heard()
       } catch (error) {
-        // A link that was let go because nobody needs it any more is not lost.
+        // A link that was let go of, since there is nothing left to read on it, is not lost.
         if (this.partitions.size === 0) continue
         events.lost(error)
-        await pauses.wait(this.#backoff.next())
+        await pause(this.#backoff.next(), closing)
       }
     }
     this.#running = false
   }
 
-  /** Each time another one first, since the first have the best of an answer that is full. */
-  #inTurn(): Partition[] {
+  /**
+   * All partitions, each time with another one first. An answer has limited room, which the first
+   * ones fill.
+   */
+  #rotated(): Partition[] {
     const all = [...this.partitions]
     this.#offset = all.length === 0 ? 0 : (this.#offset + 1) % all.length
     return [...all.slice(this.#offset), ...all.slice(0, this.#offset)]
@@ -98,7 +101,7 @@ export class Lane {
     const asked = partitions.filter(({ lane }) => lane === this)
     if (asked.length === 0) return
     const { link, wait } = this.options
-    const turns = new Map(asked.map((partition) => [partition, partition.turn]))
+    const generations = new Map(asked.map((partition) => [partition, partition.generation]))
     const queries = asked.map(({ topic, id, partition, next }) => ({
       topic,
       id,
@@ -109,10 +112,10 @@ export class Lane {
     const answers = await link.use((wire) => wire.fetch(queries, wait), wait)
     for (const answer of answers) {
       const partition = byName.get(nameOf(answer))
-      // It may have been closed or moved while the question was under way.
-      if (!partition || partition.turn !== turns.get(partition)) continue
+      // The partition may have been closed or moved while the fetch was under way.
+      if (!partition || partition.generation !== generations.get(partition)) continue
       if (answer.error !== 0) this.options.events.refused(partition, answer.error)
-      else partition.reading.take(partition, answer)
+      else partition.reader.take(partition, answer)
     }
   }
 }
@@ -122,14 +125,14 @@ function nameOf({ topic, partition }: { topic: string; partition: number }): str
 }
 
 /**
- * One broker of the cluster. It answers what comes on one connection in order, so that whatever
- * stands behind a question that waits for messages waits too: hence a connection for what is to
- * be answered at once, one for all that is read, and one for a moment for what has just been
- * opened, until the question for all the others has been answered and the next takes it in.
+ * One broker of the cluster. A broker answers the requests of one connection in order, so a request
+ * behind a fetch that waits for messages waits too. Hence three connections: one for what is to be
+ * answered at once, one for all partitions that are read, and one for partitions that have just been
+ * opened. Those move to the second when its fetch that is under way has been answered.
  */
 export class Node {
-  readonly control: Link
-  readonly #links: readonly Link[]
+  readonly control: BrokerLink
+  readonly #links: readonly BrokerLink[]
   readonly #lanes: readonly Lane[]
   readonly #proving: Lane
   readonly #fresh: Lane
@@ -140,14 +143,11 @@ export class Node {
     library: Library,
     bounds: Bounds,
     events: NodeEvents,
-    pauses: Pauses,
+    closing: AbortSignal,
   ) {
-    const [control, beside, main] = [1, 2, 3].map(() => new Link(library, address, bounds)) as [
-      Link,
-      Link,
-      Link,
-    ]
-    const shared = { events, pauses }
+    const link = () => new BrokerLink(library, address, bounds)
+    const [control, beside, main] = [link(), link(), link()]
+    const shared = { events, closing }
     this.control = control
     this.#links = [control, beside, main]
     this.#proving = new Lane({
@@ -159,7 +159,7 @@ export class Node {
     this.#fresh = new Lane({
       ...shared,
       link: beside,
-      // Another one that is opened meanwhile has to wait for it.
+      // A partition that is opened meanwhile has to wait for this fetch.
       wait: Math.min(25, bounds.maxWait),
       gather: () => this.#steady.busy || this.#move(this.#fresh, () => true),
       rest: () => beside.release(),
@@ -194,7 +194,7 @@ export class Node {
 
   #move(from: Lane, which: (partition: Partition) => boolean, to?: Lane): void {
     for (const partition of [...from.partitions].filter(which)) {
-      // What is under way for it no longer counts, and is asked for again.
+      // The fetch that is under way does not count for it any more; the next lane fetches it again.
       partition.park()
       if (to) to.add(partition)
       else this.add(partition)

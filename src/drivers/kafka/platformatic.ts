@@ -1,12 +1,12 @@
 import type { Socket } from 'node:net'
 import { OptionsError } from '../../errors.js'
-import { messageFilter } from './aborted.js'
+import { readMessages } from './platformatic-records.js'
+import type { FetchedPartition } from './platformatic-records.js'
 import type {
   Address,
   ClusterState,
   FetchAnswer,
   FetchQuery,
-  KafkaMessage,
   Library,
   OffsetAnswer,
   PartitionName,
@@ -71,30 +71,7 @@ interface FetchResponse {
   responses: { topicId: string; partitions: FetchedPartition[] }[]
 }
 
-interface FetchedPartition {
-  partitionIndex: number
-  errorCode: number
-  abortedTransactions: { producerId: bigint; firstOffset: bigint }[] | null
-  records?: Batch | Batch[]
-}
-
-interface Batch {
-  firstOffset: bigint
-  lastOffsetDelta: number
-  firstTimestamp: bigint
-  maxTimestamp: bigint
-  attributes: number
-  producerId: bigint
-  records: {
-    offsetDelta: number
-    timestampDelta: bigint
-    key: Buffer | null
-    value: Buffer | null
-    headers: [Buffer | null, Buffer | null][]
-  }[]
-}
-
-/** Requests of the broker's, and the versions that are alike, the best first. */
+/** Keys of Kafka's requests, with the versions that take the same arguments, the best first. */
 const requests = {
   fetch: { key: 1, versions: [17, 16, 15, 14, 13, 12] },
   listOffsets: { key: 2, versions: [9, 8, 7, 6] },
@@ -103,8 +80,6 @@ const requests = {
 
 /** From here on, a fetch names a topic by its id. */
 const FETCH_BY_ID = 13
-
-const BATCH = { appendTime: 1 << 3, transactional: 1 << 4, control: 1 << 5 }
 
 export function isPlatformatic(target: unknown): target is PlatformaticClient {
   const { clientId, metadata, listApis, connectToBrokers } = (target ??
@@ -133,11 +108,11 @@ export function platformaticLibrary(
   settings: Settings,
   load: () => Promise<PlatformaticModule>,
 ): Library {
-  let turn = 0
+  let next = 0
   return {
     async wire(address) {
       const seeds = settings.bootstrapBrokers
-      const to = address ?? parseAddress(seeds[turn++ % seeds.length] as string | Address)
+      const to = address ?? parseAddress(seeds[next++ % seeds.length] as string | Address)
       return new PlatformaticWire(await load(), to, settings)
     },
   }
@@ -163,12 +138,12 @@ class PlatformaticWire implements Wire {
     readonly address: Address,
     private readonly settings: Settings,
   ) {
-    // How long an answer may take is watched by whoever asks, so the library's own limit is off.
+    // The caller watches how long an answer takes, so the library's own limit is off.
     const options = { ...settings, requestTimeout: 2 ** 31 - 1 }
     this.#connection = new library.Connection(
       ...([settings.clientId, options] as never[]),
     ) as Connection
-    // Whoever waits for an answer hears of it too.
+    // The call that waits for an answer rejects with it, too.
     this.#connection.on('error', () => undefined)
   }
 
@@ -284,7 +259,7 @@ class PlatformaticWire implements Wire {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(closedError())
       const done = (error: (Error & { response?: T }) | null, answer: T) => {
-        // Thrown where one topic of many has an error, with the answer for all of them.
+        // For an error of one topic the library throws, and attaches the answer for all of them.
         if (error?.response !== undefined) resolve(error.response)
         else if (error) reject(error)
         else resolve(answer)
@@ -312,39 +287,4 @@ function byTopic<P extends PartitionName>(
     else found.push(partition)
   }
   return [...topics]
-}
-
-function readMessages({ topic, partition, offset: from }: FetchQuery, fetched: FetchedPartition) {
-  const { records = [], abortedTransactions } = fetched
-  const batches = Array.isArray(records) ? records : [records]
-  const last = batches.at(-1)
-  if (last === undefined) return { messages: [], next: undefined }
-  const isMessage = messageFilter(
-    (abortedTransactions ?? []).map(({ producerId, firstOffset }) => ({
-      producer: String(producerId),
-      first: firstOffset,
-    })),
-  )
-  const messages: KafkaMessage[] = []
-  for (const batch of batches) {
-    const producer = String(batch.producerId)
-    const control = (batch.attributes & BATCH.control) !== 0
-    const transactional = (batch.attributes & BATCH.transactional) !== 0
-    const appended = (batch.attributes & BATCH.appendTime) !== 0
-    for (const { key, value, headers, offsetDelta, timestampDelta } of batch.records) {
-      const offset = batch.firstOffset + BigInt(offsetDelta)
-      // A batch comes whole, even if it begins before what was asked for.
-      if (!isMessage({ offset, producer, control, transactional, key }) || offset < from) continue
-      const time = appended ? batch.maxTimestamp : batch.firstTimestamp + timestampDelta
-      const timestamp = Number(time)
-      messages.push({ topic, partition, offset, timestamp, key, value, headers: byName(headers) })
-    }
-  }
-  return { messages, next: last.firstOffset + BigInt(last.lastOffsetDelta) + 1n }
-}
-
-function byName(headers: readonly [Buffer | null, Buffer | null][]) {
-  const found = Object.create(null) as Record<string, Buffer | undefined>
-  for (const [name, value] of headers) found[String(name)] = value ?? undefined
-  return found
 }

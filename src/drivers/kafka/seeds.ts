@@ -1,10 +1,9 @@
-import { inTime } from './in-time.js'
-import { isRefusal } from './reasons.js'
-import * as says from './says.js'
+import { closedError, inTime } from '../../driver-kit/index.js'
+import * as errors from './errors.js'
 import type { Library, Wire } from './wire.js'
 import { addressText } from './wire.js'
 
-/** A connection to one of the brokers that were configured, whichever answers. */
+/** A connection to the first of the configured brokers that answers. */
 export class Seeds {
   #wire: Wire | undefined
   #dialling: Promise<Wire> | undefined
@@ -16,7 +15,7 @@ export class Seeds {
     private readonly connectTimeout: number,
   ) {}
 
-  /** @throws Error that names all of them and what is wrong with each. */
+  /** @throws Error that names each configured broker and what is wrong with it. */
   get(): Promise<Wire> {
     if (this.#wire?.alive) return Promise.resolve(this.#wire)
     this.release()
@@ -24,7 +23,7 @@ export class Seeds {
     return this.#dialling
   }
 
-  /** The connection is somebody else's now. */
+  /** Hands the connection over: it is not closed here any more. */
   give(): Wire | undefined {
     const wire = this.#wire
     this.#wire = undefined
@@ -48,22 +47,22 @@ export class Seeds {
     for (const [name, wire] of wires) {
       this.#open.add(wire)
       try {
-        if (this.#closed) throw says.closed()
-        await inTime(wire.connect(), timeout, () => new Error(`no answer within ${timeout} ms`))
+        if (this.#closed) throw closedError('Kafka')
+        await inTime(wire.connect(), timeout)
         this.#wire = wire
         return wire
       } catch (error) {
         wire.close()
-        if (isRefusal(error)) throw says.refused(error, wire.address)
+        if (errors.isRefusal(error)) throw errors.refused(error, wire.address)
         tried.set(name, error)
       } finally {
         this.#open.delete(wire)
       }
     }
-    throw says.unreachable(tried)
+    throw errors.unreachable(tried)
   }
 
-  /** One for each address: the library hands them out in turn. */
+  /** One connection for each address. The library goes through the addresses in a circle. */
   async #all(): Promise<Map<string, Wire>> {
     const wires = new Map<string, Wire>()
     for (;;) {

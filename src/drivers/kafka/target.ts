@@ -1,5 +1,5 @@
 import { OptionsError } from '../../errors.js'
-import { loadPeer, tryPeer } from '../../driver-kit/peer.js'
+import { loadPeer, shownAddress, tryPeer } from '../../driver-kit/index.js'
 import type { KafkaJsClient } from './kafkajs.js'
 import { isKafkaJs, kafkaJsLibrary } from './kafkajs.js'
 import type { PlatformaticClient, PlatformaticModule } from './platformatic.js'
@@ -158,10 +158,8 @@ function withPort(broker: string): string {
 }
 
 function addressError(got: unknown): OptionsError {
-  // What stands before an @ is secret; of anything but text, the kind is enough.
-  const shown = typeof got === 'string' ? JSON.stringify(got.replace(/[^/@]*@/g, '…@')) : typeof got
   return new OptionsError(
-    `kafkaDriver got ${shown} as the address of Kafka. It takes a Kafka of kafkajs, a client of ` +
+    `kafkaDriver got ${shownAddress(got)} as the address of Kafka. It takes a Kafka of kafkajs, a client of ` +
       '@platformatic/kafka, kafka://host:port or kafka+ssl://host:port, several with commas ' +
       'between them, or { brokers }.',
   )

@@ -1,7 +1,7 @@
 /**
- * What the driver needs of a Kafka library: single requests on single connections. Either library
- * is brought to this by a file of its own, so that everything that decides something is written
- * once: which broker to ask, when a silent one is given up, from where to go on.
+ * What the driver needs of a Kafka library: single requests on single connections. Each library has
+ * a file that adapts it to this. What decides something is written once, above: which broker to
+ * ask, when a silent one is given up, from which offset to go on.
  */
 
 /** One message, whichever library has read it. */
@@ -33,7 +33,7 @@ export interface ClusterState {
 export interface TopicState {
   /** 0, or one of {@link codes}. */
   readonly error: number
-  /** Another one for a topic that was deleted and made anew, where the library can tell. */
+  /** Changes when the topic is deleted and made anew. Undefined where the library does not tell. */
   readonly id?: string
   /** The broker that leads each partition, -1 for none. */
   readonly leaders: ReadonlyMap<number, number>
@@ -56,9 +56,9 @@ export interface FetchQuery extends PartitionName {
 
 export interface FetchAnswer extends PartitionName {
   readonly error: number
-  /** What stands from the offset that was asked for on, without what was aborted. */
+  /** The messages from the requested offset on, without those of aborted transactions. */
   readonly messages: readonly KafkaMessage[]
-  /** Where to go on, if anything was there. */
+  /** The offset to go on from, if anything was there. */
   readonly next: bigint | undefined
 }
 
@@ -79,7 +79,7 @@ export interface Wire {
    * @throws UnreadableError for what arrived and can't be decoded.
    */
   fetch(partitions: readonly FetchQuery[], wait: number): Promise<FetchAnswer[]>
-  /** At once and for good, connecting or not. What is under way rejects. */
+  /** Closes it at once, also while it connects. Requests that are under way reject. */
   close(): void
 }
 
@@ -89,16 +89,16 @@ export interface Library {
   wire(address?: Address): Promise<Wire>
 }
 
-/** The answer is there, and nothing can be made of it: in a compression that is not known, say. */
+/** The answer has arrived and can't be decoded, for example for its compression. */
 export class UnreadableError extends Error {}
 
-/** Bytes of one partition and of all in one answer. The first message comes, however long. */
+/** Limits of one answer, in bytes. Its first message comes even if it is larger. */
 export const FETCH_BYTES = { partition: 512 * 1024, total: 4 * 1024 * 1024 }
 
-/** Nothing of a transaction that is open or aborted. */
+/** Kafka's isolation level that leaves out open transactions and tells of aborted ones. */
 export const READ_COMMITTED = 1
 
-/** Those of the broker's error codes that make a difference to us. */
+/** The broker's error codes that the driver tells apart. */
 export const codes = {
   offsetOutOfRange: 1,
   unknownTopic: 3,

@@ -4,7 +4,7 @@ export type Place = [exchange: string, routingKey: string]
 /** RabbitMQ counts the length of a name in one byte. */
 const MAX_BYTES = 255
 
-/** Why RabbitMQ can't hold this, if it can't. Sent as it is, it would wedge the channel. */
+/** The rule of RabbitMQ that a name breaks. Sent as it is, it would wedge the channel. */
 export function brokenRule([exchange, routingKey]: readonly [unknown, unknown]):
   string | undefined {
   if (typeof exchange !== 'string' || exchange === '') return 'an exchange has a name'
@@ -19,12 +19,11 @@ export function brokenRule([exchange, routingKey]: readonly [unknown, unknown]):
   return undefined
 }
 
-/** One name for both, for where there has to be one. */
+/** Exchange and routing key as one name, which {@link placeOf} takes apart again. */
 export function keyOf(exchange: string, routingKey: string): string {
   return JSON.stringify([exchange, routingKey])
 }
 
-export function placeOf(key: string): { exchange: string; routingKey: string } {
-  const [exchange, routingKey] = JSON.parse(key) as Place
-  return { exchange, routingKey }
+export function placeOf(key: string): Place {
+  return JSON.parse(key) as Place
 }

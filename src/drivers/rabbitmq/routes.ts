@@ -70,8 +70,8 @@ class Node<T> {
 
 /**
  * Patterns of words with dots between them: `*` stands for one word, `#` for any number of them.
- * A tree of words, walked by all places at once where a message may be in it: what a message
- * costs does not grow with the patterns that have nothing to do with it.
+ * A tree of words, which a routing key walks along all branches at once that fit its words. What a
+ * message costs does not grow with the patterns that do not fit it.
  */
 class PatternRoutes<T> implements Routes<T> {
   readonly #root = new Node<T>('')
@@ -123,7 +123,7 @@ class PatternRoutes<T> implements Routes<T> {
   }
 }
 
-/** `#` may stand for no word at all, so whoever is before it is behind it too. */
+/** Reaches a place, and every place that follows it by a `#`, which may stand for no word at all. */
 function reach<T>(places: Set<Node<T>>, node: Node<T> | undefined): void {
   for (; node !== undefined && !places.has(node); node = node.next.get('#')) places.add(node)
 }

@@ -3,35 +3,35 @@ import { randomBytes } from 'node:crypto'
 /** Sends a command and gives the reply. */
 export type Call = (...command: string[]) => Promise<unknown>
 
-/** How many characters of an epoch are the time of its making; so many do until the year 5188. */
+/** An epoch begins with the time it was made, in so many characters: enough until the year 5188. */
 const TIME_DIGITS = 9
 
 const EPOCH = /^[0-9a-z]{9}[0-9a-f]{10}$/
 
-/** Puts an epoch in the place of the one that somebody has seen there, unless it is another by now. */
+/** Replaces the epoch that a server has read, unless another server has replaced it since. */
 const CLAIM = `
 local was = redis.call('GET', KEYS[1]) or ''
 if was ~= ARGV[1] then return was end
 redis.call('SET', KEYS[1], ARGV[2])
 return ARGV[2]`
 
-/** The key beside a stream that holds its epoch; on the same node of a cluster. */
+/** The key that holds a stream's epoch. Its hash tag puts both on the same node of a cluster. */
 export function epochKey(stream: string): string {
   const isTagged = /^[^{]*\{[^}]+\}/.test(stream)
   return isTagged ? `${stream}:epoch` : `{${stream}}:epoch`
 }
 
 /**
- * The epoch of a stream by all that its readers know. Redis gives a stream no name that another one
- * of the same key has not, so it stands in a key beside it: gone when Redis loses what it had, and
- * replaced by the first reader that sees the stream go back.
+ * Finds out the epoch of a stream. Redis can't tell a stream from another one that was made later
+ * under the same key, so the epoch stands in a key beside it. That key is gone when Redis loses its
+ * data, and the first server that sees the stream made anew, or gone back, replaces it.
  *
- * Epochs begin with the time of their making, so that they are in order. One older than `known` has
- * come back with an old state of Redis, and does not count any more.
+ * Epochs are in the order in which they were made. One that is older than `known` came back with an
+ * old state of Redis, and is replaced.
  *
- * @param found What the key holds.
- * @param known What the reader has gone by so far.
- * @param isBack Whether the stream is not the one that the reader has read, or went back.
+ * @param found The epoch in the key.
+ * @param known The epoch that this server has gone by so far.
+ * @param isBack Whether the stream was made anew, or has gone back, since this server read it.
  */
 export async function settleEpoch(
   call: Call,

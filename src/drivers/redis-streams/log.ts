@@ -1,5 +1,5 @@
 import type { Log, LogEntry, LogSink, LogSubscription } from '../../log.js'
-import { Watchers } from '../../driver-kit/watchers.js'
+import { Watchers } from '../../driver-kit/index.js'
 import { epochKey, settleEpoch } from './epoch.js'
 import type { Call } from './epoch.js'
 import { EntryIdError, numberOf } from './number.js'
@@ -9,23 +9,23 @@ import { replay } from './replay.js'
 import type { Routes } from './routes.js'
 import type { LogEvents, RedisStreamMessage, StreamEvents } from './stream.js'
 
-/** A topic, and after which number of the log it is read. */
-interface Reading {
-  readonly topic: string
+/** A topic that somebody has subscribed to. */
+interface OpenTopic {
   readonly sink: LogSink
+  /** It gets the entries after this number. */
   after: number
 }
 
 /**
- * One stream as the log of all topics. It is read from when it is opened until the driver is closed,
- * whether or not there are topics, so that the position moves on.
+ * One stream as the log of all topics. The driver reads it from when it is opened until the driver is
+ * closed, also while there are no topics, so that the position moves on.
  */
 export class StreamLog implements Log, StreamEvents {
   onRestart: (() => void) | undefined = undefined
   epoch: string | undefined = undefined
   position = 0
   readonly log: LogEvents
-  readonly #readings = new Map<string, Reading>()
+  readonly #topics = new Map<string, OpenTopic>()
   readonly #watchers = new Watchers()
   #opening: Promise<void> | undefined
   #isOpen = false
@@ -36,7 +36,7 @@ export class StreamLog implements Log, StreamEvents {
     private readonly reader: StreamsReader,
     private readonly stream: string,
     private readonly routes: Routes,
-    /** How long a number is waited for, in milliseconds. */
+    /** How long `reach` waits for a number, in milliseconds. */
     private readonly timeout: number,
   ) {
     this.log = {
@@ -60,12 +60,12 @@ export class StreamLog implements Log, StreamEvents {
     await this.open()
     const info = await this.#look()
     if (!this.#isOpen) throw new Error(`The stream ${JSON.stringify(this.stream)} was given up.`)
-    // What has been read since that was said has passed it by.
+    // Entries that were read since that answer did not go to this topic.
     const position = Math.max(this.position, (info && numberOf(info.last)) ?? 0)
-    const reading = { topic, sink, after: position }
-    this.#readings.set(topic, reading)
+    const open = { sink, after: position }
+    this.#topics.set(topic, open)
     const close = async () => {
-      if (this.#readings.get(topic) === reading) this.#readings.delete(topic)
+      if (this.#topics.get(topic) === open) this.#topics.delete(topic)
     }
     return { position, close }
   }
@@ -77,7 +77,7 @@ export class StreamLog implements Log, StreamEvents {
     const { epoch } = this
     const info = await this.#look()
     if (info === undefined || (numberOf(info.last) ?? 0) < number) return number <= this.position
-    // Nothing may come up to there any more, which only a closer look tells.
+    // The newest entries were deleted, so no read brings us there; a closer look does.
     if (info.final !== info.last) this.reader.checkSoon()
     const isOver = () => number <= this.position || epoch !== this.epoch
     await this.#watchers.until(isOver, until - performance.now())
@@ -93,54 +93,54 @@ export class StreamLog implements Log, StreamEvents {
   message(message: RedisStreamMessage): void {
     const { id, stream } = message
     const number = numberOf(id)
-    let topics: string[]
+    let names: string[]
     try {
-      topics = this.routes.topicsOf(message)
+      names = this.routes.topicsOf(message)
     } catch (error) {
       this.gap(`route failed on a message from ${stream}: ${String(error)}`, number)
       this.#moveTo(number ?? 0)
       return
     }
-    const readings = topics.flatMap((topic) => this.#readings.get(topic) ?? [])
+    const topics = names.flatMap((name) => this.#topics.get(name) ?? [])
     if (number === undefined || number <= this.position) {
       const reason =
         `Entry ${id} of ${stream} has no number that follows ${this.position}. Let Redis make the ` +
         'ids, with XADD *, or give log: false.'
-      for (const { sink } of readings) sink.gap(reason)
+      for (const { sink } of topics) sink.gap(reason)
       return
     }
     this.#hand(
       message,
       number,
-      readings.filter(({ after }) => number > after),
+      topics.filter(({ after }) => number > after),
     )
     this.#moveTo(number)
   }
 
   gap(reason: string, through?: number): void {
-    for (const { sink, after } of [...this.#readings.values()]) {
+    for (const { sink, after } of [...this.#topics.values()]) {
       if (through === undefined || through > after) sink.gap(reason, through)
     }
   }
 
   fail(error: Error): void {
     this.#isOpen = false
-    const readings = [...this.#readings.values()]
-    this.#readings.clear()
-    for (const { sink } of readings) sink.fail(error)
+    const topics = [...this.#topics.values()]
+    this.#topics.clear()
+    for (const { sink } of topics) sink.fail(error)
   }
 
-  #hand(message: RedisStreamMessage, number: number, readings: readonly Reading[]): void {
-    if (readings.length === 0) return
+  #hand(message: RedisStreamMessage, number: number, topics: readonly OpenTopic[]): void {
+    if (topics.length === 0) return
     let payload: string | Uint8Array
     try {
       payload = this.routes.payloadOf(message)
     } catch (error) {
       const reason = `payload failed on a message from ${this.stream}: ${String(error)}`
-      for (const { sink } of readings) sink.gap(reason, number)
+      for (const { sink } of topics) sink.gap(reason, number)
       return
     }
-    for (const { sink } of readings) sink.message(payload, number, readings.length > 1)
+    for (const { sink } of topics) sink.message(payload, number, topics.length > 1)
   }
 
   async #settle(call: Call, found: string | undefined, last: string, isAnew: boolean) {
@@ -160,7 +160,7 @@ export class StreamLog implements Log, StreamEvents {
     }
     this.epoch = epoch
     this.position = position
-    for (const reading of this.#readings.values()) reading.after = 0
+    for (const topic of this.#topics.values()) topic.after = 0
     this.#watchers.look()
     if (before === undefined) return
     if (this.onRestart) this.onRestart()
@@ -173,7 +173,10 @@ export class StreamLog implements Log, StreamEvents {
     this.#watchers.look()
   }
 
-  /** Looks where the stream ends. Those who ask at once share a look that began after they asked. */
+  /**
+   * Looks where the stream ends. A look that is already under way may be too old an answer, so the
+   * caller gets the next one. All who call meanwhile share that one.
+   */
   #look(): Promise<StreamInfo | undefined> {
     if (this.#looking === undefined) return this.#startLook()
     const start = () => {

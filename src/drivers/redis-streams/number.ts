@@ -1,19 +1,21 @@
-/** So many numbers there are for each millisecond. */
+/** How many numbers each millisecond has. */
 const PER_MILLISECOND = 1024
 
 /** Numbers are below this. */
 const LIMIT = 2 ** 52
 
 /**
- * The number of an entry in the driver's log: made of nothing but its id, so that it is the same on
- * every server, whoever has read or trimmed what was before.
+ * The number of an entry in the driver's log. It is made of the entry's id alone, so every server has
+ * the same one.
  *
- * An id is `milliseconds-sequence`. Within 52 bits, 42 are for the milliseconds, which is enough until
- * the year 2109, and 10 for the sequence. One that is larger takes numbers of the milliseconds that
- * follow: entries of one script have one time, and a clock that was put back stands still. Where
- * entries with these times come all the same, their numbers do not rise, and the reader sees that.
+ * An id is `milliseconds-sequence`. Of the 52 bits of a number, 42 are for the milliseconds, which is
+ * enough until the year 2109, and 10 for the sequence. For example, `5-3` is 5 × 1,024 + 3 = 5,123.
  *
- * @returns undefined where it has none: it would not be below 2^52.
+ * A sequence of 1,024 or more takes the numbers of the next milliseconds: `5-1024` is 6,144, and so is
+ * `6-0`. Such sequences come from scripts, whose entries all have one time, and from a clock that was
+ * put back. When `6-0` follows all the same, its number does not rise, and the reader notices.
+ *
+ * @returns undefined where the number would not be below 2^52.
  */
 export function numberOf(id: string): number | undefined {
   const [milliseconds, sequence] = id.split('-').map(Number)
@@ -21,7 +23,7 @@ export function numberOf(id: string): number | undefined {
   return number < LIMIT ? number : undefined
 }
 
-/** An entry has an id that can't be numbered. */
+/** An entry's id is too large to have a number. */
 export class EntryIdError extends Error {
   constructor(stream: string, id: string) {
     super(

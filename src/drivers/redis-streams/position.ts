@@ -1,4 +1,4 @@
-/** Where a reader stands in a stream: what it has had last, and how many were added until then. */
+/** Where a reader stands in a stream: the last id it has read, and how many entries there were by then. */
 export interface Place {
   readonly id: string
   /** Undefined where Redis does not count: before version 7. */
@@ -20,7 +20,7 @@ export interface StreamInfo {
   readonly first: string | undefined
   /** The id of the newest one; it may have been deleted, and be below `last`. */
   readonly final?: string | undefined
-  /** The highest id that was deleted by itself. Undefined where Redis does not keep it, or nothing was. */
+  /** The highest id that XDEL has deleted. Undefined where none was, and before version 7. */
   readonly deleted?: string | undefined
 }
 
@@ -32,7 +32,7 @@ export interface Verdict {
   readonly before?: string
   /** Why some after them may be missing. */
   readonly after?: string
-  /** Whether that is because it is another stream, or went back to an older state. */
+  /** Whether the stream was made anew, or went back to an older state. */
   readonly anew?: true
 }
 
@@ -48,11 +48,12 @@ function compareDigits(a: string, b: string): number {
 }
 
 /**
- * Holds what was read against what the stream says of itself.
+ * Compares what was read with what the stream says of itself, to find out what is missing.
  *
- * Redis trims the oldest entries first, so nothing is missing while the stream still has one
- * from before. When it has not, the counts say: the oldest entry that is left is the
- * `added - length + 1`th that the stream was ever given.
+ * Redis trims the oldest entries first. So nothing is missing while the stream still has an entry that
+ * the reader had read before. When it has none, the counts tell. An example: the reader stands at the
+ * 10th entry of the stream; 50 were added so far, and 36 are left. The oldest of these is the
+ * 50 - 36 + 1 = 15th, so the four from the 11th to the 14th are missing.
  *
  * @param from Where the reader stood before it read `ids`.
  * @param ids The ids it has read since, in order.
@@ -66,14 +67,14 @@ export function judge(from: Place, ids: readonly string[], info: StreamInfo | un
     return { place: START, after: 'The stream was deleted.', anew: true }
   }
   const { last, length, added, first, final } = info
-  // It was made anew, or went back to an older state: entries with ids below ours would never
-  // be read, and those that were read must not be read again.
+  // It was made anew, or went back to an older state. A reader that stays at its id would miss what
+  // is added below that id; one that starts over would read entries twice. So it goes to the end.
   if (compareIds(last, id) < 0) {
     const after = 'The stream has ids older than before.'
     return { place: { id: last, count: added }, after, anew: true }
   }
   const kept = first !== undefined && compareIds(first, from.id) <= 0
-  // Whatever came after these is gone, so that nothing up to its last id is to come.
+  // All entries after these are gone, so no read will bring one up to the stream's last id.
   const isOver = length === 0 || (final !== undefined && compareIds(final, id) <= 0)
   if (added === undefined || count === undefined || from.count === undefined) {
     const place = { id: isOver ? last : id, count: last === id || isOver ? added : undefined }
@@ -98,7 +99,7 @@ export function judge(from: Place, ids: readonly string[], info: StreamInfo | un
   const lost = ordinal - (from.count + trimmed + 1)
   if (lost <= 0) return { place: { id, count } }
   const place = { id, count: count + lost }
-  // With all of those that were read gone, it may have been before or after them.
+  // All that was just read is trimmed already, so the missing ones may lie before or after it.
   const unsure = trimmed === ids.length && ids.length > 0
   return unsure
     ? { place, before: missing(lost), after: missing(lost) }

@@ -1,8 +1,8 @@
 import type { LogEntry } from '../../log.js'
 import type { Call } from './epoch.js'
+import { look } from './look.js'
 import { highestId, lowestIdAfter, nextId, numberOf } from './number.js'
 import type { StreamInfo } from './position.js'
-import { look } from './reader.js'
 import type { Routes } from './routes.js'
 import { toMessage } from './stream.js'
 import type { Entry, RedisStreamMessage } from './stream.js'
@@ -32,8 +32,8 @@ export async function* replay(call: Call, settings: ReplaySettings): AsyncGenera
   let from = await idAfter(call, stream, after)
   let [at, lost, count] = [after, 0, FIRST]
   while (at < through) {
-    // What the stream says of itself is later than what is read, so that it knows of what was
-    // trimmed before; and it is of the same log, if that is still the one afterwards.
+    // Redis answers in this order. XINFO comes after the entries, so it knows of all that was trimmed
+    // before they were read. The epoch comes last: if it is the same, so is the stream.
     const [reply, info, now] = await Promise.all([
       call('XRANGE', stream, from, end, 'COUNT', String(count)),
       look(call, stream),
@@ -62,7 +62,7 @@ export async function* replay(call: Call, settings: ReplaySettings): AsyncGenera
   }
 }
 
-/** What an entry is for those who want it. What was told to be missing is here too. */
+/** What to yield for an entry. One that `route` or `payload` refuses is lost, as it was when it was live. */
 function entryFor(
   { routes }: ReplaySettings,
   wanted: ReadonlySet<string>,
@@ -79,8 +79,8 @@ function entryFor(
 }
 
 /**
- * The lowest id of the entries after a number. It may be below the id that the number says, of an
- * entry whose sequence was so high that it has taken numbers of later milliseconds.
+ * The id to read from, to get all entries after a number. It may be of an earlier millisecond than
+ * the number: the entry `5-1025` has taken a number of the millisecond 6 (see `numberOf`).
  */
 async function idAfter(call: Call, stream: string, number: number): Promise<string> {
   let from = lowestIdAfter(number, highestId(number))
@@ -97,7 +97,7 @@ async function idAfter(call: Call, stream: string, number: number): Promise<stri
   }
 }
 
-/** Up to which number entries may be missing, of those after one, before or among what was read. */
+/** The last number that may be missing between `after` and the last of the entries that were read. */
 function lostThrough(
   after: number,
   through: number,
@@ -107,7 +107,7 @@ function lostThrough(
   if (info === undefined) return through
   const { first, deleted, added, length } = info
   const isKept = first !== undefined && numberOf(first)! <= after
-  // Of a stream that has all that it was ever given, there was nothing before the first entry.
+  // A stream that still has every entry it was given had nothing before the first.
   const isWhole = after === 0 && added === length
   const next = entries[0]
   const before = next === undefined ? through : numberOf(String(next[0]))! - 1

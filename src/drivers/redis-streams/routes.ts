@@ -1,4 +1,5 @@
-import type { RoutingOptions } from '../../driver-kit/sources.js'
+import { checkedPayload } from '../../driver-kit/index.js'
+import type { RoutingOptions } from '../../driver-kit/index.js'
 import type { RedisStreamMessage } from './stream.js'
 
 /** Which topics an entry is for, and what is sent of it. */
@@ -15,7 +16,8 @@ export class Routes {
     return typeof topics === 'string' ? [topics] : [...new Set(topics)].toSorted()
   }
 
+  /** What is sent of an entry. @throws what `payload` throws, and where it gives no text or bytes */
   payloadOf(message: RedisStreamMessage): string | Uint8Array {
-    return (this.options.payload ?? this.body)(message)
+    return checkedPayload((this.options.payload ?? this.body)(message))
   }
 }

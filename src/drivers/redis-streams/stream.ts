@@ -1,4 +1,4 @@
-import type { SourceEvents } from '../../driver-kit/sources.js'
+import type { SourceEvents } from '../../driver-kit/index.js'
 import type { Call } from './epoch.js'
 import { numberOf } from './number.js'
 import { compareIds, judge, START } from './position.js'
@@ -9,7 +9,7 @@ export interface RedisStreamMessage {
   stream: string
   /** The entry's id in its stream, such as `1700000000000-0`. */
   id: string
-  /** Its fields. Of a name that stands there twice, the last one. */
+  /** Its fields. Where a name comes twice, the last one counts. */
   fields: Readonly<Record<string, Buffer>>
 }
 
@@ -24,13 +24,13 @@ export interface LogEvents {
    * Finds out the epoch to go by.
    *
    * @param found What the key holds.
-   * @param last The last id of the stream; undefined where there is none.
+   * @param last The last id of the stream.
    * @param isAnew Whether it is known that the stream is another one than was read.
    */
   settle(call: Call, found: string | undefined, last: string, isAnew: boolean): Promise<string>
-  /** It is read in this epoch after this id. */
+  /** From now on, entries are of this epoch and come after this id. */
   begin(epoch: string, id: string): void
-  /** Everything through this id has been told. */
+  /** Everything through this id has been handed on, or told to be missing. */
   at(id: string): void
 }
 
@@ -63,7 +63,7 @@ export class OpenStream {
     this.#place = info ? { id: info.last, count: info.added } : START
     this.#length = info?.length ?? 0
     this.#epoch = epoch
-    if (epoch !== undefined) this.#tell(() => events.log?.begin(epoch, this.#place.id))
+    if (epoch !== undefined) events.log?.begin(epoch, this.#place.id)
   }
 
   get log(): LogEvents | undefined {
@@ -76,8 +76,9 @@ export class OpenStream {
   }
 
   /**
-   * Whether entries may have been trimmed away before these. That takes as many new ones as the
-   * stream holds; with half of that, or as many as are read at once, it is time to look.
+   * Whether entries may have been trimmed away unread before these. With `XADD … MAXLEN` that takes
+   * as many new entries as the stream holds; from half of that on, it is worth a look. So it is with as
+   * many as one read brings, since there may be more.
    */
   isSuspect(entries: readonly Entry[], most: number): boolean {
     return entries.length >= most || entries.length * 2 >= this.#length
@@ -85,7 +86,7 @@ export class OpenStream {
 
   /** Hands on what was read. */
   read(entries: readonly Entry[]): void {
-    for (const entry of entries) this.#tell(() => this.events.message(toMessage(this.name, entry)))
+    for (const entry of entries) this.events.message(toMessage(this.name, entry))
     const last = entries.at(-1)
     if (last === undefined) return
     const { count } = this.#place
@@ -100,43 +101,35 @@ export class OpenStream {
     return judge(this.#place, idsOf(entries), info).anew === true
   }
 
-  /** The same as `read`, with what was seen of the stream since. */
+  /** Hands on what was read, with a gap in its place where the stream says that entries are missing. */
   verified(entries: readonly Entry[], { info, epoch }: Seen): void {
     const verdict = judge(this.#place, idsOf(entries), info)
     const { place, before, after, anew } = verdict
-    // All are told of it by that, before what belongs to it, and nobody needs another word.
+    // A new epoch tells everybody that messages are missing, so no gap is told with it.
     const isOther = epoch !== this.#epoch
     this.#epoch = epoch
     const begins = isOther && !(anew && after !== undefined)
     if (begins) this.#begin(this.#place.id)
-    else if (before !== undefined) this.#gap(before, throughBefore(this.#place, entries, info))
+    else if (before !== undefined) this.gap(before, throughBefore(this.#place, entries, info))
     this.read(entries)
     if (isOther && !begins) this.#begin(place.id)
-    else if (after !== undefined) this.#gap(after, throughAfter(info, verdict))
+    else if (after !== undefined) this.gap(after, throughAfter(info, verdict))
     this.#place = place
     this.#length = info?.length ?? 0
-    this.#tell(() => this.events.log?.at(place.id))
+    this.events.log?.at(place.id)
   }
 
   fail(error: Error): void {
-    this.#tell(() => this.events.fail(error))
+    this.events.fail(error)
+  }
+
+  /** @param through The last number that may be missing. */
+  gap(reason: string, through?: number): void {
+    this.events.gap(`${this.name}: ${reason}`, through)
   }
 
   #begin(id: string): void {
-    this.#tell(() => this.events.log?.begin(this.#epoch!, id))
-  }
-
-  #gap(reason: string, through: number | undefined): void {
-    this.#tell(() => this.events.gap(`${this.name}: ${reason}`, through))
-  }
-
-  /** An error here would stop the reading of all streams. */
-  #tell(call: () => void): void {
-    try {
-      call()
-    } catch (error) {
-      process.emitWarning(error instanceof Error ? error : String(error))
-    }
+    this.events.log?.begin(this.#epoch!, id)
   }
 }
 
@@ -144,7 +137,7 @@ function idsOf(entries: readonly Entry[]): string[] {
   return entries.map(([id]) => String(id))
 }
 
-/** The last number that may be missing before what was read, or in between. */
+/** The last number that may be missing before, or among, the entries that were read. */
 function throughBefore({ id }: Place, entries: readonly Entry[], info: StreamInfo | undefined) {
   const next = entries.length > 0 ? String(entries[0]![0]) : info?.first
   const isAhead = next !== undefined && compareIds(next, id) > 0
@@ -153,7 +146,7 @@ function throughBefore({ id }: Place, entries: readonly Entry[], info: StreamInf
   return Math.max(before ?? 0, deleted ?? 0)
 }
 
-/** The last number that may be missing behind what was read. */
+/** The last number that may be missing after the entries that were read. */
 function throughAfter(info: StreamInfo | undefined, { place, anew }: Verdict): number | undefined {
   if (anew || info === undefined) return undefined
   const next = info.first !== undefined && compareIds(info.first, place.id) > 0
@@ -167,7 +160,7 @@ function numberBelow(id: string): number | undefined {
 
 /** An entry as it is handed on. */
 export function toMessage(stream: string, [id, list]: Entry): RedisStreamMessage {
-  // Without a prototype: a field may have any name.
+  // Without a prototype, since a field may be called __proto__.
   const fields = Object.create(null) as Record<string, Buffer>
   for (let at = 0; at + 1 < list.length; at += 2) fields[String(list[at])] = list[at + 1] as Buffer
   return { stream, id: String(id), fields }

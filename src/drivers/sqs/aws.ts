@@ -1,14 +1,14 @@
 import { setMaxListeners } from 'node:events'
 import type { SNSClient } from '@aws-sdk/client-sns'
 import type { Message, SQSClient } from '@aws-sdk/client-sqs'
-import { AtOnce } from '../../driver-kit/at-once.js'
+import { AtOnce, inTime } from '../../driver-kit/index.js'
 import { addressOf, isClients, loadLibraries, makeClients, SNS_CALLS_AT_ONCE } from './clients.js'
 import type { AwsClients, AwsConfig, Libraries } from './clients.js'
 import { isGone } from './errors.js'
 
 /** What the driver asks of AWS, each call with a bound. */
 export class Aws {
-  private readonly turns = new AtOnce(SNS_CALLS_AT_ONCE)
+  private readonly snsCalls = new AtOnce(SNS_CALLS_AT_ONCE)
   private readonly ended = new AbortController()
 
   private constructor(
@@ -30,14 +30,14 @@ export class Aws {
     return new Aws(library, sqs, sns, !isClients(target), timeout, await addressOf(sqs))
   }
 
-  /** What lets go of something has to leave time for a second try. */
+  /** How long a call may take that lets go of something: there has to be time for a second one. */
   private get goodbye(): number {
     return Math.min(this.timeout, 1_500)
   }
 
   /** Ends every call that is under way, and the clients, if they are ours. */
   end(): void {
-    this.ended.abort()
+    this.ended.abort(new Error('stopped'))
     if (!this.own) return
     this.sqs.destroy()
     this.sns?.destroy()
@@ -248,36 +248,28 @@ export class Aws {
   ): Promise<T> {
     const { sns } = this
     if (!sns) throw new Error('sqsDriver was given no SNS client, which topics need: { sqs, sns }.')
-    return this.turns.run(() => this.bounded((signal) => call(sns, signal), timeout))
+    return this.snsCalls.run(() => this.bounded((signal) => call(sns, signal), timeout))
   }
 
-  /** Rejects after `timeout` too, whatever the SDK is doing then. */
+  /** Makes a call that ends after `timeout`, whatever the SDK is doing then. */
   private async bounded<T>(
     call: (signal: AbortSignal) => Promise<T>,
     timeout = this.timeout,
     stop: AbortSignal = this.ended.signal,
   ): Promise<T> {
-    if (stop.aborted) throw new Error('stopped')
+    stop.throwIfAborted()
     const abort = new AbortController()
-    let end: (error: Error) => void = () => undefined
-    const ended = new Promise<never>((_, reject) => (end = reject))
-    const finish = (reason: string) => () => {
-      end(new Error(reason))
-      abort.abort()
-    }
-    const timer = setTimeout(finish(`no answer from ${this.where} within ${timeout} ms`), timeout)
-    const stopped = finish('stopped')
-    stop.addEventListener('abort', stopped)
+    const late = () => new Error(`no answer from ${this.where} within ${timeout} ms`)
     try {
-      return await Promise.race([ended, call(abort.signal)])
-    } finally {
-      clearTimeout(timer)
-      stop.removeEventListener('abort', stopped)
+      return await inTime(call(abort.signal), timeout, late, stop)
+    } catch (error) {
+      abort.abort()
+      throw error
     }
   }
 }
 
-/** Keeps the SDK from knowing an error that it would try again after. */
+/** Wraps the error of a poll, so that the SDK does not know it as one to try again after. */
 class SentOnce extends Error {
   constructor(readonly inner: unknown) {
     super('A poll failed.')

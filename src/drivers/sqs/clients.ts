@@ -1,6 +1,6 @@
 import type { SNSClient } from '@aws-sdk/client-sns'
 import type { SQSClient } from '@aws-sdk/client-sqs'
-import { loadPeer } from '../../driver-kit/peer.js'
+import { loadPeer } from '../../driver-kit/index.js'
 
 /** Clients of the user's, which are used as they are and never destroyed. */
 export interface AwsClients {
@@ -42,8 +42,8 @@ export async function loadLibraries(): Promise<Libraries> {
 export function makeClients({ sqs, sns }: Libraries, config: AwsConfig) {
   const common = { maxAttempts: 2, ...config }
   const agents = (agent: object) => ({ httpAgent: agent, httpsAgent: agent })
-  // Without keepAlive, a connection still goes from one call to the next that waits for it, since
-  // their number has a bound, and is closed when none does: maxFreeSockets of 0 would mean 256.
+  // Without keepAlive, a connection still serves the next call that waits, since maxSockets bounds
+  // them, and is closed when none waits. A maxFreeSockets of 0 would not do: Node takes it for 256.
   return {
     sqs: new sqs.SQSClient({ requestHandler: agents({ maxFreeSockets: 1 }), ...common }),
     sns: new sns.SNSClient({

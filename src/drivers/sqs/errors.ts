@@ -5,12 +5,12 @@ interface AwsError {
   $metadata?: { httpStatusCode?: number }
 }
 
-/** AWS has answered with an error: it has done nothing. Anything else may be a lost answer. */
+/** Whether AWS has answered, with an error: it has done nothing. After any other error it may have. */
 export function isAnswer(error: unknown): boolean {
   return ((error as AwsError).$metadata?.httpStatusCode ?? 0) >= 400
 }
 
-/** AWS has refused, and would refuse again. */
+/** Whether AWS has refused, and would refuse again. */
 export function isRefusal(error: unknown): boolean {
   const { name = '', $metadata } = error as AwsError
   const status = $metadata?.httpStatusCode ?? 0
@@ -18,7 +18,7 @@ export function isRefusal(error: unknown): boolean {
   return status >= 400 && status < 500
 }
 
-/** The queue, topic or subscription is not there. */
+/** Whether the queue, topic or subscription does not exist. */
 export function isGone(error: unknown): boolean {
   return /NonExistentQueue|QueueDoesNotExist|NotFound/.test((error as AwsError).name ?? '')
 }

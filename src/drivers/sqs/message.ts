@@ -17,30 +17,13 @@ export interface SqsMessage {
   readonly group?: string
 }
 
-/** The attribute by which a probe is known; nobody is sent what carries it. */
+/** The attribute by which a probe is known. What carries it is not handed over. */
 export const PROBE = 'unifrost-probe'
 
-/** How many ids are remembered at least; at most twice as many. */
-const REMEMBERED = 10_000
+/** How many ids of messages are remembered at least, against what is delivered again. */
+export const SEEN = 10_000
 
-/** The messages that were handed over already. */
-export class Seen {
-  private recent = new Set<string>()
-  private before = new Set<string>()
-
-  /** Whether `id` is new; it no longer is then. */
-  add(id: string): boolean {
-    if (this.recent.has(id) || this.before.has(id)) return false
-    this.recent.add(id)
-    if (this.recent.size >= REMEMBERED) {
-      this.before = this.recent
-      this.recent = new Set()
-    }
-    return true
-  }
-}
-
-/** What a topic has sent to our queue, or nothing where it was not a topic that sent it. */
+/** The message of a topic that has arrived in our queue. Undefined for what no topic has sent. */
 export function fromTopic({ Body = '', Attributes }: Message): SqsMessage | undefined {
   let envelope: Partial<Envelope> | null
   try {
@@ -71,7 +54,7 @@ interface Envelope {
   MessageAttributes: Record<string, { Value: string }>
 }
 
-/** What somebody has sent to a queue of theirs. */
+/** A message that was sent to a queue of the user's. */
 export function fromQueue(url: string, message: Message): SqsMessage {
   const { Body = '', MessageId = '', MessageAttributes = {}, Attributes } = message
   const attributes: [string, string][] = Object.entries(MessageAttributes).map(
@@ -97,7 +80,11 @@ function groupOf(attributes: Message['Attributes']): { group?: string } {
 const TOPIC = /^arn:aws[\w-]*:sns:[\w-]+:\d{12}:(?=.{1,256}$)[\w-]+(\.fifo)?$/
 const QUEUE = /^https?:\/\/[^\s/]+\/(?:\d{12}\/)?[\w-]{1,80}(\.fifo)?$/
 
-/** Whether a name is a queue's; if not, it is a topic's. Throws for what is neither. */
+/**
+ * Whether a name is that of a queue; otherwise it is that of a topic.
+ *
+ * @throws TopicNameError for what is neither.
+ */
 export function isQueue(name: unknown): boolean {
   if (typeof name === 'string' && QUEUE.test(name)) return true
   if (typeof name === 'string' && TOPIC.test(name)) return false

@@ -1,7 +1,5 @@
-import { setTimeout as pause } from 'node:timers/promises'
 import type { Message } from '@aws-sdk/client-sqs'
-import { Backoff } from '../../driver-kit/backoff.js'
-import { within } from '../../driver-kit/within.js'
+import { Backoff, Closings, pause } from '../../driver-kit/index.js'
 import type { Aws } from './aws.js'
 import { isAnswer, isGone, isRefusal } from './errors.js'
 
@@ -25,7 +23,7 @@ export interface PollEvents {
 /** Reads one queue: one long poll after the other, never two at once. */
 export class Poll {
   private readonly stopping = new AbortController()
-  private readonly deleting = new Set<Promise<void>>()
+  private readonly deletions = new Closings('SQS')
   private readonly since = performance.now()
 
   constructor(
@@ -40,7 +38,7 @@ export class Poll {
   /** Settles when all that was handed over is deleted, or after `timeout` milliseconds. */
   async stop(timeout = 0): Promise<void> {
     this.stopping.abort()
-    if (this.deleting.size > 0) await within(Promise.all(this.deleting), timeout)
+    await this.deletions.idle(timeout)
   }
 
   private async run(): Promise<void> {
@@ -51,7 +49,7 @@ export class Poll {
     while (!signal.aborted) {
       try {
         const messages = await this.aws.receive(this.url, seconds, answerTimeout, signal)
-        // Whoever has stopped it may have deleted the queue. These will be received again.
+        // The queue may have been deleted by now. If not, these messages are received again.
         if (signal.aborted) return
         backoff.reset()
         for (const message of messages) this.events.message(message)
@@ -59,31 +57,19 @@ export class Poll {
       } catch (error) {
         if (signal.aborted) return
         if (!this.goesOn(error)) return this.events.broken(error)
-        await pause(backoff.next(), undefined, { signal }).catch(ignoreStop)
+        await pause(backoff.next(), signal)
       }
     }
   }
 
-  /** AWS has said no for now, so that it has taken no message out for us. */
+  /** Whether AWS has refused for now, so that it has taken no message out of the queue. */
   private goesOn(error: unknown): boolean {
     if (isGone(error)) return performance.now() - this.since < YOUNG
     return isAnswer(error) && !isRefusal(error)
   }
 
-  /** What can't be deleted is delivered again, and known by its id then. */
+  /** A message that can't be deleted is delivered again, and is known by its id then. */
   private delete(messages: readonly Message[]): void {
-    const deletion = this.aws
-      .delete(this.url, messages)
-      .catch(ignoreUndeleted)
-      .then(() => {
-        this.deleting.delete(deletion)
-      })
-    this.deleting.add(deletion)
+    void this.deletions.add(this.aws.delete(this.url, messages))
   }
 }
-
-/** The loop looks at the signal. */
-function ignoreStop(): void {}
-
-/** It comes again after the visibility timeout, and the deletion with it. */
-function ignoreUndeleted(): void {}

@@ -1,82 +1,53 @@
 import { randomUUID } from 'node:crypto'
-import { setTimeout as pause } from 'node:timers/promises'
 import type { Message } from '@aws-sdk/client-sqs'
 import type { Subscription } from '../../driver.js'
-import { Backoff } from '../../driver-kit/backoff.js'
-import type { SourceEvents } from '../../driver-kit/sources.js'
-import { within } from '../../driver-kit/within.js'
+import { Backoff, Closings, retryUntil, SeenIds, within } from '../../driver-kit/index.js'
+import type { SourceEvents } from '../../driver-kit/index.js'
 import type { Aws } from './aws.js'
-import { explain, isAnswer, isRefusal } from './errors.js'
-import { fromTopic, PROBE, Seen } from './message.js'
+import { explain, isRefusal } from './errors.js'
+import { fromTopic, PROBE, SEEN } from './message.js'
 import type { SqsMessage } from './message.js'
 import { Poll } from './poll.js'
 import type { PollOptions } from './poll.js'
+import { QueueSubscriptions } from './queue-subscriptions.js'
+import { Topic } from './topic.js'
 import { ALIVE, Upkeep } from './upkeep.js'
 import type { UpkeepOptions } from './upkeep.js'
 
 /** How long letting go of something may take, and how much longer for each topic. */
 const CLOSE_TIMEOUT = 3_500
 const CLOSE_EACH = 20
-/** How long the answer to a subscribe is waited for before what it may have made is looked for. */
-const ANSWER_WAIT = 1_000
 
 export interface ServerQueueOptions extends PollOptions, UpkeepOptions {
   subscribeTimeout: number
   probe: boolean
 }
 
-/** A topic that is open, or is being opened. */
-class Topic {
-  /** Whether `subscribe` has settled: before that, nobody misses anything. */
-  ready = false
-  /** Whether what it sends to the current queue counts. */
-  live = false
-  /** Why something was missed, until it is live again. */
-  missed: string | undefined
-  probe: { id: string; arrived(): void } | undefined
-  /** Has the present attempt to attach it to a queue fail. */
-  cancel: (error: unknown) => void = () => undefined
-
-  constructor(
-    readonly arn: string,
-    readonly events: SourceEvents<SqsMessage>,
-  ) {}
-
-  /** Rejects when the attempt that begins now is cancelled, whether somebody waits or not. */
-  cancellable(): Promise<never> {
-    const cancelled = new Promise<never>((_, reject) => (this.cancel = reject))
-    cancelled.catch(ignoreEnd)
-    return cancelled
-  }
-}
-
 /** The queue that is read now, or was until it broke. */
 interface Queue {
   readonly url: string
-  readonly arn: string
-  /** By topic. Of one that was asked for without an answer, only the topic is known. */
-  readonly subscriptions: Map<string, string | undefined>
-  /** By topic: what AWS was asked for and has not answered yet. It settles then, and never rejects. */
-  readonly asked: Map<string, Promise<unknown>>
+  readonly subscriptions: QueueSubscriptions
   poll?: Poll
 }
 
 /**
- * The queue of this process, to which the topics that it reads all send. When an answer of a
- * poll is lost it is given up for a new one: a poll that nobody waits for any more goes on in
- * AWS, and would take messages out of the old one for some time yet.
+ * The queue of this process, to which all topics that it reads send. When the answer of a poll is
+ * lost, the queue is given up for a new one: AWS goes on with the lost poll for some seconds, and
+ * hands messages of the old queue to it.
  */
 export class ServerQueue {
   private readonly topics = new Map<string, Topic>()
-  private readonly seen = new Seen()
-  private readonly closing = new AbortController()
+  private readonly seen = new SeenIds(SEEN)
+  /** What is being let go of, while the queue is open and when it is closed. */
+  private readonly closings = new Closings('SQS')
+  /** Aborted when closing has taken as long as it may. */
   private readonly givingUp = new AbortController()
-  /** What is being let go of. */
-  private readonly ending = new Set<Promise<void>>()
   private current: Promise<Queue> | undefined
+  /** The latest attempt to make a queue. */
+  private making: Promise<Queue> | undefined
   private queue: Queue | undefined
   private upkeep: Upkeep | undefined
-  /** A queue that may have been made: its name, with which to try again, and its tags. */
+  /** The name and tags of a queue that AWS may have made. It is tried again with these. */
   private unsure: { name: string; tags: Record<string, string> } | undefined
 
   constructor(
@@ -114,8 +85,8 @@ export class ServerQueue {
           await this.attach(topic, queue, cancelled)
           break
         } catch (error) {
-          if (late || this.closed || this.queue === queue) throw error
-          // The queue has broken. With the one that takes its place it may well work.
+          if (late || this.closing.aborted || this.queue === queue) throw error
+          // The queue has broken. Its successor is tried next.
         }
       }
     } catch (error) {
@@ -128,35 +99,45 @@ export class ServerQueue {
     return { close: () => this.release(topic) }
   }
 
-  async close(): Promise<void> {
-    this.closing.abort()
-    this.upkeep?.stop()
-    const topics = [...this.topics.values()]
-    this.topics.clear()
-    for (const topic of topics) topic.cancel(closedError())
-    const letGo = async () => {
-      const queue = await this.current?.catch(() => undefined)
-      if (queue) this.discard(queue)
-      else if (this.unsure) await this.aws.deleteByName(this.unsure.name)
-      await Promise.all(this.ending)
-    }
-    await within(letGo(), CLOSE_TIMEOUT + CLOSE_EACH * topics.length)
-    this.givingUp.abort()
+  close(): Promise<void> {
+    return this.closings.close(async () => {
+      this.upkeep?.stop()
+      const topics = [...this.topics.values()]
+      this.topics.clear()
+      for (const topic of topics) topic.cancel(this.closing.reason)
+      await within(this.letGo(), CLOSE_TIMEOUT + CLOSE_EACH * topics.length)
+      this.givingUp.abort()
+    })
   }
 
-  private get closed(): boolean {
-    return this.closing.signal.aborted
+  private async letGo(): Promise<void> {
+    // A queue that is being made now is let go of when it is there.
+    await this.making?.catch(() => undefined)
+    const queue = await this.current?.catch(() => undefined)
+    if (queue) this.discard(queue)
+    else if (this.unsure) await this.aws.deleteByName(this.unsure.name)
+    await this.closings.idle()
   }
 
-  private async make(): Promise<Queue> {
+  /** Aborted when this is closed. */
+  private get closing(): AbortSignal {
+    return this.closings.signal
+  }
+
+  private make(): Promise<Queue> {
+    this.making = this.create()
+    return this.making
+  }
+
+  private async create(): Promise<Queue> {
     const name = `${this.options.prefix}${randomUUID()}${this.fifo ? '.fifo' : ''}`
     this.unsure ??= { name, tags: { [ALIVE]: String(Math.floor(Date.now() / 1_000)) } }
     const { url, arn } = await this.aws.createQueue(this.unsure.name, this.unsure.tags)
     this.unsure = undefined
-    const queue: Queue = { url, arn, subscriptions: new Map(), asked: new Map() }
-    if (this.closed) {
+    const queue: Queue = { url, subscriptions: new QueueSubscriptions(this.aws, arn) }
+    if (this.closing.aborted) {
       this.discard(queue)
-      throw closedError()
+      this.closings.check()
     }
     queue.poll = new Poll(this.aws, url, this.options, {
       message: (message) => this.message(message),
@@ -165,7 +146,7 @@ export class ServerQueue {
     this.queue = queue
     this.upkeep ??= new Upkeep(this.aws, this.options, {
       url: () => this.queue?.url,
-      subscriptions: () => this.queue?.subscriptions ?? new Map<string, undefined>(),
+      subscriptions: () => this.queue?.subscriptions.known ?? new Map<string, undefined>(),
       missing: (arn) => this.missing(arn),
     })
     return queue
@@ -183,51 +164,21 @@ export class ServerQueue {
 
   /** From here on, whatever the topic sends to our queue is handed over. */
   private arrived(topic: Topic): void {
-    const { probe, missed } = topic
-    topic.probe = topic.missed = undefined
+    const { probe } = topic
+    topic.probe = undefined
     topic.live = true
-    if (missed !== undefined && topic.ready) topic.events.gap(missed)
+    topic.attachment.restored()
     probe?.arrived()
   }
 
   /** Settles when what is published to the topic comes through to `queue`. */
   private async attach(topic: Topic, queue: Queue, cancelled: Promise<never>): Promise<void> {
-    if (this.closed) throw closedError()
+    this.closings.check()
     if (this.queue !== queue) throw new Error('The queue has been given up.')
-    await Promise.race([this.subscribed(topic, queue), cancelled])
+    await Promise.race([queue.subscriptions.subscribe(topic.arn), cancelled])
     if (this.options.probe) await this.proved(topic, cancelled)
     else this.arrived(topic)
     this.upkeep?.clean(topic.arn)
-  }
-
-  private async subscribed({ arn }: Topic, queue: Queue): Promise<void> {
-    const { subscriptions, asked } = queue
-    if (!subscriptions.has(arn)) subscriptions.set(arn, undefined)
-    const asking = this.aws.subscribe(arn, queue.arn)
-    // Whoever has given up on it may have asked again before it is answered.
-    const answered = Promise.allSettled([asked.get(arn), asking])
-    asked.set(arn, answered)
-    try {
-      subscriptions.set(arn, await asking)
-    } catch (error) {
-      if (isAnswer(error)) subscriptions.delete(arn)
-      throw error
-    } finally {
-      void answered.then(() => asked.get(arn) === answered && asked.delete(arn))
-    }
-  }
-
-  private async unsubscribed(topic: string, queue: Queue): Promise<void> {
-    const { subscriptions, asked, arn } = queue
-    const answered = asked.get(topic)
-    if (!answered && !subscriptions.has(topic)) return
-    if (answered) await within(answered, ANSWER_WAIT)
-    const known = subscriptions.get(topic)
-    const subscription = known ?? (await this.aws.subscriptions(topic)).get(arn)
-    if (subscription !== undefined) await this.aws.unsubscribe(subscription)
-    // It may be made after we have looked, or again: somebody has to come back for it.
-    if (asked.has(topic)) throw new Error(`Subscribing ${topic} is still under way.`)
-    subscriptions.delete(topic)
   }
 
   /** AWS may take seconds until a subscription works, and drops what comes before that. */
@@ -242,16 +193,19 @@ export class ServerQueue {
   }
 
   private broke(queue: Queue, error: unknown): void {
-    if (this.closed || this.queue !== queue) return
+    if (this.closing.aborted || this.queue !== queue) return
     this.discard(queue)
     this.queue = this.current = undefined
     const { message } = explain('Reading the queue', this.aws.where, error)
     for (const topic of this.topics.values()) {
-      this.interrupt(topic, message)
+      topic.interrupt(message)
       topic.cancel(error)
     }
     if (this.topics.size === 0) return
-    const remaking = this.remake()
+    const remaking = retryUntil(Infinity, () => this.make(), {
+      again: (error) => !isRefusal(error),
+      signal: this.closing,
+    })
     this.current = remaking
     remaking.then(
       (made) => {
@@ -264,43 +218,25 @@ export class ServerQueue {
     )
   }
 
-  private interrupt(topic: Topic, reason: string): void {
-    topic.live = false
-    topic.probe = undefined
-    topic.missed ??= reason
-  }
-
-  private async remake(): Promise<Queue> {
-    const backoff = new Backoff()
-    for (;;) {
-      try {
-        return await this.make()
-      } catch (error) {
-        if (this.closed || isRefusal(error)) throw error
-        await this.pause(backoff.next(), this.closing)
-      }
-    }
-  }
-
   private async restore(topic: Topic, queue: Queue): Promise<void> {
-    const backoff = new Backoff()
-    const current = () => this.topics.get(topic.arn) === topic && this.queue === queue
-    while (current() && !this.closed) {
-      try {
-        return await this.attach(topic, queue, topic.cancellable())
-      } catch (error) {
-        if (current() && isRefusal(error)) return this.fail(topic, error)
-        await this.pause(backoff.next(), this.closing)
-      }
+    const isCurrent = () => this.topics.get(topic.arn) === topic && this.queue === queue
+    const attach = async () => {
+      if (isCurrent()) await this.attach(topic, queue, topic.cancellable())
+    }
+    const again = (error: unknown) => isCurrent() && !isRefusal(error)
+    try {
+      await retryUntil(Infinity, attach, { again, signal: this.closing })
+    } catch (error) {
+      if (isCurrent() && isRefusal(error)) this.fail(topic, error)
     }
   }
 
-  /** A subscription that somebody has deleted, perhaps with its topic. */
+  /** The subscription of a topic was deleted, perhaps with the topic. */
   private missing(arn: string): void {
     const { queue } = this
     const topic = this.topics.get(arn)
     if (!queue || !topic?.ready || !topic.live) return
-    this.interrupt(topic, `The subscription of ${arn} was deleted, and has been made anew.`)
+    topic.interrupt(`The subscription of ${arn} was deleted, and has been made anew.`)
     void this.restore(topic, queue)
   }
 
@@ -310,41 +246,28 @@ export class ServerQueue {
 
   private async release(topic: Topic): Promise<void> {
     if (this.topics.get(topic.arn) === topic) this.topics.delete(topic.arn)
-    topic.cancel(closedError())
+    topic.cancel(new Error('The topic has been closed.'))
     // Where this fails, the queue remembers the subscription, and takes it along when it goes.
-    if (this.queue && !this.closed) {
-      await within(this.unsubscribed(topic.arn, this.queue), CLOSE_TIMEOUT)
+    if (this.queue && !this.closing.aborted) {
+      await within(this.queue.subscriptions.unsubscribe(topic.arn), CLOSE_TIMEOUT)
     }
   }
 
   /** Lets go of a queue and of all that sends to it, as soon as AWS can be reached. */
-  private discard(queue: Queue): void {
-    const letGo = async () => {
-      await queue.poll?.stop()
-      const backoff = new Backoff()
-      while (!this.givingUp.signal.aborted) {
-        const topics = new Set([...queue.subscriptions.keys(), ...queue.asked.keys()])
-        const each = [...topics].map((topic) => this.unsubscribed(topic, queue))
-        // All at once: a broker that does not answer may still hear us.
-        const outcomes = await Promise.allSettled([...each, this.aws.deleteQueue(queue.url)])
-        const failed = outcomes.filter((outcome) => outcome.status === 'rejected')
-        // What is refused is left to be swept.
-        if (failed.every(({ reason }) => isRefusal(reason))) return
-        await this.pause(backoff.next(), this.givingUp)
-      }
+  private discard({ url, poll, subscriptions }: Queue): void {
+    const attempt = async () => {
+      const each = subscriptions.topics().map((topic) => subscriptions.unsubscribe(topic))
+      // All at once: a broker that does not answer may still hear us.
+      const outcomes = await Promise.allSettled([...each, this.aws.deleteQueue(url)])
+      const failed = outcomes.filter((outcome) => outcome.status === 'rejected')
+      // What is refused is left to be swept.
+      const open = failed.find(({ reason }) => !isRefusal(reason))
+      if (open !== undefined) throw open.reason
     }
-    const ending = letGo().finally(() => this.ending.delete(ending))
-    this.ending.add(ending)
+    const letGo = async () => {
+      await poll?.stop()
+      await retryUntil(Infinity, attempt, { signal: this.givingUp.signal })
+    }
+    void this.closings.add(letGo())
   }
-
-  private async pause(milliseconds: number, { signal }: AbortController): Promise<void> {
-    await pause(milliseconds, undefined, { signal }).catch(ignoreEnd)
-  }
-}
-
-/** Whoever waits looks at what has become of it. */
-function ignoreEnd(): void {}
-
-function closedError(): Error {
-  return new Error('The topic or its driver has been closed.')
 }

@@ -1,4 +1,4 @@
-import { setTimeout as pause } from 'node:timers/promises'
+import { pause } from '../../driver-kit/index.js'
 import type { Aws } from './aws.js'
 import { isGone, isRefusal } from './errors.js'
 
@@ -10,11 +10,11 @@ export interface UpkeepOptions {
   prefix: string
   /** How often a queue is tagged as alive and its subscriptions are looked at. */
   heartbeat: number
-  /** How old the tag of a queue is that somebody has left behind. */
+  /** A queue whose tag is older was left behind by a server that has crashed. */
   sweepAfter: number
 }
 
-/** What is to be kept up. */
+/** The queue that is kept up, with what sends to it. */
 export interface Kept {
   url(): string | undefined
   /** The subscriptions, by topic. */
@@ -24,8 +24,8 @@ export interface Kept {
 }
 
 /**
- * What has to be done from time to time: AWS tells nobody that a subscription was deleted, and
- * knows nobody who would delete the queue of a server that has crashed.
+ * What has to be done from time to time: looking whether subscriptions are still there, which AWS
+ * does not tell when it ends; and deleting the queues of servers that have crashed.
  */
 export class Upkeep {
   private readonly stopping = new AbortController()
@@ -58,14 +58,14 @@ export class Upkeep {
         this.swept = performance.now()
         await this.attempt(() => this.sweep())
       }
-      await pause(this.options.heartbeat, undefined, { signal }).catch(ignoreStop)
+      await pause(this.options.heartbeat, signal)
       if (signal.aborted) return
       await this.attempt(() => this.beat())
       await this.attempt(() => this.check())
     }
   }
 
-  /** What fails since the link is down, or a queue has just gone, is done the next time. */
+  /** Does the work, or leaves it for the next time where the link is down or a queue has just gone. */
   private async attempt(work: () => Promise<void>): Promise<void> {
     try {
       await work()
@@ -114,6 +114,3 @@ export class Upkeep {
     }
   }
 }
-
-/** The loop looks at the signal. */
-function ignoreStop(): void {}

@@ -84,6 +84,7 @@ test('a topic is asked for on each connection, and the gap stands before what fo
   second.topics.get('x')!('3')
   await new Promise(setImmediate)
   expect(sink.entries.map((entry) => entry.type)).toEqual(['message', 'gap', 'message', 'message'])
+  expect(sink.entries[1]).toMatchObject({ reason: expect.stringContaining('lost (cable)') })
   expect(sink.texts()).toEqual(['1', '2', '3'])
 })
 
@@ -128,6 +129,23 @@ test('any other failure gives the connection up, and the next one is asked', asy
   await until('it to be asked for', () => second.topics.has('x'))
   second.confirm()
   await opening
+})
+
+test('an opening that fails until its time is up says why in the words of the broker', async () => {
+  refusesNext = new Error('BUSY running a script')
+  await expect(sources.subscribe('x', recordingSink())).rejects.toThrow(
+    'Fake at localhost:1 did not confirm channel x within 200 ms (BUSY running a script).',
+  )
+})
+
+test('a gap says why the link was lost', async () => {
+  const { sink, first } = await open()
+  first.lose(new Error('BUSY running a script'))
+  const second = await connection(2)
+  await until('it to be asked for', () => second.topics.has('x'))
+  second.confirm()
+  await sink.until('a gap', () => sink.count('gap') === 1)
+  expect(sink.entries).toMatchObject([{ reason: expect.stringContaining('(BUSY running a') }])
 })
 
 test('a topic that is closed is taken back', async () => {

@@ -2,7 +2,6 @@ import { EventEmitter } from 'node:events'
 import type { PubSubLink } from '../../../src/drivers/google-pubsub/link.js'
 import { brokenRule, subscriptionName, toSource } from '../../../src/drivers/google-pubsub/names.js'
 import { PubSubReader } from '../../../src/drivers/google-pubsub/reader.js'
-import { SeenIds } from '../../../src/drivers/google-pubsub/seen.js'
 import { googlePubSubDriver } from '../../../src/drivers/google-pubsub.js'
 import type {
   GooglePubSubConfig,
@@ -100,21 +99,6 @@ describe('names of topics', () => {
     expect(subscriptionName('unifrost', 'projects/p/topics/orders', '1')).toBe('unifrost.orders.1')
     const long = subscriptionName('p'.repeat(80), 'x'.repeat(255), 'r'.repeat(36))
     expect(long.length).toBeLessThanOrEqual(255)
-  })
-})
-
-describe('ids that were seen', () => {
-  test('are known as long as the window, and memory is bounded', () => {
-    const seen = new SeenIds(100)
-    for (let id = 0; id < 1_000; id++) {
-      expect(seen.add(String(id))).toBe(true)
-      for (const back of [0, 50, 99]) {
-        if (id >= back) expect(seen.add(String(id - back))).toBe(false)
-      }
-    }
-    expect(seen.add('700')).toBe(true)
-    seen.clear()
-    expect(seen.add('999')).toBe(true)
   })
 })
 

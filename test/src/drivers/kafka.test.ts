@@ -1,8 +1,7 @@
 import * as kafkaJs from 'kafkajs'
-import { messageFilter } from '../../../src/drivers/kafka/aborted.js'
+import { messageFilter } from '../../../src/drivers/kafka/transactions.js'
 import { Lane } from '../../../src/drivers/kafka/node.js'
-import { Pauses } from '../../../src/drivers/kafka/pauses.js'
-import { Partition, Reading } from '../../../src/drivers/kafka/reading.js'
+import { Partition, TopicReader } from '../../../src/drivers/kafka/topic-reader.js'
 import { kafkaDriver } from '../../../src/drivers/kafka.js'
 import type { KafkaConnectOptions, KafkaDriverOptions } from '../../../src/drivers/kafka.js'
 import { recordingSink } from '../../../src/testing/index.js'
@@ -185,8 +184,11 @@ describe('of the records of an answer', () => {
 //              moved elsewhere ▶ read there: 0      so that the answer would be a double
 test('an answer to a question from before a partition moved is none', async () => {
   const sink = recordingSink()
-  const reading = new Reading('x', { ...sink, message: ({ value }) => sink.message(String(value)) })
-  const partition = new Partition(reading, 0, 0n)
+  const reader = new TopicReader('x', {
+    ...sink,
+    message: ({ value }) => sink.message(String(value)),
+  })
+  const partition = new Partition(reader, 0, 0n)
   const value = Buffer.from('double')
   const message = {
     topic: 'x',
@@ -203,10 +205,10 @@ test('an answer to a question from before a partition moved is none', async () =
       partition.park()
       return answers
     }
-    const pauses = new Pauses()
+    const closing = new AbortController().signal
     const heard = () => rest()
     const events = { heard, refused: jest.fn(), unreadable: jest.fn(), lost: jest.fn() }
-    new Lane({ link: { use: ask } as never, events, pauses, wait: 0 }).add(partition)
+    new Lane({ link: { use: ask } as never, events, closing, wait: 0 }).add(partition)
   })
   await rested
   expect(sink.entries).toEqual([])

@@ -3,7 +3,6 @@ import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { rabbitmqDriver } from '../../../src/drivers/rabbitmq.js'
 import type { RabbitConnection, RabbitmqDriverOptions } from '../../../src/drivers/rabbitmq.js'
-import { originOf } from '../../../src/drivers/rabbitmq/connection.js'
 import { routesFor } from '../../../src/drivers/rabbitmq/routes.js'
 import { recordingSink } from '../../../src/testing/index.js'
 
@@ -20,7 +19,7 @@ describe('rabbitmqDriver refuses at once', () => {
     [{ hostname: '' }, '{ hostname, … }'],
     [{ hostname: 'a', protocol: 'mqtt' }, 'mqtt://'],
     [undefined, 'undefined'],
-    [null, 'object'],
+    [null, 'null'],
     [42, 'number'],
   ])('%j as an address', (target, part) => {
     const make = () => rabbitmqDriver(target as string)
@@ -97,11 +96,12 @@ describe('rabbitmqDriver by address', () => {
   })
   afterEach(() => jest.dontMock('amqplib'))
 
-  async function asked(target: unknown, heartbeat = 2_000) {
-    const origin = originOf(target, { heartbeat, connectTimeout: 5_000 })
-    const connecting = origin.connect(new AbortController().signal)
-    await expect(connecting).rejects.toThrow(`RabbitMQ at ${origin.where} (not now)`)
-    return [origin.where, connect.mock.calls[0][0] as unknown]
+  async function asked(target: unknown): Promise<unknown> {
+    const driver = rabbitmqDriver(target as string)
+    const where = /^RabbitMQ could not be reached at (\S+) \(not now\)/
+    const says = await driver.connect().catch((error: Error) => where.exec(error.message)?.[1])
+    await driver.close()
+    return [says, connect.mock.calls[0][0] as unknown]
   }
 
   test.each([
@@ -109,6 +109,7 @@ describe('rabbitmqDriver by address', () => {
     ['amqps://a/v', ['a:5671', 'amqps://a/v?heartbeat=2']],
     ['amqp://u:p%40@[::1]:7', ['[::1]:7', 'amqp://u:p%40@[::1]:7?heartbeat=2']],
     ['amqp://a?heartbeat=30', ['a:5672', 'amqp://a?heartbeat=30']],
+    ['amqp://u:5%@a/100%', ['a:5672', 'amqp://u:5%@a/100%?heartbeat=2']],
     [{ hostname: 'a' }, ['a:5672', { hostname: 'a', heartbeat: 2 }]],
     [
       { hostname: 'a', protocol: 'amqps', heartbeat: 9 },
@@ -129,6 +130,18 @@ describe('rabbitmqDriver by address', () => {
     await driver.close()
   })
 })
+
+test.each([undefined, null, {}, 'amqp://a'])(
+  'a function that gives %p is told so',
+  async (made) => {
+    const driver = rabbitmqDriver(async () => made as RabbitConnection)
+    await expect(driver.connect()).rejects.toMatchObject({
+      code: 'ERR_UNIFROST_OPTIONS',
+      message: expect.stringContaining('The function given to rabbitmqDriver gave'),
+    })
+    await driver.close()
+  },
+)
 
 test('a broker that takes connections and says nothing costs the connect timeout', async () => {
   const sockets = new Set<{ destroy(): void }>()
@@ -167,4 +180,17 @@ test('a pattern made to be slow is not', () => {
   const message = { content: Buffer.alloc(0), fields: { exchange: 'x', routingKey } }
   expect([...routes.match({ ...message, properties: {} })]).toEqual([])
   expect(performance.now() - from).toBeLessThan(1_000)
+})
+
+test('a connection that a function gives too late is closed', async () => {
+  const close = jest.fn(async () => undefined)
+  const late = Object.assign(new EventEmitter(), { createChannel: jest.fn(), close })
+  let give: (connection: RabbitConnection) => void = () => undefined
+  const giving = new Promise<RabbitConnection>((resolve) => (give = resolve))
+  const driver = rabbitmqDriver(() => giving, { connectTimeout: 50 })
+  await expect(driver.connect()).rejects.toThrow('no answer within 50 ms')
+  give(late)
+  await driver.close()
+  expect(close).toHaveBeenCalled()
+  expect(late.createChannel).not.toHaveBeenCalled()
 })

@@ -248,29 +248,6 @@ describe('redisDriver on a Redis server', () => {
       await client.connect()
       return { client, end: async () => client.destroy() }
     }
-
-    test('a sink that throws costs its own message only', async () => {
-      const driver = made()
-      const warnings: string[] = []
-      const warn = jest.spyOn(process, 'emitWarning').mockImplementation((warning) => {
-        warnings.push(String(warning))
-      })
-      try {
-        const sink = recordingSink()
-        const message = () => {
-          throw new Error('a sink that throws')
-        }
-        await driver.subscribe('throws', { ...recordingSink(), message })
-        await driver.subscribe('fine', sink)
-        await publish('throws', 'x')
-        await publish('fine', 'x')
-        await sink.received(1)
-        expect(warnings).toEqual(['Error: a sink that throws'])
-        expect(sink.count('gap')).toBe(0)
-      } finally {
-        warn.mockRestore()
-      }
-    })
   })
 
   test('a busy process takes no living link for a dead one', async () => {

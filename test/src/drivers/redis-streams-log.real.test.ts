@@ -333,6 +333,19 @@ describe('redisStreamsDriver with one stream as the log', () => {
     ])
   })
 
+  test('a payload that makes neither text nor bytes is told, live and again', async () => {
+    const payload = (() => ({ no: 'text' })) as unknown as () => string
+    const driver = redisStreamsDriver(fixture.url, { ...log, payload })
+    toClose.push(driver)
+    const sink = recordingSink()
+    await driver.subscribe('a', sink)
+    await add('1')
+    await sink.until('a gap', () => sink.count('gap') === 1)
+    expect(sink.entries).toMatchObject([{ reason: expect.stringContaining('it returned object') }])
+    const entries = await collect(driver.log!.read(['a'], 0, driver.log!.position))
+    expect(entries).toEqual([{ lostThrough: driver.log!.position }])
+  })
+
   test('the permissions that the docs name are enough', async () => {
     const url = await fixture.documentedUser('docs/drivers/redis-streams.md')
     const driver = redisStreamsDriver(url, { ...log, sources: ['app:log'] })

@@ -18,6 +18,7 @@ describe.each(makers)('%s refuses at once', (driver, make) => {
     ['http://127.0.0.1:6379'],
     ['redis://host:port'],
     ['redis://host/database'],
+    ['redis://ann:100%@127.0.0.1'],
     [undefined],
     [null],
     [42],
