@@ -438,6 +438,8 @@ describe.each(frameworks)('rights, with $name', ({ build }) => {
         await second.next('what was missed', ({ data }) => data === 'while away')
         await second.next('the rest', ({ data }) => data === 'for all')
         expect(second.events.filter(({ data }) => data === 'one')).toEqual([])
+        // A later id must not come before what the listener's topic has missed.
+        expect(second.text).toMatch(/while away[^]*for all/)
       },
     )
 
