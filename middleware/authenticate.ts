@@ -1,7 +1,7 @@
 import { parseCookie } from 'cookie'
 import type { AnyRequest } from '../src/index.js'
 import { AuthenticationError, CallbackError, OptionsError, UnifrostError } from '../src/index.js'
-import { queryOf } from '../src/for-middleware.js'
+import { answerOf, callback, checkOptions, given, queryOf } from '../src/for-middleware.js'
 import type { RequestContext } from './request-context.js'
 
 /**
@@ -44,17 +44,38 @@ export async function identify<Context, Principal>(
   } catch (error) {
     throw error instanceof UnifrostError ? error : new CallbackError('verify', error)
   }
-  if (principal === undefined || principal === null || principal === false) {
+  if (Number.isNaN(principal)) {
+    throw new CallbackError('verify', new TypeError('it gave NaN. It gives a principal.'))
+  }
+  if (principal === undefined || principal === null || principal === false || principal === '') {
     throw new AuthenticationError('The token is not valid.', true)
   }
   return principal
 }
 
+const takesSource =
+  "a list, at least one of 'authorization', { cookie: name }, { query: name }, a function"
+
 /** Checks the options when the middleware is made. @throws OptionsError */
 export function checkAuthenticateOptions<C, P>(options: AuthenticateOptions<C, P>): void {
-  if (typeof (options as Partial<typeof options> | undefined)?.verify !== 'function') {
+  checkOptions('authenticate', options, {
+    verify: given(callback('a function from a token to its principal')),
+    from: [
+      (value) => Array.isArray(value) && value.length > 0 && value.every(isSource),
+      takesSource,
+    ],
+  })
+  if (options.verify === undefined) {
     throw new OptionsError('authenticate takes { verify: (token, request) => principal }.')
   }
+}
+
+function isSource(value: unknown): boolean {
+  if (value === 'authorization' || typeof value === 'function') return true
+  if (typeof value !== 'object' || value === null) return false
+  const [[kind, name] = [], more] = Object.entries(value)
+  const isKind = kind === 'cookie' || kind === 'query'
+  return isKind && more === undefined && typeof name === 'string' && name !== ''
 }
 
 function tokenOf<Context>(
@@ -63,21 +84,16 @@ function tokenOf<Context>(
 ): string | undefined {
   for (const source of sources) {
     const token =
-      typeof source === 'function' ? callSource(source, frameworkRequest) : tokenAt(source, request)
+      typeof source === 'function'
+        ? answerOf('from', () => source(frameworkRequest), isToken, 'a token, or undefined')
+        : tokenAt(source, request)
     if (token !== undefined && token !== '') return token
   }
   return undefined
 }
 
-function callSource<Context>(
-  source: (request: Context) => string | undefined,
-  context: Context,
-): string | undefined {
-  try {
-    return source(context)
-  } catch (error) {
-    throw new CallbackError('from', error)
-  }
+function isToken(value: unknown): boolean {
+  return value === undefined || typeof value === 'string'
 }
 
 function tokenAt(

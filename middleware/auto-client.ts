@@ -1,16 +1,41 @@
 import type { AnyResponse, Client, Streamer } from '../src/index.js'
-import { ClientExistsError, ForbiddenTopicError, OptionsError } from '../src/index.js'
-import type { Plan, Visit } from '../src/for-middleware.js'
-import { checkRequest, doorOf, lastEventIdOf, queryOf } from '../src/for-middleware.js'
+import {
+  ClientExistsError,
+  ForbiddenTopicError,
+  NotOwnerError,
+  RequestGoneError,
+} from '../src/index.js'
+import type { CrossSiteOptions, Door, Plan, Visit } from '../src/for-middleware.js'
+import {
+  callback,
+  checkOptions,
+  checkRequest,
+  checkSite,
+  doorOf,
+  flag,
+  given,
+  lastEventIdOf,
+  originsCheck,
+  queryOf,
+  takeSeat,
+} from '../src/for-middleware.js'
+import { areAllowed } from './allowed.js'
 import { areNames, called, isName } from './callbacks.js'
 import type { Authorize, RequestContext, PrincipalOptions } from './request-context.js'
-import { addRule, assignClient, isAuthorized, ownerOf, principalOf } from './request-context.js'
+import {
+  addRule,
+  assignClient,
+  ownerOf,
+  PRINCIPAL_OPTIONS,
+  principalOf,
+} from './request-context.js'
+import { checkStreamer } from './streamer-argument.js'
 import type { WildcardOptions } from './wildcards.js'
-import { isPlain, NOT_PLAIN } from './wildcards.js'
+import { isPlain, NOT_PLAIN, WILDCARD_OPTIONS } from './wildcards.js'
 
 /** Options of `autoClient`. */
 export interface AutoClientOptions<Context, Principal = unknown>
-  extends PrincipalOptions<Context, Principal>, WildcardOptions {
+  extends PrincipalOptions<Context, Principal>, CrossSiteOptions, WildcardOptions {
   /**
    * The topics of a request's client, chosen by the server. A function is asked again each time that
    * the client opens a stream. Its names are held to `wildcards`; those of a list are your own. Default:
@@ -39,7 +64,7 @@ export interface AutoClientOptions<Context, Principal = unknown>
 }
 
 /**
- * Checks the options when the middleware is made, and has `authorize` asked again for what it allows.
+ * Checks what the middleware is made of, and has `authorize` asked again for what it allows.
  *
  * @returns the name of the rule, for `assureClient`.
  * @throws OptionsError
@@ -48,11 +73,25 @@ export function prepareAutoClient<Context, Principal>(
   streamer: Streamer,
   options: AutoClientOptions<Context, Principal>,
 ): string | undefined {
-  const { topics } = options
-  if (topics !== undefined && typeof topics !== 'function' && !areNames(topics)) {
-    throw new OptionsError('autoClient: topics takes an array of names, or a function.')
-  }
+  checkStreamer('autoClient', streamer)
+  checkOptions('autoClient', options, {
+    ...PRINCIPAL_OPTIONS,
+    ...WILDCARD_OPTIONS,
+    topics: given([
+      (value) => typeof value === 'function' || isList(value),
+      'a list of topics, or a function from a request to one',
+    ]),
+    authorize: given(callback('a function from a user and a topic to true or false')),
+    id: given(callback('a function from a request to the id of its client')),
+    redirect: flag,
+    origins: originsCheck,
+  })
+  if (Array.isArray(options.topics)) options.topics.forEach((it) => streamer.checkTopicName(it))
   return addRule(streamer, 'autoClient', options)
+}
+
+function isList(value: unknown): boolean {
+  return Array.isArray(value) && value.every((it) => typeof it === 'string')
 }
 
 /**
@@ -74,8 +113,13 @@ export async function assureClient<Context, Principal>(
   const named = query.get('id')
   if (options.id === undefined && named) return undefined
   checkRequest(context.request)
-  const { client, plan } = await findOrMake(streamer, context, options, rule)
-  if (!options.redirect || named === client.id) {
+  checkSite(context.request, { origins: options.origins, host: context.host })
+  const { client, plan } = await findOrMake(streamer, context, options, response, rule)
+  if (!options.redirect || isHead(context) || named === client.id) {
+    if (context.request.aborted || response.destroyed || response.closed) {
+      dismiss(streamer, client.id)
+      throw new RequestGoneError()
+    }
     assignClient(context.request, { id: client.id, plan })
     // A middleware between this one and the stream may answer the request itself.
     response.once('close', () => dismiss(streamer, client.id))
@@ -84,6 +128,11 @@ export async function assureClient<Context, Principal>(
   query.set('id', client.id)
   // Relative, since a proxy or a router may have cut off a part of the browser's path.
   return `?${query.toString()}`
+}
+
+/** A request that gets no stream holds nothing: its client has no topics, and goes with the answer. */
+function isHead({ request }: RequestContext<unknown>): boolean {
+  return request.method === 'HEAD'
 }
 
 function dismiss(streamer: Streamer, id: string): void {
@@ -95,21 +144,35 @@ async function findOrMake<Context, Principal>(
   streamer: Streamer,
   context: RequestContext<Context>,
   options: AutoClientOptions<Context, Principal>,
+  response: AnyResponse,
   rule: string | undefined,
 ): Promise<{ client: Pick<Client, 'id'>; plan: Plan }> {
   const { id: idOf } = options
+  const passing = isHead(context)
   const id =
-    idOf &&
-    (await called('id', () => idOf(context.frameworkRequest), isName, "a string, the client's id"))
+    idOf === undefined || passing
+      ? undefined
+      : await called(
+          'id',
+          () => idOf(context.frameworkRequest),
+          isName,
+          "a string, the client's id",
+        )
   const existing = id === undefined ? undefined : await streamer.findClient(id)
   const owner = ownerOf(context, options)
-  // Checked first, so that a refused request costs almost nothing and never reaches the broker.
-  if (existing === undefined) doorOf(streamer).checkRoom(undefined, owner, context.address)
-  const after = lastEventIdOf(context.request)
+  if (existing?.owner !== undefined && existing.owner !== owner) throw new NotOwnerError()
+  const { request, address } = context
+  const door: Door = doorOf(streamer)
+  // Taken first, so that a refused request costs almost nothing and never reaches the broker.
+  takeSeat(door, { request, response, id, owner: existing ? existing.owner : owner, address })
+  const after = lastEventIdOf(request)
   const comesAgain = existing !== undefined || after !== undefined
   const plan = await planFor(streamer, context, options, rule, comesAgain)
   if (existing !== undefined) return { client: existing, plan }
-  const settings = { owner, transient: id === undefined && !options.redirect }
+  const settings = {
+    ...{ owner: owner ?? (false as const), address },
+    transient: passing || (id === undefined && !options.redirect),
+  }
   let client
   try {
     client =
@@ -121,9 +184,9 @@ async function findOrMake<Context, Principal>(
     if (id !== undefined && error instanceof ClientExistsError) return { client: { id }, plan }
     throw error
   }
+  if (passing) return { client, plan: { ...plan, wanted: [], forbidden: [] } }
   const { grant, wanted } = plan
   try {
-    const door = doorOf(streamer)
     await Promise.all(wanted.map((topic) => door.subscribe(client.id, topic, { after, grant })))
   } catch (error) {
     await client.close()
@@ -137,7 +200,7 @@ async function findOrMake<Context, Principal>(
  *
  * @param comesAgain Whether the page has had a stream before. It then goes on with what it still may
  *   have, and is told what not.
- * @throws ForbiddenTopicError
+ * @throws ForbiddenTopicError, TooManyTopicsError, TopicNameError
  */
 async function planFor<Context, Principal>(
   streamer: Streamer,
@@ -146,32 +209,23 @@ async function planFor<Context, Principal>(
   rule: string | undefined,
   comesAgain: boolean,
 ): Promise<Plan> {
-  const { rights } = doorOf(streamer)
-  const { epoch } = rights
+  const door: Door = doorOf(streamer)
+  const { epoch } = door.rights
   const { topics, authorize } = options
   const names = [...new Set(await namesFor(context, options))]
+  door.checkTopics(names)
   const principal = principalOf(context, options)
   const visit: Visit = { principal, request: context.frameworkRequest, context }
   const fromList = Array.isArray(topics)
-  const forbidden: string[] = []
-  let reason = ''
-  const answers = await Promise.all(
-    names.map(async (topic) => {
-      if (!fromList && !isPlain(streamer, topic, options)) {
-        reason = NOT_PLAIN
-        return false
-      }
-      if (authorize !== undefined && !(await isAuthorized(authorize, context, principal, topic))) {
-        return false
-      }
-      if (rights.own) return rights.allows(undefined, topic, visit)
-      return authorize !== undefined || topics !== undefined
-    }),
-  )
-  for (const [index, topic] of names.entries()) if (!answers[index]) forbidden.push(topic)
+  const mayBeAsked = (topic: string) => fromList || isPlain(streamer, topic, options)
+  const answers = await areAllowed(streamer, context, names, {
+    ...{ authorize, principal, visit, mayBeAsked },
+    unasked: topics !== undefined,
+  })
+  const forbidden = names.filter((_, index) => !answers[index])
   const wanted = names.filter((_, index) => answers[index])
   if (forbidden.length > 0 && (!comesAgain || wanted.length === 0)) {
-    throw new ForbiddenTopicError(forbidden, reason)
+    throw new ForbiddenTopicError(forbidden, forbidden.every(mayBeAsked) ? '' : NOT_PLAIN)
   }
   const how = topics === undefined ? 'named' : 'given'
   return { wanted, forbidden, grant: { how, rule }, epoch }

@@ -1,17 +1,34 @@
 import type { Streamer } from '../src/index.js'
-import { BodyError, MethodError, NoClientError, NoIdError, NotOwnerError } from '../src/index.js'
-import { queryOf } from '../src/for-middleware.js'
+import {
+  BodyError,
+  MethodError,
+  NoClientError,
+  NoIdError,
+  NotOwnerError,
+  OptionsError,
+} from '../src/index.js'
+import type { CrossSiteOptions } from '../src/for-middleware.js'
+import { checkOptions, checkSite, count, originsCheck, queryOf } from '../src/for-middleware.js'
 import { jsonBody, MAX_BODY_BYTES } from './body.js'
-import type { CrossSiteOptions } from './cross-site.js'
-import { checkSite } from './cross-site.js'
 import type { Answer, RequestContext, PrincipalOptions } from './request-context.js'
-import { ownerOf } from './request-context.js'
+import { ownerOf, PRINCIPAL_OPTIONS } from './request-context.js'
+import { checkStreamer } from './streamer-argument.js'
 
 /** Options of `clients`. */
 export interface ClientsOptions<Context, Principal = unknown>
   extends PrincipalOptions<Context, Principal>, CrossSiteOptions {
   /** The largest body that is read, in bytes. A larger one gets 413. Default: 65,536. */
   maxBodyBytes?: number
+}
+
+/** Checks what the middleware is made of. @throws OptionsError */
+export function checkClients<C, P>(streamer: Streamer, options: ClientsOptions<C, P>): void {
+  checkStreamer('clients', streamer)
+  checkOptions('clients', options, {
+    ...PRINCIPAL_OPTIONS,
+    origins: originsCheck,
+    maxBodyBytes: count(0),
+  })
 }
 
 /**
@@ -28,18 +45,18 @@ export async function answerClients<Context, Principal>(
   const { request, parsedBody } = context
   const method = request.method ?? 'GET'
   if (method !== 'POST' && method !== 'DELETE') throw new MethodError(method, ['POST', 'DELETE'])
-  checkSite(request, options)
+  checkSite(request, { origins: options.origins, host: context.host })
   const owner = ownerOf(context, options)
   const body = await jsonBody(request, parsedBody, options.maxBodyBytes ?? MAX_BODY_BYTES)
   if (method === 'POST') {
-    const client = await streamer.newClient({ owner })
+    const client = await streamer.newClient({ owner: owner ?? false, address: context.address })
+    if (options.principal === undefined && options.owner !== false) unnamed.add(client)
     return {
       status: 201,
       body: { client_id: client.id, client_ttl_millis: streamer.clientTTL },
     }
   }
-  const id = queryOf(request).get('id') ?? clientIdIn(body)
-  if (id === undefined || id === '') throw new NoIdError()
+  const id = idIn(queryOf(request), body)
   const client = await streamer.findClient(id)
   if (client === undefined) throw new NoClientError()
   if (client.owner !== undefined && client.owner !== owner) throw new NotOwnerError()
@@ -47,8 +64,38 @@ export async function answerClients<Context, Principal>(
   return { status: 204 }
 }
 
-function clientIdIn(body: unknown): string | undefined {
-  const { client_id: id } = Object(body) as { client_id?: unknown }
-  if (id !== undefined && typeof id !== 'string') throw new BodyError('client_id must be a string.')
+/** The id that a request names, at one place or at several alike. */
+function idIn(query: URLSearchParams, body: unknown): string {
+  const [id, ...others] = new Set([...query.getAll('id'), ...clientIdIn(body)])
+  if (id === undefined || id === '') throw new NoIdError()
+  if (others.length > 0) throw new BodyError('The request names several clients. Name one.')
   return id
+}
+
+function clientIdIn(body: unknown): string[] {
+  if (body === undefined) return []
+  if (typeof body !== 'object' || body === null || Array.isArray(body)) {
+    throw new BodyError('The body must be an object: {"client_id"}.')
+  }
+  const { client_id: id } = body as { client_id?: unknown }
+  if (id === undefined) return []
+  if (typeof id !== 'string') throw new BodyError('client_id must be a string.')
+  return [id]
+}
+
+/** The clients that a middleware made which names no principal. */
+const unnamed = new WeakSet<object>()
+
+/**
+ * Tells whoever names a principal at the stream and not at `clients`: `revoke` and the limits for an
+ * owner would pass such a client over.
+ *
+ * @throws OptionsError
+ */
+export function checkNamed(client: object): void {
+  if (!unnamed.has(client)) return
+  throw new OptionsError(
+    'The stream names a principal, and clients, which made this client, does not: it has no owner. ' +
+      'Give the same principal to both, or owner: false to clients.',
+  )
 }

@@ -1,16 +1,17 @@
 import type { Application, NextFunction, Request, RequestHandler, Response } from 'express'
 import type { Streamer } from '../src/index.js'
-import { UnifrostError } from '../src/index.js'
-import { doorOf, isExposed, sendError, serve } from '../src/for-middleware.js'
+import { doorOf, serve } from '../src/for-middleware.js'
 import type { AuthenticateOptions } from './authenticate.js'
 import { checkAuthenticateOptions, identify } from './authenticate.js'
 import type { AutoClientOptions } from './auto-client.js'
 import { assureClient, prepareAutoClient } from './auto-client.js'
 import type { ClientsOptions } from './clients.js'
-import { answerClients } from './clients.js'
+import { answerClients, checkClients } from './clients.js'
+import { placeOfUser } from './elsewhere.js'
+import { fail } from './express-errors.js'
 import type { Answer, RequestContext, StreamOptions } from './request-context.js'
 import type { OwnStreamerOptions } from './stream.js'
-import { admitStream, streamerFrom } from './stream.js'
+import { admitStream, checkStreamOptions, streamerFrom } from './stream.js'
 import type { SubscriptionsOptions } from './subscriptions.js'
 import { answerSubscriptions, prepareSubscriptions } from './subscriptions.js'
 
@@ -18,7 +19,7 @@ export type { AuthenticateOptions, TokenSource } from './authenticate.js'
 export type { AutoClientOptions } from './auto-client.js'
 export type { ClientsOptions } from './clients.js'
 export type { Authorize, PrincipalOptions, StreamOptions } from './request-context.js'
-export type { CrossSiteOptions } from './cross-site.js'
+export type { CrossSiteOptions } from '../src/for-middleware.js'
 export type { JwtOptions } from './jwt.js'
 export { jwt } from './jwt.js'
 export type { Grant } from './patterns.js'
@@ -39,9 +40,10 @@ export function unifrostExpress<Principal = unknown>(
   given?: Streamer | OwnStreamerOptions,
   options: StreamOptions<Request, Principal> = {},
 ): StreamHandler {
+  checkStreamOptions('unifrostExpress', options)
   const streamer = streamerFrom(given)
   const handler = handling(async (request, response) => {
-    const { client, terms } = await admitStream(streamer, contextOf(request), options)
+    const { client, terms } = await admitStream(streamer, contextOf(request), response, options)
     serve(doorOf(streamer), client, request, response, terms)
   })
   return Object.assign(handler, { streamer })
@@ -81,6 +83,7 @@ export function clients<Principal = unknown>(
   streamer: Streamer,
   options: ClientsOptions<Request, Principal> = {},
 ): RequestHandler {
+  checkClients(streamer, options)
   return handling(async (request, response) => {
     send(response, await answerClients(streamer, contextOf(request), options))
   })
@@ -108,11 +111,38 @@ function contextOf(request: Request): RequestContext<Request> {
     principal: auth ?? user,
     parsedBody,
     address: request.ip,
+    host: hostOf(request),
+    elsewhere: () => elsewhere(request),
   }
+}
+
+/** Where users stand who are not at `req.auth` or `req.user`. */
+const PLACES = [
+  'session.user',
+  'session.userId',
+  'session.passport.user',
+  'res.locals.user',
+  'currentUser',
+  'userId',
+]
+
+function elsewhere(request: Request): string | undefined {
+  return placeOfUser(request, 'req', PLACES)
+}
+
+/** The host that the browser asked for. Express 4's `req.host` has no port, so it is of no use. */
+function hostOf(request: Request): string | undefined {
+  const app = request.app as Application | undefined
+  const isTrusted = app?.get('trust proxy fn') as
+    ((address: string | undefined, distance: number) => boolean) | undefined
+  const named = request.headers['x-forwarded-host']
+  if (typeof named !== 'string' || !isTrusted?.(request.socket.remoteAddress, 0)) return undefined
+  return named.split(',')[0]!.trim() || undefined
 }
 
 function send(response: Response, { status, headers = {}, body }: Answer): void {
   response.status(status).set('Cache-Control', 'no-store').set(headers)
+  response.set('X-Content-Type-Options', 'nosniff')
   if (body === undefined) response.end()
   else response.json(body)
 }
@@ -126,35 +156,4 @@ function handling(
       fail(error, request, response, next)
     })
   }
-}
-
-/**
- * Leaves the answer to the application's error handler. If it has none, answers with the error in
- * JSON: Express's own handler would send the stack.
- */
-function fail(error: unknown, request: Request, response: Response, next: NextFunction): void {
-  const app = request.app as Application | undefined
-  if (app === undefined || handlesErrors(app)) {
-    next(error)
-    return
-  }
-  sendError(response, error)
-  const expected = (error instanceof UnifrostError && error.expose) || isExposed(error)
-  // Express's own handler then only logs the error, since the answer has been sent.
-  if (!expected) response.once('finish', () => next(error))
-}
-
-interface Layer {
-  handle?: ((...args: unknown[]) => unknown) & { stack?: Layer[] }
-}
-
-function handlesErrors(app: Application & { parent?: Application }): boolean {
-  // Express 4 keeps the router in `_router`; there, reading `router` throws.
-  const { _router: router } = app as { _router?: { stack?: Layer[] } }
-  const stack = router?.stack ?? (app.router as { stack?: Layer[] } | undefined)?.stack ?? []
-  return hasErrorLayer(stack) || (app.parent !== undefined && handlesErrors(app.parent))
-}
-
-function hasErrorLayer(stack: Layer[]): boolean {
-  return stack.some(({ handle }) => handle?.length === 4 || hasErrorLayer(handle?.stack ?? []))
 }

@@ -8,10 +8,11 @@ import { checkAuthenticateOptions, identify } from './authenticate.js'
 import type { AutoClientOptions } from './auto-client.js'
 import { assureClient, prepareAutoClient } from './auto-client.js'
 import type { ClientsOptions } from './clients.js'
-import { answerClients } from './clients.js'
+import { answerClients, checkClients } from './clients.js'
+import { placeOfUser } from './elsewhere.js'
 import type { Answer, RequestContext, StreamOptions } from './request-context.js'
 import type { OwnStreamerOptions } from './stream.js'
-import { admitStream, streamerFrom } from './stream.js'
+import { admitStream, checkStreamOptions, streamerFrom } from './stream.js'
 import type { SubscriptionsOptions } from './subscriptions.js'
 import { answerSubscriptions, prepareSubscriptions } from './subscriptions.js'
 
@@ -19,7 +20,7 @@ export type { AuthenticateOptions, TokenSource } from './authenticate.js'
 export type { AutoClientOptions } from './auto-client.js'
 export type { ClientsOptions } from './clients.js'
 export type { Authorize, PrincipalOptions, StreamOptions } from './request-context.js'
-export type { CrossSiteOptions } from './cross-site.js'
+export type { CrossSiteOptions } from '../src/for-middleware.js'
 export type { JwtOptions } from './jwt.js'
 export { jwt } from './jwt.js'
 export type { Grant } from './patterns.js'
@@ -40,10 +41,11 @@ export function unifrostKoa<Principal = unknown>(
   given?: Streamer | OwnStreamerOptions,
   options: StreamOptions<Context, Principal> = {},
 ): StreamMiddleware {
+  checkStreamOptions('unifrostKoa', options)
   const streamer = streamerFrom(given)
   const door = doorOf(streamer)
   const middleware: Middleware = handling(async (ctx) => {
-    const { client, terms } = await admitStream(streamer, contextOf(ctx), options)
+    const { client, terms } = await admitStream(streamer, contextOf(ctx), ctx.res, options)
     if (ctx.headerSent || !ctx.writable) {
       door.abandon(client)
       return
@@ -90,6 +92,7 @@ export function clients<Principal = unknown>(
   streamer: Streamer,
   options: ClientsOptions<Context, Principal> = {},
 ): Middleware {
+  checkClients(streamer, options)
   return handling(async (ctx) => {
     send(ctx, await answerClients(streamer, contextOf(ctx), options))
   })
@@ -143,6 +146,19 @@ class EventStream extends Readable {
   }
 }
 
+/** Where users stand who are not at `ctx.state.user`. */
+const PLACES = [
+  'state.auth',
+  'state.currentUser',
+  'user',
+  'session.user',
+  'session.userId',
+  'session.passport.user',
+  'req.user',
+  'req.auth',
+  'request.user',
+]
+
 function contextOf(ctx: Context): RequestContext<Context> {
   const { user } = ctx.state as { user?: unknown }
   const { body } = ctx.request as { body?: unknown }
@@ -152,12 +168,15 @@ function contextOf(ctx: Context): RequestContext<Context> {
     principal: user,
     parsedBody: body,
     address: ctx.ip,
+    host: ctx.host || undefined,
+    elsewhere: () => placeOfUser(ctx, 'ctx', PLACES),
   }
 }
 
 function send(ctx: Context, { status, headers = {}, body }: Answer): void {
   ctx.status = status
   ctx.set('Cache-Control', 'no-store')
+  ctx.set('X-Content-Type-Options', 'nosniff')
   ctx.set(headers)
   ctx.body = body ?? null
   // Setting an empty body changes the status to 204.

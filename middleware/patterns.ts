@@ -1,4 +1,5 @@
 import { OptionsError } from '../src/index.js'
+import { refuse, show } from '../src/for-middleware.js'
 
 /**
  * What a pattern grants. `true`: the topics that it matches. `'wildcards'`: only the broker's
@@ -29,6 +30,9 @@ const SPECIAL = /[*>#%?{}[\]\\\s\p{C}]/u
 export function patterns(
   grants: Record<string, Grant>,
 ): (principal: unknown, topic: string) => boolean {
+  if (Object.prototype.toString.call(grants) !== '[object Object]') {
+    refuse('patterns', 'grants', grants, 'an object from patterns to what they grant')
+  }
   const rules = Object.entries(grants).map(([pattern, grant]) => compile(pattern, grant))
   return (principal, topic) => {
     const segments = topic.split('.')
@@ -40,9 +44,7 @@ type Rule = (principal: unknown, segments: string[]) => boolean
 
 function compile(pattern: string, grant: Grant): Rule {
   if (grant !== true && grant !== 'wildcards') {
-    throw new OptionsError(
-      `patterns: ${pattern} grants ${String(grant)}. It takes true or 'wildcards'.`,
-    )
+    throw new OptionsError(`patterns: ${pattern} takes true or 'wildcards'; it got ${show(grant)}.`)
   }
   const matchers = pattern.split('.').map((segment) => matcherFor(pattern, segment, grant))
   return (principal, segments) =>
@@ -75,7 +77,7 @@ function claimOf(principal: unknown, claim: string): string | undefined {
     return undefined
   }
   const value = (principal as Record<string, unknown>)[claim]
-  return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined
+  return typeof value === 'string' || Number.isFinite(value) ? String(value) : undefined
 }
 
 function isPlain(segment: string): boolean {

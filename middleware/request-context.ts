@@ -1,7 +1,21 @@
 import type { AnyRequest, Streamer } from '../src/index.js'
-import { CallbackError, OptionsError } from '../src/index.js'
-import type { Plan } from '../src/for-middleware.js'
-import { callbackError, doorOf } from '../src/for-middleware.js'
+import { AuthenticationError, OptionsError } from '../src/index.js'
+import type { OptionTable, Plan } from '../src/for-middleware.js'
+import {
+  answerOf,
+  callback,
+  callbackError,
+  doorOf,
+  EXPIRES,
+  given,
+  isExpiry,
+  isOwner,
+  ownerNameOf,
+  originsCheck,
+  show,
+} from '../src/for-middleware.js'
+import type { CrossSiteOptions } from '../src/for-middleware.js'
+import { validUntil } from './valid-until.js'
 
 /** One request, in a form that is the same for all frameworks. */
 export interface RequestContext<FrameworkRequest> {
@@ -15,6 +29,10 @@ export interface RequestContext<FrameworkRequest> {
   parsedBody: unknown
   /** The client's network address, by the framework's own proxy settings. */
   address: string | undefined
+  /** The host that the browser asked for, by the framework's own proxy settings. */
+  host: string | undefined
+  /** Where else a user stands, if somewhere: a place that is not looked at without `principal`. */
+  elsewhere: () => string | undefined
 }
 
 /** A complete answer, for the framework to send. */
@@ -28,25 +46,42 @@ export interface Answer {
 /** How a middleware finds out which user sends the request. */
 export interface PrincipalOptions<FrameworkRequest, Principal = unknown> {
   /**
-   * The user of the request (its principal). Default: what earlier middleware has set: `req.auth`
-   * or `req.user` in Express, `ctx.state.user` in Koa.
+   * The user of the request (its principal). A request for which it gives undefined, null or false
+   * gets 401. It answers at once. Default: what earlier middleware has set: `req.auth` or `req.user`
+   * in Express, `ctx.state.user` in Koa; a request without is nobody's.
    */
-  principal?: (request: FrameworkRequest) => Principal | undefined
+  principal?: (request: FrameworkRequest) => Principal | undefined | null | false
   /**
    * The owner's name of a principal. Default: the principal itself if it is a string or a number,
-   * else its `sub` or `id`.
+   * else its `sub` or `id`. It answers at once. `false`, as the option or as the answer, says that
+   * clients belong to nobody.
    */
-  owner?: (principal: Principal) => string
+  owner?: false | ((principal: Principal) => string | false)
 }
 
+/** The checks of {@link PrincipalOptions}. */
+export const PRINCIPAL_OPTIONS = {
+  principal: given(callback('a function from a request to its user')),
+  owner: given([
+    (value) => value === false || typeof value === 'function',
+    'a function from a user to a name, or false for nobody',
+  ]),
+} satisfies OptionTable
+
+/** The checks of {@link StreamOptions}. */
+export const STREAM_OPTIONS = {
+  ...PRINCIPAL_OPTIONS,
+  expires: given(callback('a function from a user to milliseconds since 1970')),
+  origins: originsCheck,
+} satisfies OptionTable
+
 /** Further options of a middleware that streams. */
-export interface StreamOptions<FrameworkRequest, Principal = unknown> extends PrincipalOptions<
-  FrameworkRequest,
-  Principal
-> {
+export interface StreamOptions<FrameworkRequest, Principal = unknown>
+  extends PrincipalOptions<FrameworkRequest, Principal>, CrossSiteOptions {
   /**
-   * When the principal's token expires, in milliseconds since 1970. The stream ends then. Default:
-   * the principal's `exp`, which is in seconds as in a JSON Web Token, else never.
+   * When the principal's token expires, in milliseconds since 1970, or undefined for never. It
+   * answers at once. The stream ends then. Default: the principal's `exp`, which is in seconds as in
+   * a JSON Web Token (with `jwt`, plus its `clockTolerance`), else never.
    */
   expires?: (principal: Principal) => number | undefined
 }
@@ -75,52 +110,99 @@ export function assignedClient(request: AnyRequest): AssignedClient | undefined 
   return clients.get(request)
 }
 
-/** The owner's name of the request's user, or undefined if the user is not known. */
+/** The owner of each request, as the first middleware that asked has found it. */
+const owners = new WeakMap<AnyRequest, string | undefined>()
+
+/**
+ * The owner's name of the request's user, or undefined for nobody.
+ *
+ * @throws AuthenticationError, CallbackError; OptionsError if the user has no name, stands where
+ *   nobody looks, or is another one for another middleware of the same request.
+ */
 export function ownerOf<Context, Principal>(
   context: RequestContext<Context>,
   options: PrincipalOptions<Context, Principal>,
 ): string | undefined {
+  const owner = findOwner(context, options)
+  const { request } = context
+  if (owners.has(request) && owners.get(request) !== owner) {
+    throw new OptionsError(
+      'Two middlewares of one request take it for different users, or for a user and nobody. ' +
+        'Give the same principal and owner to autoClient and to the stream.',
+    )
+  }
+  owners.set(request, owner)
+  return owner
+}
+
+function findOwner<Context, Principal>(
+  context: RequestContext<Context>,
+  options: PrincipalOptions<Context, Principal>,
+): string | undefined {
   const principal = principalOf(context, options)
-  if (principal === undefined) return undefined
-  const owner = options.owner
-    ? guarded('owner', () => options.owner!(principal))
-    : defaultOwner(principal)
-  if (typeof owner === 'string' && owner !== '') return owner
+  if (options.owner === false) return undefined
+  if (principal === undefined) {
+    const place = context.elsewhere()
+    if (place === undefined) return undefined
+    throw new OptionsError(
+      `A user stands in ${place}, where nobody looks. Give principal: a function that returns the ` +
+        'user, or owner: false if clients belong to nobody.',
+    )
+  }
+  const { owner: name } = options
+  if (name !== undefined) {
+    const fits = (value: unknown) => value === false || isOwner(value)
+    const owner = answerOf('owner', () => name(principal), fits, 'the name of an owner, or false')
+    return owner === false ? undefined : owner
+  }
+  const owner = ownerNameOf(principal)
+  if (owner !== undefined) return owner
   throw new OptionsError(
-    'The principal is not a string or a number, and has neither sub nor id. ' +
-      'Give owner: principal => string.',
+    `The principal is ${show(principal)} that names no owner: it is no string or finite number, and ` +
+      'neither is its sub or id. Give owner: principal => string, or owner: false for nobody.',
   )
 }
 
+/**
+ * The request's user, or undefined for nobody.
+ *
+ * @throws CallbackError; AuthenticationError if `principal` is given and finds nobody.
+ */
 export function principalOf<Context, Principal>(
   context: RequestContext<Context>,
-  options: PrincipalOptions<Context, Principal>,
+  { principal: find }: PrincipalOptions<Context, Principal>,
 ): Principal | undefined {
-  const principal = options.principal
-    ? guarded('principal', () => options.principal!(context.frameworkRequest))
-    : (context.principal as Principal | undefined)
-  return principal ?? undefined
+  if (find === undefined) return (context.principal as Principal | undefined) ?? undefined
+  const fits = (value: unknown) => !Number.isNaN(value)
+  const principal = answerOf('principal', () => find(context.frameworkRequest), fits, 'a user')
+  const isNobody = [undefined, null, false, ''].includes(principal as never)
+  if (!isNobody) return principal as Principal
+  throw new AuthenticationError('The request has no user. Log in first.', false)
 }
 
-function defaultOwner(principal: unknown): string | undefined {
-  const { sub, id } = Object(principal) as { sub?: unknown; id?: unknown }
-  for (const value of [principal, sub, id]) {
-    if (typeof value === 'string') return value
-    if (typeof value === 'number' || typeof value === 'bigint') return String(value)
-  }
-  return undefined
-}
-
-/** When the principal's token expires, in milliseconds since 1970, or undefined for never. */
+/**
+ * When the principal's token expires, in milliseconds since 1970, or undefined for never.
+ *
+ * @throws CallbackError; OptionsError for an `exp` that is no time.
+ */
 export function expiryOf<Context, Principal>(
   context: RequestContext<Context>,
   options: StreamOptions<Context, Principal>,
 ): number | undefined {
   const principal = principalOf(context, options)
   if (principal === undefined) return undefined
-  if (options.expires) return guarded('expires', () => options.expires!(principal))
+  const { expires } = options
+  if (expires !== undefined) return answerOf('expires', () => expires(principal), isExpiry, EXPIRES)
   const { exp } = Object(principal) as { exp?: unknown }
-  return typeof exp === 'number' ? exp * 1000 : undefined
+  if (exp === undefined) return undefined
+  const until = typeof exp === 'number' ? exp * 1000 : NaN
+  if (!isExpiry(until)) {
+    throw new OptionsError(
+      `The principal's exp takes seconds since 1970; it got ${show(exp)}. ` +
+        'Give expires: principal => milliseconds since 1970, or undefined for never.',
+    )
+  }
+  return validUntil(principal) ?? until
 }
 
 /** Calls the application's `authorize`. @throws CallbackError if that throws. */
@@ -152,18 +234,11 @@ export function addRule<Context, Principal>(
 ): string | undefined {
   const { authorize } = options
   if (authorize === undefined) return undefined
-  return doorOf(streamer).rights.addRule(kind, (topic, { context }, asker) => {
+  const { rights, authorizing } = doorOf(streamer)
+  return rights.addRule(kind, (topic, { context }, asker) => {
     const request = context as RequestContext<Context>
     // A stream may be open to everybody who has the id: then who asked for the topic counts.
     const principal = principalOf(request, options) ?? (asker as Principal | undefined)
-    return isAuthorized(authorize, request, principal, topic)
+    return authorizing.run(() => isAuthorized(authorize, request, principal, topic))
   })
-}
-
-function guarded<T>(name: string, call: () => T): T {
-  try {
-    return call()
-  } catch (error) {
-    throw new CallbackError(name, error)
-  }
 }

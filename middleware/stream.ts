@@ -1,9 +1,17 @@
-import type { Client, Driver, StreamerOptions } from '../src/index.js'
+import type { AnyResponse, Client, Driver, StreamerOptions } from '../src/index.js'
 import { memoryDriver, OptionsError, Streamer } from '../src/index.js'
 import type { AdmitOptions } from '../src/for-middleware.js'
-import { admit, doorOf, hasDoor } from '../src/for-middleware.js'
+import { admit, checkOptions, doorOf } from '../src/for-middleware.js'
+import { checkNamed } from './clients.js'
 import type { RequestContext, StreamOptions } from './request-context.js'
-import { assignedClient, expiryOf, ownerOf, principalOf } from './request-context.js'
+import {
+  assignedClient,
+  expiryOf,
+  ownerOf,
+  principalOf,
+  STREAM_OPTIONS,
+} from './request-context.js'
+import { isStreamer } from './streamer-argument.js'
 
 /** The options of a Streamer that the middleware makes itself. */
 export interface OwnStreamerOptions extends StreamerOptions {
@@ -14,17 +22,23 @@ export interface OwnStreamerOptions extends StreamerOptions {
 /** The given Streamer, or one made from the given options. */
 export function streamerFrom(given: Streamer | OwnStreamerOptions | undefined): Streamer {
   if (isStreamer(given)) return given
-  if (given !== undefined && typeof given !== 'object') {
+  if (given !== undefined && (typeof given !== 'object' || given === null)) {
     throw new OptionsError('The middleware takes a Streamer, or the options to make one.')
   }
   const { driver = memoryDriver(), ...options } = given ?? {}
   return new Streamer(driver, options)
 }
 
+/** Checks the options of a middleware that streams. @throws OptionsError */
+export function checkStreamOptions(caller: string, options: object): void {
+  checkOptions(caller, options, STREAM_OPTIONS)
+}
+
 /** Claims the client that the request names. @throws the errors that `admit` throws */
 export async function admitStream<Context, Principal>(
   streamer: Streamer,
   context: RequestContext<Context>,
+  response: AnyResponse,
   options: StreamOptions<Context, Principal>,
 ): Promise<{ client: Client; terms: AdmitOptions }> {
   const made = assignedClient(context.request)
@@ -34,10 +48,13 @@ export async function admitStream<Context, Principal>(
       owner: ownerOf(context, options),
       ...(made && { id: made.id, plan: made.plan }),
       visit: { principal, request: context.frameworkRequest, context },
+      origins: options.origins,
+      host: context.host,
       expires: expiryOf(context, options),
       address: context.address,
     }
-    const client = await admit(doorOf(streamer), context.request, terms)
+    const client = await admit(doorOf(streamer), context.request, response, terms)
+    if (options.principal !== undefined && terms.owner !== undefined) checkNamed(client)
     return { client, terms }
   } catch (error) {
     // `autoClient` made this client for this request only.
@@ -45,9 +62,4 @@ export async function admitStream<Context, Principal>(
     if (client !== undefined) doorOf(streamer).abandon(client)
     throw error
   }
-}
-
-/** True also for a Streamer of the package's other module format (ESM beside CommonJS). */
-function isStreamer(given: unknown): given is Streamer {
-  return hasDoor(given)
 }

@@ -8,15 +8,24 @@ import {
   TopicNameError,
   TransientClientError,
 } from '../src/index.js'
-import type { Visit } from '../src/for-middleware.js'
-import { doorOf, publicError } from '../src/for-middleware.js'
+import type { CrossSiteOptions, Door, Visit } from '../src/for-middleware.js'
+import {
+  callback,
+  checkOptions,
+  checkSite,
+  count,
+  doorOf,
+  given,
+  originsCheck,
+  publicError,
+} from '../src/for-middleware.js'
+import { areAllowed } from './allowed.js'
 import { jsonBody, MAX_BODY_BYTES } from './body.js'
-import type { CrossSiteOptions } from './cross-site.js'
-import { checkSite } from './cross-site.js'
 import type { Answer, Authorize, RequestContext, PrincipalOptions } from './request-context.js'
-import { addRule, isAuthorized, ownerOf, principalOf } from './request-context.js'
+import { addRule, ownerOf, PRINCIPAL_OPTIONS, principalOf } from './request-context.js'
+import { checkStreamer } from './streamer-argument.js'
 import type { WildcardOptions } from './wildcards.js'
-import { isPlain, NOT_PLAIN } from './wildcards.js'
+import { isPlain, NOT_PLAIN, WILDCARD_OPTIONS } from './wildcards.js'
 
 /** Options of `subscriptions`. */
 export interface SubscriptionsOptions<Context, Principal = unknown>
@@ -33,14 +42,23 @@ export interface SubscriptionsOptions<Context, Principal = unknown>
 }
 
 /**
- * Has `authorize` asked again for what it allows. Called when the middleware is made.
+ * Checks what the middleware is made of, and has `authorize` asked again for what it allows.
  *
  * @returns the name of the rule, for `answerSubscriptions`.
+ * @throws OptionsError
  */
 export function prepareSubscriptions<Context, Principal>(
   streamer: Streamer,
   options: SubscriptionsOptions<Context, Principal>,
 ): string | undefined {
+  checkStreamer('subscriptions', streamer)
+  checkOptions('subscriptions', options, {
+    ...PRINCIPAL_OPTIONS,
+    ...WILDCARD_OPTIONS,
+    authorize: given(callback('a function from a user and a topic to true or false')),
+    origins: originsCheck,
+    maxBodyBytes: count(0),
+  })
   return addRule(streamer, 'subscriptions', options)
 }
 
@@ -55,11 +73,13 @@ interface Refusal {
  * `POST {"client_id", "add", "remove"}` changes a client's topics: first it removes, then it adds.
  * The answer lists the client's topics after that, and those that were added, removed and refused.
  *
- * A name that can't be a topic's refuses the whole request before anything is done. A topic that is
+ * A name that can't be a topic's refuses the whole request before anything is done, and so do more
+ * topics to add than a client may have. A topic that is
  * not allowed, or that the broker does not open, is refused alone. If no topic was added or
  * removed, the status is that of the first refusal, else 200.
  *
- * @throws MethodError, NoClientError, NotOwnerError, TransientClientError, TopicNameError, and the errors of `jsonBody`
+ * @throws MethodError, NoClientError, NotOwnerError, TransientClientError, TopicNameError,
+ *   TooManyTopicsError, and the errors of `jsonBody`
  */
 export async function answerSubscriptions<Context, Principal>(
   streamer: Streamer,
@@ -69,34 +89,31 @@ export async function answerSubscriptions<Context, Principal>(
 ): Promise<Answer> {
   const { request, parsedBody } = context
   if (request.method !== 'POST') throw new MethodError(request.method ?? 'GET', ['POST'])
-  checkSite(request, options)
+  checkSite(request, { origins: options.origins, host: context.host })
   const owner = ownerOf(context, options)
   const limit = options.maxBodyBytes ?? MAX_BODY_BYTES
   const wanted = wantedIn(streamer, await jsonBody(request, parsedBody, limit))
   const { clientId } = wanted
+  const door: Door = doorOf(streamer)
+  door.checkTopics(wanted.add)
   const client = await streamer.findClient(clientId)
-  const { goesWithStream } = doorOf(streamer)
   if (client === undefined) {
-    throw goesWithStream(clientId) ? new TransientClientError() : new NoClientError()
+    throw door.goesWithStream(clientId) ? new TransientClientError() : new NoClientError()
   }
   if (client.owner !== undefined && client.owner !== owner) throw new NotOwnerError()
-  if (goesWithStream(clientId)) throw new TransientClientError()
+  if (door.goesWithStream(clientId)) throw new TransientClientError()
 
   // All topics are authorized first: if `authorize` throws, the client is unchanged.
-  const door = doorOf(streamer)
   const { epoch } = door.rights
   const principal = principalOf(context, options)
   const visit: Visit = { principal, request: context.frameworkRequest, context }
-  const isAllowed = async (topic: string) => {
-    if (!isPlain(streamer, topic, options)) return false
-    const { authorize } = options
-    if (authorize === undefined && !door.rights.own) return false
-    if (authorize !== undefined && !(await isAuthorized(authorize, context, principal, topic))) {
-      return false
-    }
-    return door.rights.allows(streamer.getClient(clientId), topic, visit)
-  }
-  const allowed = await Promise.all(wanted.add.map(isAllowed))
+  const isAllowed = (topics: readonly string[]) =>
+    areAllowed(streamer, context, topics, {
+      ...{ authorize: options.authorize, principal, visit, client: streamer.getClient(clientId) },
+      mayBeAsked: (topic) => isPlain(streamer, topic, options),
+      unasked: false,
+    })
+  const allowed = await isAllowed(wanted.add)
   const had = await Promise.all(wanted.remove.map((topic) => door.unsubscribe(clientId, topic)))
   const removed = wanted.remove.filter((_, index) => had[index])
   const added: string[] = []
@@ -108,7 +125,7 @@ export async function answerSubscriptions<Context, Principal>(
         if (!allowed[index]) throw forbidden(streamer, topic, options)
         const isNew = await door.subscribe(clientId, topic, { grant: { how: 'added', rule } })
         // Rights were looked at again meanwhile, perhaps before the client had the topic.
-        if (isNew && epoch !== door.rights.epoch && !(await isAllowed(topic))) {
+        if (isNew && epoch !== door.rights.epoch && !(await isAllowed([topic]))[0]) {
           await door.unsubscribe(clientId, topic)
           throw forbidden(streamer, topic, options)
         }

@@ -1,4 +1,7 @@
 import type { Streamer } from '../src/index.js'
+import type { OptionCheck } from '../src/for-middleware.js'
+import { given } from '../src/for-middleware.js'
+import { areNames } from './callbacks.js'
 
 /** Which names a request may use that mean more to the broker than one topic. */
 export interface WildcardOptions {
@@ -9,6 +12,14 @@ export interface WildcardOptions {
    */
   wildcards?: boolean | readonly string[]
 }
+
+/** The checks of {@link WildcardOptions}. */
+export const WILDCARD_OPTIONS = {
+  wildcards: given([
+    (value) => typeof value === 'boolean' || areNames(value),
+    'true, false, or a list of names',
+  ]),
+} satisfies Record<keyof WildcardOptions, OptionCheck>
 
 /** What a refused name is answered with, beside the name. */
 export const NOT_PLAIN =

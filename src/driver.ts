@@ -55,8 +55,30 @@ export interface Subscription {
   close(): Promise<void>
 }
 
+/** A time in which a driver can't reach its broker. */
+export interface BrokerOutage {
+  /** Since when, in milliseconds since 1970. */
+  readonly since: number
+  /** One sentence for the server's log. It is never sent to a client. */
+  readonly reason: string
+}
+
+/** Whether a driver reaches its broker. The driver kit's `Link` keeps it; `Reach` is for the rest. */
+export interface BrokerState {
+  /**
+   * Undefined while the driver reaches its broker, and before it has first reached it: that a first
+   * attempt failed is told by `subscribe`. While it is set, the driver goes on trying by itself,
+   * topics or not, so that it changes back without anyone's request.
+   */
+  readonly down: BrokerOutage | undefined
+
+  /** The Streamer sets it. The driver calls it after each change of `down`. */
+  onChange: (() => void) | undefined
+}
+
 /**
  * A connection to a broker. A Streamer has one driver, and at most one open subscription per topic.
+ * A driver belongs to one Streamer, from the Streamer's making on.
  *
  * Eight rules, which the contract suite in `unifrost/testing` tests:
  *
@@ -85,6 +107,12 @@ export interface Driver {
    * Default: every name is `plain`.
    */
   kindOf?(topic: string): TopicKind
+
+  /**
+   * Whether the broker can be reached, for `health()`, the events `brokerDown` and `brokerUp`, and
+   * the log. Undefined for a driver that has no broker, or can't tell.
+   */
+  readonly brokerState?: BrokerState | undefined
 
   /**
    * Opens a topic. The Streamer may call it for many topics at once. When it rejects, it has left

@@ -17,6 +17,16 @@ export abstract class UnifrostError extends Error {
   }
 }
 
+/**
+ * Text of a stranger's, quoted for a message. An error handler that sends the message as HTML must
+ * not make a script of it.
+ */
+export function quote(text: string): string {
+  const escape = (character: string) =>
+    `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`
+  return JSON.stringify(text).replace(/[<>&'`\u2028\u2029]/g, escape)
+}
+
 /** No client has this id: it never existed, its TTL has passed, or it was removed. */
 export class NoClientError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_NO_CLIENT'
@@ -67,21 +77,54 @@ export class TopicNameError extends UnifrostError {
 export class TooManyTopicsError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_TOO_MANY_TOPICS'
   readonly status = 400
-  constructor(readonly limit: number) {
+  /** @param named How many topics one request names, where that is already too many. */
+  constructor(
+    readonly limit: number,
+    named?: number,
+  ) {
     super(
-      `This client has ${limit} topics, the most that it may have. Unsubscribe from one first, ` +
-        'or raise maxTopics.',
+      named === undefined
+        ? `This client has ${limit} topics, the most that it may have. Unsubscribe from one ` +
+            'first, or raise maxTopics.'
+        : `The request names ${named} topics; a client has at most ${limit} (maxTopics). Name fewer.`,
     )
   }
 }
 
-/** The Streamer has `maxClients` clients. */
+/** The Streamer has `maxClients` clients, or this owner or address as many as it may have. */
 export class TooManyClientsError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_TOO_MANY_CLIENTS'
-  readonly status = 503
+  readonly status: 503 | 429
   override readonly headers = { 'Retry-After': '5' }
-  constructor() {
-    super('The server has reached its limit of clients. Try again later.')
+  constructor(per?: 'owner' | 'address', limit = 0) {
+    super(
+      per === undefined
+        ? 'The server has reached its limit of clients. Try again later.'
+        : `This ${per} has ${limit} clients, the most that it may have. Use one of them, remove ` +
+            'one, or wait until one that is not connected expires.',
+    )
+    this.status = per === undefined ? 503 : 429
+  }
+}
+
+/**
+ * `maxOpenTopics` topics are open on the broker, or this owner or address has opened as many as it
+ * may.
+ */
+export class TooManyOpenTopicsError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_TOO_MANY_OPEN_TOPICS'
+  readonly status: 503 | 429
+  override readonly headers = { 'Retry-After': '5' }
+  constructor(
+    readonly limit: number,
+    readonly per?: 'owner' | 'address',
+  ) {
+    super(
+      per === undefined
+        ? 'The server has reached its limit of open topics. Try again later.'
+        : `This ${per} has opened ${limit} topics, the most that it may. Unsubscribe from one first.`,
+    )
+    this.status = per === undefined ? 503 : 429
   }
 }
 
@@ -103,7 +146,7 @@ export class SubscribeError extends UnifrostError {
     readonly topic: string,
     cause: unknown,
   ) {
-    super(`The broker did not open topic ${JSON.stringify(topic)}.`, { cause })
+    super(`The broker did not open topic ${quote(topic)}.`, { cause })
   }
 }
 
@@ -160,7 +203,7 @@ export class MethodError extends UnifrostError {
   readonly status = 405
   override readonly headers: Record<string, string>
   constructor(got: string, allowed: readonly string[]) {
-    super(`This address does not accept ${got}. It accepts ${allowed.join(' and ')}.`)
+    super(`This address does not accept ${quote(got)}. It accepts ${allowed.join(' and ')}.`)
     this.headers = { Allow: allowed.join(', ') }
   }
 }
@@ -200,7 +243,7 @@ export class ForbiddenTopicError extends UnifrostError {
     readonly topics: readonly string[],
     reason = '',
   ) {
-    const names = topics.map((topic) => JSON.stringify(topic)).join(', ')
+    const names = topics.map(quote).join(', ')
     super(`You may not subscribe to ${names}.${reason && ` ${reason}`}`)
   }
 }
@@ -229,7 +272,19 @@ export class MediaTypeError extends UnifrostError {
   }
 }
 
-/** A function of the application's, such as `authorize`, threw. `cause` is what it threw. */
+/** The issuer's keys can't be fetched now, or a token names a key that they do not have yet. */
+export class KeysUnavailableError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_KEYS_UNAVAILABLE'
+  readonly status = 503
+  override readonly headers: Record<string, string>
+  /** @param wait After how many seconds to try again. */
+  constructor(wait: number, cause: unknown) {
+    super("The issuer's keys are not available. Try again later.", { cause })
+    this.headers = { 'Retry-After': String(wait) }
+  }
+}
+
+/** A function of the application's, such as `authorize`, threw, or gave what it must not give. */
 export class CallbackError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_CALLBACK'
   readonly status = 500

@@ -2,9 +2,25 @@
 export type { Door } from './http/door.js'
 export { doorOf, hasDoor } from './http/door.js'
 export { callbackError, isExposed } from './errors.js'
+export { answerOf, ignoreRejection } from './callbacks.js'
+export type { OptionCheck, OptionTable } from './option-checks.js'
+export {
+  callback,
+  checkOptions,
+  count,
+  flag,
+  given,
+  isThenable,
+  refuse,
+  show,
+} from './option-checks.js'
+export type { CrossSiteOptions } from './http/cross-site.js'
+export { checkSite, originsCheck } from './http/cross-site.js'
+export { isOwner, ownerNameOf } from './service/owner.js'
 export { publicError, sendError } from './http/error-response.js'
 export { checkRequest, lastEventIdOf, queryOf } from './http/request.js'
+export { takeSeat } from './http/seats.js'
 export type { AdmitOptions } from './http/stream.js'
+export { admit, EXPIRES, isExpiry, openStream, serve, STREAM_HEADERS } from './http/stream.js'
 export type { Plan } from './service/rechecks.js'
 export type { Visit } from './service/rights.js'
-export { admit, openStream, serve, STREAM_HEADERS } from './http/stream.js'

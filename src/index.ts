@@ -5,7 +5,7 @@ export type { DisconnectReason } from './delivery/connection.js'
 export type { ConnectionRate } from './http/connection-rate.js'
 export { limitConnectionRate } from './http/connection-rate.js'
 export type { Directory, DirectoryHost, Entry, Outcome, Revision, Stored } from './directory.js'
-export type { Driver, Sink, Subscription, TopicKind } from './driver.js'
+export type { BrokerOutage, BrokerState, Driver, Sink, Subscription, TopicKind } from './driver.js'
 export type { Log, LogDriver, LogEntry, LogSink, LogSubscription } from './log.js'
 export type { MemoryDriver, MemoryDriverOptions } from './drivers/memory.js'
 export { memoryDriver } from './drivers/memory.js'
@@ -19,6 +19,7 @@ export {
   CrossSiteError,
   DirectoryUnavailableError,
   ForbiddenTopicError,
+  KeysUnavailableError,
   LogUnavailableError,
   MediaTypeError,
   MethodError,
@@ -33,6 +34,7 @@ export {
   SubscribeError,
   TooManyClientsError,
   TooManyConnectionsError,
+  TooManyOpenTopicsError,
   TooManyTopicsError,
   TopicNameError,
   TransientClientError,
@@ -47,6 +49,7 @@ export type { Resume } from './delivery/resume.js'
 export type { AnyResponse } from './http/response-outlet.js'
 export type { Stats } from './service/stats.js'
 export type { ClientOptions } from './service/clients.js'
+export type { OwnerName } from './streamer.js'
 export { Streamer } from './streamer.js'
 export type { SubscribeOptions } from './service/subscriptions.js'
 export type { Rechecked, Reconnected, WhichClients } from './service/rechecks.js'

@@ -1,9 +1,21 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
+import { answerOf } from './callbacks.js'
 import type { Clock } from './clock.js'
 import { systemClock } from './clock.js'
 import type { Directory } from './directory.js'
 import { OptionsError } from './errors.js'
+import type { OptionTable } from './option-checks.js'
+import {
+  callback,
+  checkOptions,
+  count,
+  given,
+  methods,
+  number,
+  oneOf,
+  shape,
+} from './option-checks.js'
 
 /** The methods that a Streamer calls on a logger. Pino and most other loggers have them. */
 export interface Logger {
@@ -94,12 +106,57 @@ export interface StreamerOptions {
    * log-in is over: the stream ends as with an expired token. Default: 0, never. It takes 100 or more.
    */
   recheck?: number
-  /** The most topics of one client. Default: 256. */
+  /**
+   * The most bytes of memory that connections keep together whose peers accept no bytes, kernel
+   * buffers aside: the messages at which they stalled. Beyond it, those that stalled first are
+   * ended as `slow`; they resume as after `slowClientTimeout`. Infinity: no limit. Default:
+   * `history.maxBytes`.
+   */
+  maxStalledBytes?: number
+  /**
+   * The most bytes of one message, as the broker sends it. In the place of a larger one, clients
+   * get `messages-lost`. Infinity: no limit. Default: 8 MiB.
+   */
+  maxMessageBytes?: number
+  /** The most topics of one client, and the most names in one request. Default: 256. */
   maxTopics?: number
   /** The most bytes of a topic's name, in UTF-8. Default: 1,024. */
   maxTopicLength?: number
+  /**
+   * The most topics that are open on the broker, with subscribers or lingering. For one more, the
+   * topic that has lingered longest is closed; where none lingers, the request gets 503. Infinity:
+   * no limit. Default: 100,000, or twice `maxClients` × `maxTopics` where that is less.
+   */
+  maxOpenTopics?: number
+  /**
+   * The most open topics that one owner's clients have opened; more get 429, as with
+   * `maxOpenTopics`. Infinity: no limit. Default: twice `maxConnectionsPerOwner` × `maxTopics`, so
+   * Infinity where that is not set.
+   */
+  maxOpenTopicsPerOwner?: number
+  /**
+   * The same for the clients without an owner that one network address has made. Default: twice
+   * `maxConnectionsPerAddress` × `maxTopics`, so Infinity where that is not set.
+   */
+  maxOpenTopicsPerAddress?: number
   /** The most clients of this server, connected or not; more get 503. Default: Infinity. */
   maxClients?: number
+  /**
+   * The most clients of one owner, connected or not; more get 429. Infinity: no limit. Default: 16
+   * for each of `maxConnectionsPerOwner`, so Infinity where that is not set.
+   */
+  maxClientsPerOwner?: number
+  /**
+   * The most clients without an owner that one network address has made, connected or not; more get
+   * 429. Infinity: no limit. Default: 16 for each of `maxConnectionsPerAddress`, so Infinity where
+   * that is not set.
+   */
+  maxClientsPerAddress?: number
+  /**
+   * The most calls of `authorize` that run at once, over all requests; further ones wait. Infinity:
+   * no limit. Default: 256.
+   */
+  maxAuthorizeCalls?: number
   /** The most open streams of one owner; more get 429. Default: Infinity. */
   maxConnectionsPerOwner?: number
   /**
@@ -108,6 +165,11 @@ export interface StreamerOptions {
    * Default: Infinity.
    */
   maxConnectionsPerAddress?: number
+  /**
+   * How many bits of an IPv6 address count as the address, from 1 to 128, since one user has a whole
+   * network of them. Default: 64. 128 counts each address by itself.
+   */
+  ipv6Prefix?: number
   /**
    * Bounds of the time that a browser waits before it reconnects. The server picks it at random, so
    * that not all browsers come back at once. Default: 2,000 to 5,000.
@@ -157,11 +219,20 @@ export interface Settings {
   heartbeat: 'comment' | 'message'
   heartbeatInterval: number
   maxConnectionAge: number
+  maxStalledBytes: number
+  maxMessageBytes: number
   maxTopics: number
   maxTopicLength: number
+  maxOpenTopics: number
+  maxOpenTopicsPerOwner: number
+  maxOpenTopicsPerAddress: number
   maxClients: number
+  maxClientsPerOwner: number
+  maxClientsPerAddress: number
+  maxAuthorizeCalls: number
   maxConnectionsPerOwner: number
   maxConnectionsPerAddress: number
+  ipv6Prefix: number
   retry: { min: number; max: number }
   directory: Directory | undefined
   server: string
@@ -175,45 +246,70 @@ export interface Settings {
 
 const MINUTE = 60_000
 const MEBIBYTE = 1024 * 1024
+/** How many topics are open at once by default. */
+const MOST_TOPICS = 100_000
+/**
+ * How many clients an owner or an address may have for each stream that it may have. A page that is
+ * loaded again may leave one behind for `clientTTL`.
+ */
+const CLIENTS_PER_STREAM = 16
 /** The longest time that a timer of Node's takes, about 24.8 days. */
 const LONGEST = 2 ** 31 - 1
 
 const ignore = () => undefined
 const silent: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
 
-type Check = (name: string, got: unknown) => void
+/** What each option of a Streamer takes. */
+export const STREAMER_OPTIONS = {
+  clientTTL: number(1, LONGEST),
+  history: shape({
+    maxBytes: number(1, Number.MAX_SAFE_INTEGER),
+    maxBytesPerTopic: number(1, Number.MAX_SAFE_INTEGER),
+    maxAge: number(1, LONGEST),
+  }),
+  topicLinger: number(0, LONGEST),
+  slowClientTimeout: number(1, LONGEST),
+  heartbeat: oneOf('comment', 'message'),
+  heartbeatInterval: number(0, LONGEST),
+  maxConnectionAge: number(0, LONGEST),
+  authorize: given(callback('a function from a user and a topic to true or false')),
+  recheck: [
+    (value) => value === 0 || (typeof value === 'number' && value >= 100 && value <= LONGEST),
+    `0 for never, or a number from 100 to ${LONGEST}`,
+  ],
+  maxStalledBytes: count(1),
+  maxMessageBytes: count(1),
+  maxTopics: count(1),
+  maxTopicLength: count(1),
+  maxOpenTopics: count(1),
+  maxOpenTopicsPerOwner: count(1),
+  maxOpenTopicsPerAddress: count(1),
+  maxClients: count(1),
+  maxClientsPerOwner: count(1),
+  maxClientsPerAddress: count(1),
+  maxAuthorizeCalls: count(1),
+  maxConnectionsPerOwner: count(1),
+  maxConnectionsPerAddress: count(1),
+  ipv6Prefix: count(1, 128),
+  retry: shape({ min: number(0, LONGEST), max: number(0, LONGEST) }),
+  directory: methods('open', 'get', 'put', 'delete', 'idsOf', 'servers', 'ask', 'close'),
+  server: [
+    (value) => typeof value === 'string' && /^[\w-]{1,64}$/.test(value),
+    '1 to 64 letters, digits, - or _',
+  ],
+  takeoverTimeout: number(1, LONGEST),
+  maxDirectoryOutage: number(0, LONGEST),
+  logger: methods('debug', 'info', 'warn', 'error'),
+  clock: methods('now', 'setTimeout', 'clearTimeout'),
+  random: callback(),
+  newId: callback(),
+} satisfies Record<keyof StreamerOptions, OptionTable[string]>
 
 /** Checks the options of a Streamer and fills in the defaults. @throws OptionsError */
 export function settingsFrom(options: StreamerOptions = {}): Settings {
-  checkShape('', options, {
-    clientTTL: number(1, LONGEST),
-    history: shape({
-      maxBytes: number(1, Number.MAX_SAFE_INTEGER),
-      maxBytesPerTopic: number(1, Number.MAX_SAFE_INTEGER),
-      maxAge: number(1, LONGEST),
-    }),
-    topicLinger: number(0, LONGEST),
-    slowClientTimeout: number(1, LONGEST),
-    heartbeat: oneOf('comment', 'message'),
-    heartbeatInterval: number(0, LONGEST),
-    maxConnectionAge: number(0, LONGEST),
-    authorize: functionCheck,
-    recheck: recheckInterval,
-    maxTopics: count(1),
-    maxTopicLength: count(1),
-    maxClients: count(1),
-    maxConnectionsPerOwner: count(1),
-    maxConnectionsPerAddress: count(1),
-    retry: shape({ min: number(0, LONGEST), max: number(0, LONGEST) }),
-    directory: methods('open', 'get', 'put', 'delete', 'idsOf', 'servers', 'ask', 'close'),
-    server: serverName,
-    takeoverTimeout: number(1, LONGEST),
-    maxDirectoryOutage: number(0, LONGEST),
-    logger: methods('debug', 'info', 'warn', 'error'),
-    clock: methods('now', 'setTimeout', 'clearTimeout'),
-    random: functionCheck,
-    newId: functionCheck,
-  })
+  checkOptions('Streamer', options, STREAMER_OPTIONS)
+  checkTogether(options)
+  if (options.clock !== undefined) checkClock(options.clock)
   const clientTTL = options.clientTTL ?? MINUTE
   const maxBytes = options.history?.maxBytes ?? 64 * MEBIBYTE
   const retry = { min: options.retry?.min ?? 2_000, max: options.retry?.max ?? 5_000 }
@@ -239,11 +335,12 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     heartbeat: options.heartbeat ?? 'comment',
     heartbeatInterval: options.heartbeatInterval ?? 25_000,
     maxConnectionAge: options.maxConnectionAge ?? 0,
-    maxTopics: options.maxTopics ?? 256,
+    maxStalledBytes: options.maxStalledBytes ?? maxBytes,
+    maxMessageBytes: options.maxMessageBytes ?? 8 * MEBIBYTE,
     maxTopicLength: options.maxTopicLength ?? 1_024,
-    maxClients: options.maxClients ?? Infinity,
-    maxConnectionsPerOwner: options.maxConnectionsPerOwner ?? Infinity,
-    maxConnectionsPerAddress: options.maxConnectionsPerAddress ?? Infinity,
+    ...limitsFrom(options),
+    maxAuthorizeCalls: options.maxAuthorizeCalls ?? 256,
+    ipv6Prefix: options.ipv6Prefix ?? 64,
     retry,
     directory: options.directory,
     server:
@@ -261,76 +358,47 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
   }
 }
 
-/** Checks an object's keys and values against a table. @throws OptionsError */
-export function checkShape(prefix: string, got: unknown, table: Record<string, Check>): void {
-  if (typeof got !== 'object' || got === null) refuse(prefix || 'options', got, 'an object')
-  for (const [key, value] of Object.entries(got)) {
-    const check = Object.hasOwn(table, key) ? table[key] : undefined
-    if (check === undefined) {
-      const known = Object.keys(table).join(', ')
-      throw new OptionsError(`There is no option ${prefix}${key}. There are: ${known}.`)
+/** The limits of clients, streams and topics: those that are not given follow from others. */
+function limitsFrom(options: StreamerOptions) {
+  const {
+    maxTopics = 256,
+    maxClients = Infinity,
+    maxConnectionsPerOwner = Infinity,
+    maxConnectionsPerAddress = Infinity,
+  } = options
+  // The topics of all streams, and as many again for clients that may come back to them.
+  const topicsOf = (streams: number) => 2 * streams * maxTopics
+  return {
+    ...{ maxTopics, maxClients, maxConnectionsPerOwner, maxConnectionsPerAddress },
+    maxOpenTopics: options.maxOpenTopics ?? Math.min(MOST_TOPICS, topicsOf(maxClients)),
+    maxOpenTopicsPerOwner: options.maxOpenTopicsPerOwner ?? topicsOf(maxConnectionsPerOwner),
+    maxOpenTopicsPerAddress: options.maxOpenTopicsPerAddress ?? topicsOf(maxConnectionsPerAddress),
+    maxClientsPerOwner: options.maxClientsPerOwner ?? CLIENTS_PER_STREAM * maxConnectionsPerOwner,
+    maxClientsPerAddress:
+      options.maxClientsPerAddress ?? CLIENTS_PER_STREAM * maxConnectionsPerAddress,
+  }
+}
+
+/** Options of which one takes away what the other gives. @throws OptionsError */
+function checkTogether({ history, directory, ...options }: StreamerOptions): void {
+  const { maxBytes = 64 * MEBIBYTE, maxBytesPerTopic = 0 } = history ?? {}
+  if (maxBytesPerTopic > maxBytes) {
+    throw new OptionsError(
+      `Streamer: history.maxBytesPerTopic (${maxBytesPerTopic}) is above history.maxBytes (${maxBytes}).`,
+    )
+  }
+  for (const name of ['takeoverTimeout', 'maxDirectoryOutage'] as const) {
+    if (directory === undefined && options[name] !== undefined) {
+      throw new OptionsError(`Streamer: ${name} is for a directory, and none is given.`)
     }
-    if (value !== undefined) check(prefix + key, value)
   }
 }
 
-export function number(min: number, max: number): Check {
-  return (name, got) => {
-    if (typeof got === 'number' && got >= min && got <= max) return
-    refuse(name, got, `a number from ${min} to ${max}`)
+/** A clock that gives no number would stop all timers in silence. */
+function checkClock(clock: Clock): void {
+  try {
+    answerOf('clock.now', () => clock.now(), Number.isFinite, 'a number of milliseconds')
+  } catch (error) {
+    throw new OptionsError(`Streamer: ${(error as Error).message}`, { cause: error })
   }
-}
-
-function count(min: number): Check {
-  return (name, got) => {
-    if (typeof got === 'number' && got >= min && (Number.isInteger(got) || got === Infinity)) return
-    refuse(name, got, `a whole number from ${min}, or Infinity`)
-  }
-}
-
-function oneOf(...values: string[]): Check {
-  return (name, got) => {
-    if (values.includes(got as string)) return
-    refuse(name, got, values.map((value) => JSON.stringify(value)).join(' or '))
-  }
-}
-
-function shape(table: Record<string, Check>): Check {
-  return (name, got) => checkShape(`${name}.`, got, table)
-}
-
-function methods(...names: string[]): Check {
-  return (name, got) => {
-    const object = got as Record<string, unknown> | null
-    const fits = typeof object === 'object' && object !== null
-    if (fits && names.every((method) => typeof object[method] === 'function')) return
-    refuse(name, got, `an object with the methods ${names.join(', ')}`)
-  }
-}
-
-const serverName: Check = (name, got) => {
-  if (typeof got === 'string' && /^[\w-]{1,64}$/.test(got)) return
-  refuse(name, got, '1 to 64 letters, digits, - or _')
-}
-
-const recheckInterval: Check = (name, got) => {
-  if (got === 0) return
-  if (typeof got === 'number' && got >= 100 && got <= LONGEST) return
-  refuse(name, got, `0 for never, or a number from 100 to ${LONGEST}`)
-}
-
-const functionCheck: Check = (name, got) => {
-  if (typeof got !== 'function') refuse(name, got, 'a function')
-}
-
-function refuse(name: string, got: unknown, takes: string): never {
-  throw new OptionsError(`Option ${name.replace(/\.$/, '')} takes ${takes}; it got ${show(got)}.`)
-}
-
-function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value)
-  if (typeof value === 'object' && value !== null)
-    return Array.isArray(value) ? 'an array' : 'an object'
-  if (typeof value === 'function') return 'a function'
-  return String(value)
 }

@@ -1,8 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import type { ClientCommands, FoundClient, Health, Presence } from './service/commands.js'
 import type { Client } from './delivery/client.js'
+import { BrokerWatch, takeDriver } from './service/broker-watch.js'
 import type { ClientOptions } from './service/clients.js'
-import { Clients } from './service/clients.js'
+import { CLIENT_OPTIONS, Clients } from './service/clients.js'
 import { Cluster } from './cluster/cluster.js'
 import { ClusterCommands } from './cluster/cluster-commands.js'
 import type { Question } from './cluster/protocol.js'
@@ -15,19 +16,30 @@ import {
   ClientExistsError,
   OptionsError,
   StreamerClosedError,
-  TooManyClientsError,
   TransientClientError,
   UnifrostError,
 } from './errors.js'
-import { SafeEmitter, safely } from './service/events.js'
+import { answerOf, safely } from './callbacks.js'
+import { SafeEmitter } from './service/events.js'
+import { networkOf } from './http/address.js'
 import type { Door } from './http/door.js'
 import { DOOR } from './http/door.js'
 import { sendError } from './http/error-response.js'
 import type { AnyRequest } from './http/request.js'
 import type { HandleOptions } from './http/stream.js'
-import { admit, serve } from './http/stream.js'
+import { admit, checkHandleOptions, checkPair, serve } from './http/stream.js'
 import { LocalCommands } from './service/local-commands.js'
-import { checkClientId, checkTopicName, isTransientId, transientId } from './service/names.js'
+import {
+  checkClientId,
+  checkTopicName,
+  checkTopicNames,
+  isClientId,
+  isTransientId,
+  transientId,
+} from './service/names.js'
+import { isOwner, ownerNamed } from './service/owner.js'
+import type { OptionCheck } from './option-checks.js'
+import { checkOptions, number } from './option-checks.js'
 import type { Settings, StreamerOptions } from './options.js'
 import { settingsFrom } from './options.js'
 import type { Log } from './log.js'
@@ -39,7 +51,8 @@ import type { Rechecked, Reconnected, WhichClients } from './service/rechecks.js
 import { Rechecks } from './service/rechecks.js'
 import { Rights } from './service/rights.js'
 import type { JoinOptions, SubscribeOptions } from './service/subscriptions.js'
-import { Subscriptions } from './service/subscriptions.js'
+import { checkSubscribeOptions, Subscriptions } from './service/subscriptions.js'
+import { Turnstile } from './service/turnstile.js'
 
 /**
  * Sends the topics of one broker to clients over Server-Sent Events.
@@ -62,6 +75,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   private readonly rechecks: Rechecks
   /** Set while listeners of `connect` run, also where they wait for something. */
   private readonly connecting = new AsyncLocalStorage<Connecting>()
+  private readonly broker: BrokerWatch
   private refusing = false
   private closing: Promise<void> | undefined
 
@@ -76,16 +90,30 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   ) {
     const settings = settingsFrom(options)
     super(settings.logger)
-    if (typeof (driver as Partial<Driver> | undefined)?.subscribe !== 'function') {
+    if (typeof (Object(driver) as Partial<Driver>).subscribe !== 'function') {
       throw new OptionsError('A Streamer takes a driver first, such as memoryDriver().')
     }
+    takeDriver(driver)
     this.settings = settings
+    settings.random = this.soundRandom(settings.random)
+    this.broker = new BrokerWatch(driver, {
+      down: (outage) => {
+        queueMicrotask(() => this.emit('brokerDown', outage))
+        this.warn(outage, 'The broker can not be reached. The driver keeps trying.')
+      },
+      up: (outage) => {
+        queueMicrotask(() => this.emit('brokerUp', outage))
+        const details = { ...outage, duration: Date.now() - outage.since }
+        safely(() => settings.logger.info(details, 'The broker is reached again.'))
+      },
+    })
     const log = logOf(driver)
     this.timers = new Timers(settings.clock)
     const parts: DeliveryParts = {
       bounds: settings.history,
       timers: this.timers,
       encoding: driver.encoding ?? 'utf8',
+      maxMessageBytes: settings.maxMessageBytes,
       host: {
         lost: (client, topic) => this.lost(client, topic),
         resumed: (resume) => void this.counts.resumes[resume]++,
@@ -102,6 +130,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       {
         opened: (topic) => this.emit('topicOpened', topic),
         closed: (topic) => this.emit('topicClosed', topic),
+        gap: (topic, reason) => queueMicrotask(() => this.emit('gap', topic, reason)),
         report: (cause, message) => this.report(cause, message),
         warn: (details, message) => this.warn(details, message),
       },
@@ -124,7 +153,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
         others: settings.directory !== undefined,
       },
     )
-    this.rights = new Rights(settings.authorize)
+    const authorizing = new Turnstile(settings.maxAuthorizeCalls, this.timers)
+    this.rights = new Rights(settings.authorize, authorizing)
     this[DOOR] = {
       enter: (client, visit, plan) => this.rechecks.enter(client, visit, plan),
       rights: this.rights,
@@ -132,9 +162,15 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       subscribe: (id, topic, options) => this.join(id, topic, options),
       unsubscribe: (id, topic) => this.commands.unsubscribe(id, topic),
       claim: (id, check) => this.commands.claim(id, check),
-      attach: (client, outlet, arrival) => this.clients.attach(client, outlet, arrival),
+      attach: (client, outlet, arrival) => {
+        const address = networkOf(arrival.address, settings.ipv6Prefix)
+        this.clients.attach(client, outlet, { ...arrival, address })
+      },
       abandon: (client) => this.clients.abandon(client),
-      checkRoom: (id, owner, address) => this.clients.checkRoom(id, owner, address),
+      takeSeat: (id, owner, address) =>
+        this.clients.takeSeat(id, owner, networkOf(address, settings.ipv6Prefix)),
+      checkTopics: (names) => checkTopicNames(names, settings),
+      authorizing,
     }
     if (settings.directory === undefined) {
       const here = new LocalCommands(this.clients, this.subscriptions)
@@ -173,8 +209,11 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   /** This server's health, for a load balancer's check. */
   health(): Health {
+    const { health } = this.broker
     const state = this.cluster?.state
-    return { ok: !this.refusing && state?.directory !== 'down', ...state }
+    const ok = !this.refusing && state?.directory !== 'down' && health.broker !== 'down'
+    const changes = [health.since, state?.since].filter((since) => since !== undefined)
+    return { ok, ...health, ...state, ...(changes.length > 0 && { since: Math.max(...changes) }) }
   }
 
   /** The number of this server's clients, connected or not. */
@@ -198,6 +237,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws DirectoryUnavailableError
    */
   async findClient(id: string): Promise<FoundClient | undefined> {
+    checkIdsType(id)
     return this.commands.find(id)
   }
 
@@ -213,21 +253,23 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   /** Counts one topic's clients, on all servers. See {@link totals}. */
   async clientsOf(topic: string): Promise<Presence> {
+    this.checkTopicName(topic)
     return this.commands.count({ topic })
   }
 
   /** Counts one owner's clients, on all servers. See {@link totals}. */
-  async clientsOfOwner(owner: string): Promise<Presence> {
-    return this.commands.count({ owner })
+  async clientsOfOwner(owner: OwnerName): Promise<Presence> {
+    return this.commands.count({ owner: ownerNamed('clientsOfOwner', owner) })
   }
 
   /**
    * Makes a client with a random id.
    *
-   * @throws TooManyClientsError, StreamerClosedError
+   * @throws OptionsError, CallbackError, TooManyClientsError, StreamerClosedError
    */
   async newClient(options: ClientOptions = {}): Promise<Client> {
-    const id = this.settings.newId()
+    checkOptions('newClient', options, CLIENT_OPTIONS)
+    const id = answerOf('newId', () => this.settings.newId(), isClientId, 'a text that is an id')
     return this.newCustomClient(options.transient ? transientId(id) : id, options)
   }
 
@@ -240,15 +282,23 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    *   can't be opened.
    */
   async newCustomClient(id: string, options: ClientOptions = {}): Promise<Client> {
+    checkOptions('newClient', options, CLIENT_OPTIONS)
+    const owner = options.owner === false ? undefined : options.owner
     const opening = this.delivery.ready()
     if (opening !== undefined) await opening
     if (this.refusing) throw new StreamerClosedError()
     checkClientId(id)
     const { index } = this.clients
     if (index.get(id) !== undefined) throw new ClientExistsError()
-    if (index.size >= this.settings.maxClients) throw new TooManyClientsError()
-    if (options.transient) return this.clients.make(id, options)
-    return this.commands.create(id, options.owner)
+    const address = networkOf(options.address, this.settings.ipv6Prefix)
+    const place = this.clients.reserve({ owner, address })
+    try {
+      if (options.transient) return this.clients.make(id, { owner, transient: true }, place)
+      return await this.commands.create(id, owner, place)
+    } catch (error) {
+      place.leave()
+      throw error
+    }
   }
 
   /**
@@ -257,6 +307,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws NoClientError; with a `directory` DirectoryUnavailableError, ServerSilentError.
    */
   async removeClient(id: string): Promise<void> {
+    checkIdsType(id)
     await this.commands.remove(id)
   }
 
@@ -266,8 +317,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    *
    * @returns the number of removed clients.
    */
-  async revoke(ownerOrId: string): Promise<number> {
-    return this.commands.revoke(ownerOrId)
+  async revoke(ownerOrId: OwnerName): Promise<number> {
+    return this.commands.revoke(ownerNamed('revoke', ownerOrId))
   }
 
   /**
@@ -284,23 +335,23 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    *   try again.
    */
   async subscribe(id: string, topic: string, options: SubscribeOptions = {}): Promise<void> {
-    // Of the options, only those that are for everybody: a caller of JavaScript may give others.
-    const { rewind, after } = options
+    checkIdsType(id)
+    checkSubscribeOptions(options)
     const connecting = this.connecting.getStore()
-    if (!this.goesWithStream(id)) {
-      await this.join(id, topic, { ...(rewind !== undefined && { rewind }), after })
-    } else if (connecting?.client.id !== id) {
-      throw new TransientClientError()
-    } else await this.join(id, topic, goingOn(options, connecting.position))
+    if (!this.goesWithStream(id)) await this.join(id, topic, options)
+    else if (connecting?.client.id !== id) throw new TransientClientError()
+    else await this.join(id, topic, goingOn(options, connecting.position))
   }
 
   /**
    * Ends a client's subscription. The client gets nothing of the topic after that. For a client
    * that is not subscribed, it does nothing. It cancels a `subscribe` that is still pending.
    *
-   * @throws NoClientError
+   * @throws NoClientError, TopicNameError
    */
   async unsubscribe(id: string, topic: string): Promise<void> {
+    checkIdsType(id)
+    this.checkTopicName(topic)
     await this.commands.unsubscribe(id, topic)
   }
 
@@ -347,15 +398,19 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   /**
    * Answers a request of `node:http` or `node:http2` with a client's stream, or with an error in
-   * JSON. Never rejects.
+   * JSON.
+   *
+   * @throws OptionsError only for what is not Node's request and response.
    */
   async handle(
     request: AnyRequest,
     response: AnyResponse,
     options: HandleOptions = {},
   ): Promise<void> {
+    checkPair(request, response)
     try {
-      const client = await admit(this[DOOR], request, options)
+      checkHandleOptions(options)
+      const client = await admit(this[DOOR], request, response, options)
       serve(this[DOOR], client, request, response, options)
     } catch (error) {
       if (!(error instanceof UnifrostError)) this.report(error, 'A request failed.')
@@ -366,12 +421,14 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   /** Counts of what there is now, and of what has happened since the Streamer was made. */
   stats(): Stats {
     const { frames, bytes, evictions } = this.delivery.history
+    const { stalls } = this.clients.connections
     return {
       ...structuredClone(this.counts),
       clients: this.clients.index.size,
       connections: this.clients.connections.open.size,
       topics: this.subscriptions.openTopics,
       history: { frames, bytes, evictions },
+      stalled: { connections: stalls.size, bytes: stalls.bytes },
       sent: this.delivery.sent,
     }
   }
@@ -388,10 +445,9 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    *
    * @param options.over The period, in milliseconds. Default: 0, all at once.
    */
-  async drain({ over = 0 }: { over?: number } = {}): Promise<void> {
-    if (!(over >= 0 && over < Infinity)) {
-      throw new OptionsError(`drain's over takes milliseconds from 0; it got ${String(over)}.`)
-    }
+  async drain(options: { over?: number } = {}): Promise<void> {
+    checkOptions('drain', options, { over: number(0, Number.MAX_SAFE_INTEGER) })
+    const { over = 0 } = options
     this.refusing = true
     await this.clients.drain(over, (client, wait) => this.sendAway(client, over - wait, over))
     await this.close()
@@ -437,6 +493,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     await this.subscriptions.close()
     await this.cluster?.close()
     this.timers.stop()
+    this.broker.stop()
     await this.driver.close()
   }
 
@@ -481,6 +538,21 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     else this.clients.sendAway(client, remaining, spread)
   }
 
+  /** Keeps a `random` of the application's from doing harm. What it does wrong is reported once. */
+  private soundRandom(random: () => number): () => number {
+    let reported = false
+    const fits = (value: unknown) => typeof value === 'number' && value >= 0 && value <= 1
+    return () => {
+      try {
+        return answerOf('random', random, fits, 'a number from 0 to 1')
+      } catch (error) {
+        if (!reported) this.report(error, 'The option random failed; Math.random takes its place.')
+        reported = true
+        return Math.random()
+      }
+    }
+  }
+
   private warn(details: object, message: string): void {
     safely(() => this.settings.logger.warn(details, message))
   }
@@ -500,22 +572,28 @@ interface Connecting {
 /** A topic that is subscribed anew with each connection goes on from the position that it named. */
 function goingOn(options: SubscribeOptions, position: string | undefined): JoinOptions {
   const { rewind, after } = options
-  if (rewind !== undefined) return { rewind, after }
-  if (after !== undefined || position === undefined) return { after }
+  if (rewind !== undefined || after !== undefined || position === undefined) return options
   return { after: position, goesOn: true }
 }
 
+const WHICH_CLIENTS = {
+  owner: [
+    isOwner,
+    'the name of an owner; without the option, all clients are meant',
+    { given: true },
+  ],
+} satisfies Record<keyof WhichClients, OptionCheck>
+
 /** @throws OptionsError */
 function ownerIn(method: string, which: WhichClients): string | undefined {
-  const keys = Object.keys(Object(which) as object)
-  const { owner } = Object(which) as { owner?: unknown }
-  const named = keys.includes('owner')
-  if (typeof which !== 'object' || which === null || keys.length > (named ? 1 : 0)) {
-    throw new OptionsError(`${method} takes { owner }, or nothing for all clients.`)
-  }
-  if (!named) return undefined
-  if (typeof owner === 'string' && owner !== '') return owner
-  throw new OptionsError(
-    `${method}'s owner takes a string that is not empty; it got ${owner === '' ? 'an empty one' : typeof owner}.`,
-  )
+  checkOptions(method, which, WHICH_CLIENTS)
+  return which.owner
+}
+
+/** Who owns clients: the name, or the principal that it is taken from, by its `sub` or `id`. */
+export type OwnerName = string | number | bigint | { sub: unknown } | { id: unknown }
+
+/** @throws ClientIdError for an id that is no text, and so no client's. */
+function checkIdsType(id: unknown): void {
+  if (typeof id !== 'string') checkClientId(id)
 }

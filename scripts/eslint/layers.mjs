@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 // The wings of the core, and what lies on the ground between them.
-const ground = /^src\/(driver|log|directory|errors|clock|options)\.ts$/
+const ground = /^src\/(driver|log|directory|errors|clock|options|option-checks|callbacks)\.ts$/
 const wire = /^src\/wire\//
 const delivery = /^src\/delivery\//
 const service = /^src\/service\//
@@ -77,12 +77,12 @@ export const layers = [
   {
     name: 'memory driver',
     files: /^src\/drivers\/memory\.ts$/,
-    reaches: [/^src\/(driver|log|errors)\.ts$/],
+    reaches: [/^src\/(driver|log|errors|option-checks)\.ts$/],
   },
   {
     name: 'driver kit',
     files: kit,
-    reaches: [/^src\/(driver|log|errors)\.ts$/, kit],
+    reaches: [/^src\/(driver|log|errors|option-checks)\.ts$/, kit],
   },
   broker('nats', ['nats', '@nats-io/transport-node', '@nats-io/jetstream']),
   driver('nats', [], ['nats']),
@@ -110,20 +110,20 @@ export const layers = [
   },
   {
     name: 'Express adapter',
-    files: /^middleware\/express\.ts$/,
+    files: /^middleware\/express(-errors)?\.ts$/,
     reaches: [/^src\/(index|for-middleware)\.ts$/, /^middleware\/(?!koa\.ts$)/],
     types: ['express'],
   },
   {
     name: 'Koa adapter',
     files: /^middleware\/koa\.ts$/,
-    reaches: [/^src\/(index|for-middleware)\.ts$/, /^middleware\/(?!express\.ts$)/],
+    reaches: [/^src\/(index|for-middleware)\.ts$/, /^middleware\/(?!express(-errors)?\.ts$)/],
     types: ['koa', '@koa/router'],
   },
   {
     name: 'middleware',
     files: /^middleware\//,
-    reaches: [/^src\/(index|for-middleware)\.ts$/, /^middleware\/(?!(express|koa)\.ts$)/],
+    reaches: [/^src\/(index|for-middleware)\.ts$/, /^middleware\/(?!(express(-errors)?|koa)\.ts$)/],
     packages: ['cookie'],
     lazy: ['jose'],
   },

@@ -12,8 +12,8 @@ import type {
 import type { LocalCommands } from '../service/local-commands.js'
 import { MovedError } from '../service/local-commands.js'
 import { checkTopicName } from '../service/names.js'
+import type { Place } from '../service/places.js'
 import type { JoinOptions } from '../service/subscriptions.js'
-import { checkOptions } from '../service/subscriptions.js'
 import type { Cluster } from './cluster.js'
 import { MOST_TRIES } from './directory-writer.js'
 import type { Question } from './protocol.js'
@@ -32,8 +32,8 @@ export class ClusterCommands implements ClientCommands {
     this.here = cluster.here
   }
 
-  create(id: string, owner: string | undefined): Promise<Client> {
-    return this.cluster.create(id, owner)
+  create(id: string, owner: string | undefined, place: Place): Promise<Client> {
+    return this.cluster.create(id, owner, place)
   }
 
   claim(id: string, check: OwnerCheck): Promise<Client> {
@@ -42,7 +42,6 @@ export class ClusterCommands implements ClientCommands {
 
   async subscribe(id: string, topic: string, options: JoinOptions): Promise<boolean> {
     checkTopicName(topic, this.cluster.parts.settings.maxTopicLength)
-    checkOptions(options)
     const isNew = await this.onHolder({ ask: 'subscribe', id, topic, options }, () =>
       this.here.subscribe(id, topic, options),
     )

@@ -5,6 +5,7 @@ import type { Directory, DirectoryHost } from '../directory.js'
 import { ClientExistsError, StreamerClosedError } from '../errors.js'
 import type { ClientRecords } from '../service/local-commands.js'
 import { LocalCommands, MovedError } from '../service/local-commands.js'
+import type { Place } from '../service/places.js'
 import { Rechecks } from '../service/rechecks.js'
 import { ClusterAnswers } from './answers.js'
 import type { ClientLease } from './client-lease.js'
@@ -86,7 +87,7 @@ export class Cluster implements DirectoryHost {
   }
 
   /** Makes a client. @throws ClientExistsError if any server has one with this id. */
-  async create(id: string, owner: string | undefined): Promise<Client> {
+  async create(id: string, owner: string | undefined, place: Place): Promise<Client> {
     const { clients, delivery, settings, refusing } = this.parts
     if (this.creating.has(id)) throw new ClientExistsError()
     this.creating.add(id)
@@ -103,7 +104,7 @@ export class Cluster implements DirectoryHost {
         await this.directory.delete({ id, owner }, revision)
         throw new StreamerClosedError()
       }
-      const client = clients.make(id, { owner })
+      const client = clients.make(id, { owner }, place)
       this.takeOvers.hold(client, 1, revision)
       return client
     } finally {

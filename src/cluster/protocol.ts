@@ -5,6 +5,7 @@ import {
   ServerSilentError,
   StreamerClosedError,
   SubscribeError,
+  TooManyOpenTopicsError,
   TooManyTopicsError,
   TopicNameError,
   UnifrostError,
@@ -42,6 +43,7 @@ interface WireError {
   message: string
   topic?: string | undefined
   limit?: number | undefined
+  per?: 'owner' | 'address' | undefined
 }
 
 const VERSION = 1
@@ -112,9 +114,9 @@ export function errorAnswer(error: unknown): Answer {
     return { is: 'error', error: { code: 'ERR_UNIFROST_INTERNAL', message: String(error) } }
   }
   const { code, message } = error
-  const { topic, limit } = error as { topic?: string; limit?: number }
+  const { topic, limit, per } = error as Partial<WireError>
   const cause = error.cause instanceof Error ? error.cause.message : undefined
-  return { is: 'error', error: { code, message: cause ?? message, topic, limit } }
+  return { is: 'error', error: { code, message: cause ?? message, topic, limit, per } }
 }
 
 /** Makes an error from another server's answer, by its code. */
@@ -123,6 +125,7 @@ const errors: Record<string, (error: WireError) => UnifrostError> = {
   ERR_UNIFROST_TOPIC_NAME: ({ message }) => new TopicNameError(message),
   ERR_UNIFROST_OPTIONS: ({ message }) => new OptionsError(message),
   ERR_UNIFROST_TOO_MANY_TOPICS: ({ limit = 0 }) => new TooManyTopicsError(limit),
+  ERR_UNIFROST_TOO_MANY_OPEN_TOPICS: ({ limit = 0, per }) => new TooManyOpenTopicsError(limit, per),
   ERR_UNIFROST_SUBSCRIBE: ({ topic = '', message }) =>
     new SubscribeError(topic, new Error(message)),
   ERR_UNIFROST_CLOSED: () => new StreamerClosedError(),

@@ -1,13 +1,9 @@
 import type { Client } from '../delivery/client.js'
 import type { Directory, Revision, Stored } from '../directory.js'
-import {
-  DirectoryUnavailableError,
-  NoClientError,
-  StreamerClosedError,
-  TooManyClientsError,
-} from '../errors.js'
+import { DirectoryUnavailableError, NoClientError, StreamerClosedError } from '../errors.js'
 import type { OwnerCheck } from '../service/commands.js'
 import { MovedError } from '../service/local-commands.js'
+import type { Place } from '../service/places.js'
 import { UNKNOWN_POSITION } from '../wire/position.js'
 import { ClientLease } from './client-lease.js'
 import type { DirectoryWriter } from './directory-writer.js'
@@ -23,6 +19,17 @@ export type TakeOverReason =
   | 'stream'
   /** A command names it, and the server that its record names has died. */
   | 'orphan'
+
+/** A client whose record names this server now. */
+interface Taken {
+  /** The record as it was. */
+  record: ClientRecord
+  /** The room that was reserved for the client. */
+  place: Place
+  generation: number
+  revision: Revision
+  reason: TakeOverReason
+}
 
 /**
  * Brings clients of other servers to this one.
@@ -164,16 +171,21 @@ export class TakeOvers {
       const { record, stored } = await this.recordOf(id)
       check(record.owner)
       if (this.parts.refusing()) throw new StreamerClosedError()
-      if (clients.index.size >= settings.maxClients) throw new TooManyClientsError()
-      // Checked before the record is written: without its log, this server can't serve the client.
-      await delivery.ready()
       const connected = reason === 'stream'
       const generation = record.generation + 1
       const ours: ClientRecord = { ...record, server: this.server, connected, generation }
       const entry = { id, owner: record.owner, text: writeRecord(ours) }
       const life = connected ? this.writer.life : settings.clientTTL
-      const revision = await this.directory.put(entry, stored.revision, life)
-      if (revision !== undefined) return this.take(record, generation, revision, reason)
+      const place = clients.reserve({ owner: record.owner })
+      let revision: Revision | undefined
+      try {
+        // Checked before the record is written: without its log, this server can't serve the client.
+        await delivery.ready()
+        revision = await this.directory.put(entry, stored.revision, life)
+      } finally {
+        if (revision === undefined) place.leave()
+      }
+      if (revision !== undefined) return this.take({ record, place, generation, revision, reason })
     }
     throw new DirectoryUnavailableError(
       new Error(`Gave up after ${MOST_TRIES} tries: the client's record kept changing.`),
@@ -184,16 +196,11 @@ export class TakeOvers {
    * Restores a client from its record, which now names this server. Meanwhile a third server may
    * take the client over.
    */
-  private async take(
-    record: ClientRecord,
-    generation: number,
-    revision: Revision,
-    reason: TakeOverReason,
-  ): Promise<Client> {
+  private async take({ record, place, generation, revision, reason }: Taken): Promise<Client> {
     const { id, owner, server, topics, granted, rest } = record
     const { clients, subscriptions } = this.parts
     const stream = reason === 'stream'
-    const client = clients.make(id, { owner })
+    const client = clients.make(id, { owner }, place)
     client.comeFrom((record.connected ? undefined : record.position) ?? UNKNOWN_POSITION)
     const lease = this.hold(client, generation, revision, rest)
     if (stream) lease.claims = 1

@@ -98,6 +98,8 @@ export class Client {
     /** @internal Whether it goes with its connection, because its request can make it anew. */
     readonly transient: boolean,
     private readonly host: ClientHost,
+    /** @internal The network address that it was made for, where it has no owner and that is known. */
+    readonly address: string | undefined,
   ) {
     this.own = host.delivered
   }

@@ -80,6 +80,7 @@ export class Connection {
   private state: 'open' | 'ending' | 'gone' = 'open'
   private waiting = false
   private rest: readonly Buffer[] = NOTHING
+  private memory: ArrayBufferLike | undefined = undefined
   private reason: DisconnectReason = 'dropped'
 
   constructor(
@@ -95,6 +96,14 @@ export class Connection {
   /** Whether the peer takes no more for now. */
   get full(): boolean {
     return this.waiting
+  }
+
+  /**
+   * The memory that the bytes which it waits with keep, while it takes no more. Its readers share
+   * it, and a slice of it keeps all of it.
+   */
+  get held(): ArrayBufferLike | undefined {
+    return this.memory
   }
 
   /** Sends an event, or several joined. After `full`, write no more until `ready`. */
@@ -119,6 +128,7 @@ export class Connection {
     if (this.state === 'open') this.reason = reason
     this.state = 'ending'
     this.rest = NOTHING
+    this.memory = undefined
     this.outlet.destroy()
   }
 
@@ -127,6 +137,7 @@ export class Connection {
     if (!this.waiting || this.state === 'gone') return
     this.waiting = false
     this.host.flowing(this)
+    this.memory = undefined
     const rest = this.rest
     this.rest = NOTHING
     for (const bytes of rest) this.push(bytes)
@@ -140,6 +151,7 @@ export class Connection {
     if (this.state === 'gone') return
     this.state = 'gone'
     this.rest = NOTHING
+    this.memory = undefined
     this.host.gone(this, this.reason)
   }
 
@@ -152,6 +164,7 @@ export class Connection {
       const slice = bytes.length <= SLICE ? bytes : bytes.subarray(at, at + SLICE)
       if (this.outlet.write(slice)) continue
       this.waiting = true
+      this.memory = bytes.buffer
       if (at + SLICE < bytes.length) this.rest = [...this.rest, bytes.subarray(at + SLICE)]
       this.host.stalled(this)
       return

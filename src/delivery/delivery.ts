@@ -2,8 +2,8 @@ import type { Timers } from '../clock.js'
 import type { Encoded } from '../wire/encode.js'
 import type { Frame } from '../wire/frame.js'
 import { Batch } from '../wire/frame.js'
-import type { Encoding, WireErrorCode } from '../wire/messages.js'
-import { errorMessage, isAccepted, refusedMessage, topicMessage } from '../wire/messages.js'
+import type { Encoding, Refusal, WireErrorCode } from '../wire/messages.js'
+import { errorMessage, refusalOf, refusedMessage, topicMessage } from '../wire/messages.js'
 import type { Position } from '../wire/position.js'
 import { UNKNOWN_POSITION } from '../wire/position.js'
 import { Broadcast } from './broadcast.js'
@@ -26,6 +26,8 @@ export interface DeliveryParts {
   readonly bounds: HistoryBounds
   readonly timers: Timers
   readonly encoding: Encoding
+  /** The largest message that is sent. */
+  readonly maxMessageBytes: number
   readonly host: DeliveryHost
 }
 
@@ -51,18 +53,20 @@ export class Delivery implements ResumeHost {
   protected readonly broadcast = new Broadcast()
   protected readonly replays: Replays
   protected readonly timers: Timers
-  protected readonly encoding: Encoding
+  private readonly encoding: Encoding
+  private readonly maxMessageBytes: number
   protected readonly host: DeliveryHost
   private readonly step = (client: Client): Step | undefined => this.nextStep(client)
   private caughtUp = 0
   private expiring = false
 
   constructor(
-    { bounds, timers, encoding, host }: DeliveryParts,
+    { bounds, timers, encoding, maxMessageBytes, host }: DeliveryParts,
     protected readonly numbering = new Numbering(),
   ) {
     this.timers = timers
     this.encoding = encoding
+    this.maxMessageBytes = maxMessageBytes
     this.host = host
     this.history = new History(bounds, (frame) => {
       if (frame.number > this.broadcast.delivered) this.broadcast.flush()
@@ -94,13 +98,13 @@ export class Delivery implements ResumeHost {
     return new Membership(client, topic, this.history.last)
   }
 
-  /** Takes a message of a topic. @returns whether it could be sent as it is. */
-  receive(topic: Topic, payload: string | Uint8Array, _place?: LogPlace): boolean {
-    const accepted = isAccepted(this.encoding, payload)
+  /** Takes a message of a topic. @returns why it is not sent, or undefined where it is. */
+  receive(topic: Topic, payload: string | Uint8Array, _place?: LogPlace): Refusal | undefined {
+    const refusal = this.refusalOf(payload)
     this.append(topic, (number) =>
-      this.encode(topic.name, payload, accepted, this.numbering.format(number)),
+      this.encode(topic.name, payload, refusal, this.numbering.format(number)),
     )
-    return accepted
+    return refusal
   }
 
   /** Puts an error into a topic's history, so that every client gets it in its place. */
@@ -266,10 +270,16 @@ export class Delivery implements ResumeHost {
   protected encode(
     topic: string,
     payload: string | Uint8Array,
-    accepted: boolean,
+    refusal: Refusal | undefined,
     id: string,
   ): Encoded {
-    return accepted ? topicMessage(this.encoding, topic, payload, id) : refusedMessage(topic, id)
+    return refusal === undefined
+      ? topicMessage(this.encoding, topic, payload, id)
+      : refusedMessage(refusal, topic, id)
+  }
+
+  protected refusalOf(payload: string | Uint8Array): Refusal | undefined {
+    return refusalOf(this.encoding, payload, this.maxMessageBytes)
   }
 
   protected append(topic: Topic, encode: (number: number) => Encoded, number?: number): Frame {

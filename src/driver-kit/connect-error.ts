@@ -12,6 +12,8 @@ export interface ConnectHints {
 
 const REFUSAL = /authori[sz]ation|authentication|credentials|password/i
 
+const FULL = /max(imum)? (number of |account |active )*(connections|clients)|too many connections/i
+
 const TLS = /certificate|(?<![a-z])(tls|ssl)(?![a-z.])|EPROTO/i
 
 /**
@@ -38,6 +40,10 @@ export function connectError(
   if (TLS.test(reason)) {
     const hint = hints.tls ?? 'Check that both sides use TLS, and the certificates.'
     return new Error(`No TLS connection to ${broker} at ${place} (${reason}). ${hint}`, { cause })
+  }
+  if (FULL.test(reason)) {
+    const hint = 'Raise its limit of connections, or close some.'
+    return new Error(`${broker} at ${place} has no room (${reason}). ${hint}`, { cause })
   }
   const hint = hints.unreachable ?? 'Start it, or correct the address.'
   return new Error(`${broker} could not be reached at ${place} (${reason}). ${hint}`, { cause })

@@ -1,6 +1,7 @@
 import type { Driver, Sink, Subscription, TopicKind } from '../driver.js'
 import type { Closings } from './closings.js'
 import { inTime } from './in-time.js'
+import type { Reach } from './reach.js'
 
 /** A driver that can connect before there is a topic. */
 export interface BrokerDriver extends Driver {
@@ -25,6 +26,8 @@ export interface DriverParts<
   encoding?: 'utf8' | 'base64' | undefined
   /** See `Driver.kindOf`. Default: every name is plain. */
   kindOf?: (topic: string) => TopicKind
+  /** See `Driver.brokerState`: the `state` of the driver's `Link`, or a `Reach` of its own. */
+  brokerState?: Reach | undefined
   /** Connects, unless it has. */
   connect(): Promise<unknown>
   /** See `Driver.subscribe`. */
@@ -48,10 +51,12 @@ export function driverShell<
 ): Omit<BrokerDriver, 'subscribe'> & {
   subscribe(topic: string, sink: TopicSink): Promise<Open>
 } {
-  const { closings, encoding = 'utf8' } = parts
+  const { closings, encoding = 'utf8', brokerState } = parts
+  brokerState?.askWith(() => parts.connect(), closings.signal)
   return {
     encoding,
     ...(parts.kindOf && { kindOf: parts.kindOf }),
+    brokerState,
 
     async connect(): Promise<void> {
       closings.check()

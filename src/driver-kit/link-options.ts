@@ -17,6 +17,12 @@ export interface LinkOptions<Connection> {
    */
   connect: (attempt: ConnectAttempt) => Promise<Connection>
   /**
+   * Whether `connect` asks the broker for anything. False where it only makes a client: then the
+   * driver calls `Link.heard` when the broker answers, and `Link.silent` when it does not. Default:
+   * true.
+   */
+  asks?: boolean | undefined
+  /**
    * Settles when this connection is of no use any more, with the reason. Default: never, for a
    * client that connects anew with every request.
    */

@@ -5,6 +5,7 @@ import { inTime, noAnswer } from './in-time.js'
 import type { LinkEvents, LinkOptions, Probe } from './link-options.js'
 import { patiently } from './patiently.js'
 import { pause } from './pause.js'
+import { Reach } from './reach.js'
 import { within } from './within.js'
 
 /** A connection that lived for as long was a good one: the next one is tried for soon. */
@@ -31,6 +32,9 @@ export class Link<Connection> {
   /** When the current connection was made. */
   #since = 0
   #watching = new AbortController()
+
+  /** Whether the broker can be reached: the driver's `brokerState`. */
+  readonly state = new Reach()
 
   constructor(options: LinkOptions<Connection>) {
     this.#options = options
@@ -82,6 +86,15 @@ export class Link<Connection> {
   /** Something has come from the broker: it lives. A probe that is under way waits on. */
   heard(): void {
     this.#heardAt = performance.now()
+    if (this.#current !== undefined) this.state.found()
+  }
+
+  /**
+   * The broker can't be reached, although the connection is kept: the library makes it anew by
+   * itself, or each request stands alone. `heard` takes it back.
+   */
+  silent(reason: unknown): void {
+    if (!this.closing.aborted) this.state.lost(reason)
   }
 
   /** Gives a connection up, so that the next one is made. Only the current one counts. */
@@ -155,6 +168,7 @@ export class Link<Connection> {
     }
     this.#options.lost?.(connection).then(gone, gone)
     if (this.#options.probe !== undefined) void this.#watch(connection, this.#options.probe)
+    if (this.#options.asks !== false) this.state.found()
     for (const { up } of this.#events) up?.(connection)
   }
 
@@ -164,6 +178,7 @@ export class Link<Connection> {
     this.#trouble = reason
     if (performance.now() - this.#since >= STABLE) this.#backoff.reset()
     if (this.#options.again !== undefined) this.#attempt = this.#shared(this.#reconnect())
+    this.state.lost(reason)
     for (const { lost } of this.#events) lost?.(reason)
   }
 

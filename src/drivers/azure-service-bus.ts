@@ -97,6 +97,7 @@ export function azureServiceBusDriver(
     closings,
     encoding: options.encoding,
     kindOf: kindOfTopic({ internal: (name) => name.includes('$') }, options.address),
+    brokerState: link.state,
     async connect() {
       const { admin } = await link.get()
       const asking = admin.getNamespaceProperties({ abortSignal: closings.signal })

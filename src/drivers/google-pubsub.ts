@@ -127,7 +127,8 @@ export function googlePubSubDriver(
   return driverShell({
     closings,
     encoding: options.encoding,
-    connect: () => links.connected(),
+    brokerState: links.state,
+    connect: () => links.ask(),
     async subscribe(topic, sink) {
       if (options.sources === undefined) toSource(topic, address)
       return sources.subscribe(topic, sink)

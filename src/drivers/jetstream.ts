@@ -79,9 +79,9 @@ export function jetstreamDriver(
   target: JetStreamConnection | string | NatsConnectOptions,
   options: JetStreamDriverOptions,
 ): JetStreamDriver {
-  const { stream = '', create, payload, address = (topic) => topic } = options
-  const { heartbeat = 1_000, subscribeTimeout = 5_000, connectTimeout = 5_000 } = options
-  checkDriverOptions('jetstreamDriver', { ...options, stream }, {
+  const given = Object(options) as Partial<JetStreamDriverOptions>
+  const { stream = '', create, payload, address = (topic) => topic } = given
+  checkDriverOptions('jetstreamDriver', { ...given, stream }, {
     stream: streamName,
     create: creation,
     filter: subjects,
@@ -97,6 +97,7 @@ export function jetstreamDriver(
     connectTimeout: checks.duration,
     connect: checks.callback("the library's connect function"),
   } satisfies Record<keyof JetStreamDriverOptions, OptionCheck>)
+  const { heartbeat = 1_000, subscribeTimeout = 5_000, connectTimeout = 5_000 } = options
   const filter = options.filter === undefined ? [] : [options.filter].flat()
 
   const closings = new Closings('JetStream')
@@ -136,9 +137,14 @@ export function jetstreamDriver(
 
   const driver = driverShell<LogSink, LogSubscription>({
     closings,
+    brokerState: link.state,
     encoding: options.encoding,
     kindOf: kindOfTopic(SPECIAL_SUBJECTS, address),
-    connect: linked,
+    async connect() {
+      const there = await linked()
+      checkVersion(there.connection, filter)
+      await topics.look(there)
+    },
     async subscribe(name, sink) {
       const topic = { name, subject: toSubject(name, address), sink, after: 0 }
       const there = await linked()

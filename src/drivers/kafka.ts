@@ -37,6 +37,11 @@ export interface KafkaDriverOptions extends RoutingOptions<KafkaMessage> {
   /** How often new partitions are looked for. Default: 30,000. */
   metadataInterval?: number
   /**
+   * Whether messages that Kafka has removed by compaction before they were read are no loss, since
+   * the latest one of each key is all that counts. Default: false, clients get `messages-lost`.
+   */
+  ignoreCompaction?: boolean
+  /**
    * The library, as `import()` gives it: for one that is not found by its name, or where both are
    * installed. Default: kafkajs, or @platformatic/kafka, whichever is installed.
    */
@@ -64,6 +69,7 @@ export function kafkaDriver(
     responseTimeout: checks.duration,
     maxWait: checks.duration,
     metadataInterval: checks.duration,
+    ignoreCompaction: checks.flag,
     library: [isKafkaModule, 'the module of kafkajs or of @platformatic/kafka'],
   } satisfies Record<keyof KafkaDriverOptions, OptionCheck>)
   for (const source of options.sources ?? []) checkTopicName(source)
@@ -77,7 +83,7 @@ export function kafkaDriver(
     maxWait: options.maxWait ?? 1_000,
     metadataInterval: options.metadataInterval ?? 30_000,
   }
-  const cluster = new Cluster(library, bounds, closings.signal)
+  const cluster = new Cluster(library, bounds, closings.signal, options.ignoreCompaction ?? false)
   const sources = new Sources<KafkaMessage>(
     'kafkaDriver',
     (source, events) => cluster.open(source, events),
@@ -89,6 +95,7 @@ export function kafkaDriver(
     closings,
     encoding: options.encoding,
     kindOf: kindOfTopic({ internal: (name) => name.startsWith('_') }, address),
+    brokerState: cluster.state,
     connect: () => cluster.connect(),
     async subscribe(topic, sink) {
       if (options.sources === undefined) checkTopicName(address ? address(topic) : topic, topic)

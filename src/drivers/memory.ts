@@ -1,4 +1,5 @@
 import type { Driver, Sink, Subscription } from '../driver.js'
+import { checkOptions, oneOf } from '../option-checks.js'
 
 /** A driver that is its own broker, inside this process. */
 export interface MemoryDriver extends Driver {
@@ -19,8 +20,11 @@ export interface MemoryDriverOptions {
 /**
  * Publish and subscribe within one process: for tests, for development, and for an
  * application whose events arise in the process that serves them.
+ *
+ * @throws OptionsError
  */
 export function memoryDriver(options: MemoryDriverOptions = {}): MemoryDriver {
+  checkOptions('memoryDriver', options, { encoding: oneOf('utf8', 'base64') })
   const sinks = new Map<string, Sink>()
   let closed = false
 

@@ -46,7 +46,6 @@ export function natsDriver(
   target: NatsConnection | string | NatsConnectOptions,
   options: NatsDriverOptions = {},
 ): NatsDriver {
-  const { address = (topic) => topic, subscribeTimeout = 5_000, connectTimeout = 5_000 } = options
   checkDriverOptions('natsDriver', options, {
     address: checks.callback('a function from a topic to a subject'),
     encoding: checks.encoding,
@@ -54,6 +53,7 @@ export function natsDriver(
     connectTimeout: checks.duration,
     connect: checks.callback("the library's connect function"),
   } satisfies Record<keyof NatsDriverOptions, OptionCheck>)
+  const { address = (topic) => topic, subscribeTimeout = 5_000, connectTimeout = 5_000 } = options
 
   const closings = new Closings('NATS')
   const topics = new Set<NatsTopic>()
@@ -88,6 +88,7 @@ export function natsDriver(
 
   return driverShell({
     closings,
+    brokerState: link.state,
     encoding: options.encoding,
     kindOf: kindOfTopic(SPECIAL_SUBJECTS, address),
     connect: () => link.get(),

@@ -51,7 +51,6 @@ export function postgresDriver(
   target: PostgresClient | PostgresConfig | string,
   options: PostgresDriverOptions = {},
 ): PostgresDriver {
-  const { subscribeTimeout, connectTimeout, pingInterval = 1_000, pingTimeout = 2_000 } = options
   checkDriverOptions('postgresDriver', options, {
     ...routingChecks,
     encoding: checks.encoding,
@@ -60,6 +59,7 @@ export function postgresDriver(
     pingInterval: checks.duration,
     pingTimeout: checks.duration,
   } satisfies Record<keyof PostgresDriverOptions, OptionCheck>)
+  const { subscribeTimeout, connectTimeout, pingInterval = 1_000, pingTimeout = 2_000 } = options
 
   const server = postgresServer(target)
   const { where, hint } = server
@@ -100,6 +100,7 @@ export function postgresDriver(
   return driverShell({
     closings,
     encoding: options.encoding,
+    brokerState: link.state,
     connect: () => link.get(),
     subscribe: (topic, sink) => sources.subscribe(topic, sink),
     async close() {

@@ -120,6 +120,7 @@ export function rabbitmqDriver(
     closings,
     encoding: options.encoding,
     kindOf: kindOfTopic(SPECIAL_KEYS, (topic) => placeOfTopic(topic, options)[1]),
+    brokerState: link.state,
     connect,
     async subscribe(topic, sink) {
       if (typeof topic !== 'string' || topic === '') {

@@ -96,6 +96,7 @@ export function redisStreamsDriver(
     closings,
     encoding: options.encoding,
     kindOf: kindOfTopic(SPECIAL_CHANNELS, options.address),
+    brokerState: reader.brokerState,
     connect: () => reader.connect(timing.connectTimeout),
     subscribe: (topic, sink) => (log ?? sources).subscribe(topic, sink),
     async close() {

@@ -80,6 +80,7 @@ export function redisDriver(target: RedisTarget, options: RedisDriverOptions = {
 
   return driverShell({
     closings,
+    brokerState: link.state,
     encoding: options.encoding,
     kindOf: kindOfTopic(SPECIAL_CHANNELS, address),
     connect: () => connectNow(link, timing.connectTimeout),

@@ -6,6 +6,7 @@ import {
   driverShell,
   Link,
   routingChecks,
+  shownAddress,
   Sources,
 } from '../driver-kit/index.js'
 import type { BrokerDriver, OptionCheck, RoutingOptions } from '../driver-kit/index.js'
@@ -93,13 +94,18 @@ export function sqsDriver(
   }
 
   const closings = new Closings('SQS')
-  const link = new Link<Aws>({
+  const heard = (trouble?: unknown) => {
+    if (trouble === undefined) link.heard()
+    else link.silent(trouble)
+  }
+  const link: Link<Aws> = new Link<Aws>({
     broker: 'SQS',
     where: 'AWS',
     // Each call has a bound of its own.
     connectTimeout: Infinity,
     prepare: loadLibraries,
-    connect: () => Aws.open(config, settings.connectTimeout),
+    connect: () => Aws.open(config, settings.connectTimeout, heard),
+    asks: false,
     end: (aws) => aws.end(),
     explain: (cause) => cause as Error,
   })
@@ -129,6 +135,7 @@ export function sqsDriver(
   return driverShell({
     closings,
     encoding: options.encoding,
+    brokerState: link.state,
     async connect() {
       const aws = await link.get()
       closings.check()
@@ -149,6 +156,12 @@ export function sqsDriver(
 
 function checkTarget(target: AwsClients | AwsConfig | string): AwsClients | AwsConfig {
   const config = typeof target === 'string' ? { region: target } : target
+  if (typeof target === 'string' && !/^[a-z0-9](?:[a-z0-9-]*[a-z0-9])?$/i.test(target)) {
+    throw new OptionsError(
+      `sqsDriver got ${shownAddress(target)} as a region. It takes one such as eu-west-1; for ` +
+        'another address, give { region, endpoint }.',
+    )
+  }
   const isObject = typeof config === 'object' && config !== null
   if (isObject && (isClients(config) || !('sqs' in config))) return config
   throw new OptionsError(

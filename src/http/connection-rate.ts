@@ -1,6 +1,6 @@
-import type { Server } from 'node:net'
+import { Server } from 'node:net'
 import { OptionsError } from '../errors.js'
-import { checkShape, number } from '../options.js'
+import { checkOptions, number, refuse } from '../option-checks.js'
 
 /** What `limitConnectionRate` takes. */
 export interface ConnectionRate {
@@ -18,6 +18,9 @@ export interface ConnectionRate {
  */
 const NONE = -1
 
+/** The servers that have a limit. */
+const limited = new WeakSet<Server>()
+
 /**
  * Limits how many new connections a server (HTTP, HTTPS or HTTP/2) accepts per second, from all
  * addresses together. Node closes further ones before it reads from them, and emits `drop`; an
@@ -27,11 +30,21 @@ const NONE = -1
  * @throws OptionsError
  */
 export function limitConnectionRate(server: Server, rate: ConnectionRate): void {
-  checkShape('', rate, { perSecond: number(0.001, 1e6), burst: number(1, 1e6) })
+  if (!(server instanceof Server)) {
+    refuse('limitConnectionRate', 'server', server, 'what listen() returns (a net.Server), no app')
+  }
+  if (limited.has(server)) {
+    throw new OptionsError('limitConnectionRate: this server has a limit. Call it once per server.')
+  }
+  checkOptions('limitConnectionRate', rate, {
+    perSecond: number(0.001, 1e6),
+    burst: number(1, 1e6),
+  })
   const { perSecond, burst = Math.max(1, perSecond / 10) } = rate
   if (perSecond === undefined) {
     throw new OptionsError('limitConnectionRate needs perSecond: new connections per second.')
   }
+  limited.add(server)
   let usual = server.maxConnections
   /** Set while no connection is accepted. */
   let timer: NodeJS.Timeout | undefined

@@ -2,13 +2,15 @@ import type { Client } from '../delivery/client.js'
 import type { Outlet } from '../delivery/connection.js'
 import type { Arrival } from '../service/clients.js'
 import type { OwnerCheck } from '../service/commands.js'
+import type { Seat } from '../service/connections.js'
 import type { Plan } from '../service/rechecks.js'
 import type { Rights, Visit } from '../service/rights.js'
 import type { JoinOptions } from '../service/subscriptions.js'
+import type { Turnstile } from '../service/turnstile.js'
 
 /**
  * What a request for a stream calls on a Streamer, in this order: `claim`, whose `check` calls
- * `checkRoom`; `enter`; then either `attach` or `abandon`.
+ * `takeSeat`; `enter`; then either `attach` or `abandon`.
  *
  * ```text
  * GET /events?id=a ──▶ claim('a') ──▶ headers are sent ──▶ attach(client)
@@ -44,12 +46,21 @@ export interface Door {
   /** Gives back a client whose request got no stream. An automatic client is removed. */
   abandon(client: Client): void
   /**
-   * Checks the limits on open streams.
+   * Takes room for one more stream, before anything is awaited for it. See `takeSeat` in `seats`,
+   * which gives it back when the response is over.
    *
    * @param id The client of the new stream, or undefined if it is not made yet.
    * @throws TooManyConnectionsError if one more stream would exceed a limit.
    */
-  checkRoom(id: string | undefined, owner: string | undefined, address: string | undefined): void
+  takeSeat(id: string | undefined, owner: string | undefined, address: string | undefined): Seat
+  /**
+   * Checks topics that one request names: how many, and their names.
+   *
+   * @throws TooManyTopicsError, TopicNameError
+   */
+  checkTopics(names: readonly unknown[]): asserts names is readonly string[]
+  /** Lets a limited number of calls of `authorize` run at once. */
+  readonly authorizing: Turnstile
 }
 
 /**

@@ -15,6 +15,7 @@ export function sendError(response: AnyResponse, error: unknown): void {
   response.setHeader('Content-Type', 'application/json; charset=utf-8')
   response.setHeader('Content-Length', Buffer.byteLength(text))
   response.setHeader('Cache-Control', 'no-store')
+  response.setHeader('X-Content-Type-Options', 'nosniff')
   response.end(text)
 }
 

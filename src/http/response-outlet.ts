@@ -51,7 +51,9 @@ export class ResponseOutlet implements Outlet {
 
   write(bytes: Buffer): boolean {
     // `write` may return false although the kernel has taken all bytes.
-    if (this.target.write(bytes) || this.target.writableLength === 0) return true
+    // A wrapped `write` may return nothing, which says nothing.
+    const wrote: unknown = this.target.write(bytes)
+    if (wrote !== false || this.target.writableLength === 0) return true
     this.awaitDrain()
     return false
   }
@@ -87,7 +89,7 @@ function destroyIt(this: AnyResponse): void {
 }
 
 /** The socket on which a response waits for earlier ones (HTTP/1.1 pipelining), or undefined. */
-function queueOf(response: AnyResponse): Socket | undefined {
+export function queueOf(response: AnyResponse): Socket | undefined {
   return response instanceof ServerResponse && response.socket === null
     ? response.req.socket
     : undefined

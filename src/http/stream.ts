@@ -1,22 +1,22 @@
 import type { ServerResponse } from 'node:http'
 import type { Client } from '../delivery/client.js'
-import {
-  AuthenticationError,
-  NoIdError,
-  NotOwnerError,
-  OptionsError,
-  RequestGoneError,
-} from '../errors.js'
+import { AuthenticationError, NoIdError, NotOwnerError, RequestGoneError } from '../errors.js'
 import type { Plan } from '../service/rechecks.js'
 import type { Visit } from '../service/rights.js'
+import { isOwner } from '../service/owner.js'
+import type { OptionCheck } from '../option-checks.js'
+import { checkOptions, refuse } from '../option-checks.js'
+import type { CrossSiteOptions } from './cross-site.js'
+import { checkSite, originsCheck } from './cross-site.js'
 import type { Door } from './door.js'
 import type { AnyRequest } from './request.js'
 import { checkRequest, lastEventIdOf, queryOf } from './request.js'
 import type { AnyResponse } from './response-outlet.js'
 import { ResponseOutlet } from './response-outlet.js'
+import { seatOf, takeSeat } from './seats.js'
 
 /** Options of `Streamer.handle`. */
-export interface HandleOptions {
+export interface HandleOptions extends CrossSiteOptions {
   /**
    * The client's id. Where it is named, it alone counts, and undefined is an error. Default: the
    * query's `id`.
@@ -24,8 +24,11 @@ export interface HandleOptions {
   id?: string
   /** The user who sends the request, for `authorize`. Default: `owner`. */
   principal?: unknown
-  /** The user who sends the request. Only its owner gets a client with an owner. Default: none. */
-  owner?: string | undefined
+  /**
+   * The user who sends the request. Only its owner gets a client with an owner. Default, or false:
+   * nobody.
+   */
+  owner?: string | false | undefined
   /**
    * When the request's token expires, in milliseconds since 1970. The stream then ends with
    * `token-expired`, and the client's TTL starts. Default: never.
@@ -33,6 +36,53 @@ export interface HandleOptions {
   expires?: number | undefined
   /** The network address for `maxConnectionsPerAddress`. Default: the socket's. */
   address?: string | undefined
+  /**
+   * The host that the browser asked for, with which its page's `Origin` is compared. Default: the
+   * request's `Host`. Give it behind a proxy that changes `Host`.
+   */
+  host?: string | undefined
+}
+
+/** What `expires` takes, in words for an error. */
+export const EXPIRES = 'milliseconds since 1970, or undefined for never'
+
+const HANDLE_OPTIONS = {
+  id: [(value) => typeof value === 'string' && value !== '', 'the id of a client', { given: true }],
+  principal: [() => true, 'the user who sends the request'],
+  owner: [
+    (value) => value === false || isOwner(value),
+    'the name of an owner, or false for nobody',
+    { given: true },
+  ],
+  expires: [isExpiry, EXPIRES],
+  address: [(value) => typeof value === 'string', 'a network address'],
+  host: [(value) => typeof value === 'string' && value !== '', 'a host, such as app.example:8080'],
+  origins: originsCheck,
+} satisfies Record<keyof HandleOptions, OptionCheck>
+
+/** Whether this says when a token expires. A number after the year 5000 is of another unit. */
+export function isExpiry(value: unknown): value is number | undefined {
+  return (
+    value === undefined ||
+    value === Infinity ||
+    (Number.isFinite(value) && (value as number) < 1e14)
+  )
+}
+
+/** Checks the arguments of `Streamer.handle`. @throws OptionsError */
+export function checkHandleOptions(options: HandleOptions): void {
+  checkOptions('handle', options, HANDLE_OPTIONS)
+}
+
+/** @throws OptionsError for what is not Node's request and response, such as a framework's own. */
+export function checkPair(request: AnyRequest, response: AnyResponse): void {
+  const { headers } = Object(request) as { headers?: unknown }
+  const { setHeader, end } = Object(response) as { setHeader?: unknown; end?: unknown }
+  const takes = "of Node's; with Fastify, request.raw and reply.raw"
+  if (typeof headers !== 'object') refuse('handle', 'request', request, `a request ${takes}`)
+  if (typeof setHeader !== 'function' || typeof end !== 'function') {
+    refuse('handle', 'response', response, `a response ${takes}`)
+  }
 }
 
 /**
@@ -46,18 +96,22 @@ export const STREAM_HEADERS: Readonly<Record<string, string>> = {
 }
 
 /**
- * Checks a request for a stream, and claims the client that it names.
+ * Checks a request for a stream, and claims the client that it names. The request's room among the
+ * open streams is taken from here on, until its response is over.
  *
- * @throws NoIdError, NotOwnerError, AuthenticationError, TooManyConnectionsError,
+ * @throws CrossSiteError, NoIdError, NotOwnerError, AuthenticationError, TooManyConnectionsError,
  *   RequestGoneError, and what {@link checkRequest} and {@link Door.claim} throw.
  */
 export async function admit(
   door: Door,
   request: AnyRequest,
+  response: AnyResponse,
   options: AdmitOptions,
 ): Promise<Client> {
   checkRequest(request)
-  const id = idFor(request, options)
+  checkSite(request, options)
+  const id = options.id ?? queryOf(request).get('id')
+  if (id === null || id === '') throw new NoIdError()
   const client = await door.claim(id, (owner) => {
     // If the browser has left, it may have reconnected to another server, which keeps the client.
     if (request.aborted || request.socket.destroyed) throw new RequestGoneError()
@@ -65,9 +119,9 @@ export async function admit(
     if (options.expires !== undefined && options.expires <= Date.now()) {
       throw new AuthenticationError('The token has expired.', true)
     }
-    door.checkRoom(id, owner, addressOf(request, options))
+    takeSeat(door, { request, response, id, owner, address: addressOf(request, options) })
   })
-  const { principal = options.owner } = options
+  const { principal = options.owner || undefined } = options
   try {
     await door.enter(client, options.visit ?? { principal, request }, options.plan)
   } catch (error) {
@@ -82,20 +136,6 @@ export interface AdmitOptions extends HandleOptions {
   visit?: Visit
   /** The topics that `autoClient` has found for the request. */
   plan?: Plan | undefined
-}
-
-function idFor(request: AnyRequest, options: HandleOptions): string {
-  if (!('id' in options)) {
-    const named = queryOf(request).get('id')
-    if (named === null || named === '') throw new NoIdError()
-    return named
-  }
-  const { id } = options as { id?: unknown }
-  if (typeof id === 'string' && id !== '') return id
-  const got = id === '' ? 'an empty string' : id === null ? 'null' : typeof id
-  throw new OptionsError(
-    `handle's id takes the id of a client; it got ${got}. Leave it out to take the query's id.`,
-  )
 }
 
 /** Answers a request with a client's stream. The response's headers have not been sent. */
@@ -148,9 +188,11 @@ export function openStream(
     position: lastEventIdOf(request),
     address: addressOf(request, options),
     lifetime: options.expires === undefined ? undefined : options.expires - Date.now(),
+    seat: seatOf(request),
   })
 }
 
 function addressOf(request: AnyRequest, { address }: HandleOptions): string | undefined {
-  return address ?? request.socket.remoteAddress
+  // An empty address is none.
+  return address || request.socket.remoteAddress
 }

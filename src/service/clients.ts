@@ -4,10 +4,17 @@ import type { Timers } from '../clock.js'
 import type { DisconnectReason, Outlet } from '../delivery/connection.js'
 import { Connection } from '../delivery/connection.js'
 import type { Delivery } from '../delivery/delivery.js'
+import { TooManyClientsError } from '../errors.js'
 import type { StreamerEvents } from './events.js'
+import type { Seat } from './connections.js'
 import { Connections } from './connections.js'
+import type { Place } from './places.js'
+import { Places } from './places.js'
 import { closedMessage, comeBackMessage, errorMessage } from '../wire/messages.js'
+import type { OptionCheck } from '../option-checks.js'
+import { flag, text } from '../option-checks.js'
 import type { Settings } from '../options.js'
+import { isOwner } from './owner.js'
 import { ClientIndex } from './client-index.js'
 import type { Counters } from './stats.js'
 import type { Subscriptions } from './subscriptions.js'
@@ -20,14 +27,32 @@ const CONNECT_PATIENCE = 1_000
 
 /** What a new client may be given. */
 export interface ClientOptions {
-  /** Who it belongs to. Over HTTP, nobody else may connect to it, change or remove it. */
-  owner?: string | undefined
+  /**
+   * Who it belongs to. Over HTTP, nobody else may connect to it, change or remove it. Default, or
+   * false: nobody. Undefined is refused: it would be nobody by accident.
+   */
+  owner?: string | false
   /**
    * Whether it goes as soon as its connection ends, because its request says all that is needed
    * to make it anew; its topics are then held open for `clientTTL`. Default: false.
    */
   transient?: boolean
+  /**
+   * The network address that asked for it. Where the client has no owner, it counts for
+   * `maxClientsPerAddress` and `maxOpenTopicsPerAddress`. Default: it counts for no address.
+   */
+  address?: string | undefined
 }
+
+export const CLIENT_OPTIONS = {
+  owner: [
+    (value) => value === false || isOwner(value),
+    'the name of an owner, or false for nobody',
+    { given: true },
+  ],
+  transient: flag,
+  address: text,
+} satisfies Record<keyof ClientOptions, OptionCheck>
 
 /** What a request for a stream brings along. */
 export interface Arrival {
@@ -37,6 +62,19 @@ export interface Arrival {
   address: string | undefined
   /** Milliseconds until the token that opened the stream expires. Default: never. */
   lifetime?: number | undefined
+  /** The room that the request took. Default: room is taken whatever the limits say. */
+  seat?: Seat | undefined
+}
+
+/** Whose client is to be made, and from where, as far as that is known. */
+export interface Reservation {
+  owner: string | undefined
+  address?: string | undefined
+}
+
+interface NewClient {
+  owner: string | undefined
+  transient?: boolean
 }
 
 /** What the clients tell their Streamer, and ask of it. */
@@ -67,6 +105,9 @@ export class Clients {
   readonly connections: Connections
   private readonly clientHost: ClientHost
   private readonly expire = (client: Client): void => this.remove(client, 'expired')
+  /** Clients, and those that are being made. */
+  private readonly places = new Places()
+  private readonly placeOf = new Map<Client, Place>()
   private over = false
 
   constructor(
@@ -91,20 +132,41 @@ export class Clients {
     })
   }
 
-  /** Makes a client. Its TTL runs. */
-  make(id: string, { owner, transient = false }: ClientOptions): Client {
+  /**
+   * Takes room for one more client, before anything is awaited for it. The caller gives it to
+   * {@link make}, or leaves it.
+   *
+   * @throws TooManyClientsError if one more client would exceed a limit.
+   */
+  reserve({ owner, address }: Reservation): Place {
+    const { maxClients, maxClientsPerOwner, maxClientsPerAddress } = this.settings
+    const anonymous = owner === undefined ? address : undefined
+    if (this.places.total >= maxClients) throw new TooManyClientsError()
+    if (this.places.ofOwner(owner) >= maxClientsPerOwner) {
+      throw new TooManyClientsError('owner', maxClientsPerOwner)
+    }
+    if (this.places.ofAddress(anonymous) >= maxClientsPerAddress) {
+      throw new TooManyClientsError('address', maxClientsPerAddress)
+    }
+    return this.places.take(owner, anonymous)
+  }
+
+  /** Makes a client, in the room that was reserved for it. Its TTL runs. */
+  make(id: string, { owner, transient = false }: NewClient, place: Place): Client {
     this.delivery.flush()
-    const client = new Client(id, owner, transient, this.clientHost)
+    const client = new Client(id, owner, transient, this.clientHost, place.address)
     this.index.add(client)
+    this.placeOf.set(client, place)
     this.expireLater(client)
     this.host.emit('clientCreated', client)
     return client
   }
 
   /** Opens a client's stream. */
-  attach(client: Client, outlet: Outlet, { position, address, lifetime }: Arrival): void {
+  attach(client: Client, outlet: Outlet, arrival: Arrival): void {
+    const { position, address, lifetime, seat } = arrival
     const connection = new Connection(client, address, outlet, this.connections)
-    this.connections.keep(connection, lifetime)
+    this.connections.keep(connection, seat, lifetime)
     if (client.end !== undefined || this.over) {
       this.sayGoodbye(connection, client.end ?? 'closed', this.retry())
       return
@@ -116,7 +178,7 @@ export class Clients {
     this.delivery.start({
       client,
       connection,
-      position: this.placeOf(client, position),
+      position: this.whereIs(client, position),
       greeting: {
         config: {
           client_id: client.id,
@@ -140,13 +202,14 @@ export class Clients {
   }
 
   /**
+   * Takes room for a stream.
+   *
    * @param id The client whose stream it is to be, or undefined for a client not made yet.
    * @throws TooManyConnectionsError when one stream more would be over a limit.
    */
-  checkRoom(id: string | undefined, owner: string | undefined, address: string | undefined): void {
+  takeSeat(id: string | undefined, owner: string | undefined, address: string | undefined): Seat {
     const client = id === undefined ? undefined : this.index.get(id)
-    const owned = owner === undefined ? [] : this.index.of(owner)
-    this.connections.checkRoom(client, owned, address)
+    return this.connections.takeSeat(client, owner, address)
   }
 
   /** Tells the application of a new stream. What it subscribes there goes on from the position. */
@@ -169,7 +232,7 @@ export class Clients {
   }
 
   /** Where a client says that it stands, or where the server that it was taken from says so. */
-  private placeOf(client: Client, position: string | undefined): string | undefined {
+  private whereIs(client: Client, position: string | undefined): string | undefined {
     const handover = client.takeHandover()
     return handover === undefined ? position : this.delivery.placeAfterMove(position ?? handover)
   }
@@ -198,6 +261,8 @@ export class Clients {
     if (client.readable && isFinal(end)) this.delivery.tellUnsent(client)
     client.finish(end)
     this.index.remove(client)
+    this.placeOf.get(client)?.leave()
+    this.placeOf.delete(client)
     this.timers.cancel(client.stopTTL())
     const heldUntil = end === 'left' ? this.timers.clock.now() + this.settings.clientTTL : 0
     this.subscriptions.leaveAll(client, heldUntil)

@@ -1,4 +1,5 @@
 import type { Client } from '../delivery/client.js'
+import type { Place } from './places.js'
 import type { JoinOptions } from './subscriptions.js'
 
 /** A number of clients. */
@@ -33,11 +34,16 @@ export interface Presence extends Count {
 
 /** See `Streamer.health`. */
 export interface Health {
-  /** False while the Streamer drains or is closed, or while its directory is unreachable. */
+  /** False while the Streamer drains or is closed, or while its broker or directory is unreachable. */
   ok: boolean
+  /** Whether the driver reaches its broker. Only with a driver that says so: all but `memoryDriver`. */
+  broker?: 'up' | 'down'
   /** Only with a `directory`: whether it answers. */
   directory?: 'up' | 'down'
-  /** Only with a `directory`: since when that is so, in milliseconds since 1970. */
+  /**
+   * Since when what `broker` and `directory` say is so, in milliseconds since 1970: the later one, of
+   * two. Without a `directory` it is there once the broker has been down.
+   */
   since?: number
 }
 
@@ -49,8 +55,8 @@ export type OwnerCheck = (owner: string | undefined) => void
  * with one, the server that has the client does.
  */
 export interface ClientCommands {
-  /** Makes a client. @throws ClientExistsError */
-  create(id: string, owner: string | undefined): Promise<Client>
+  /** Makes a client, in the room that was reserved for it. @throws ClientExistsError */
+  create(id: string, owner: string | undefined, place: Place): Promise<Client>
   /** The client of a request for a stream. When it resolves, this server has the client. */
   claim(id: string, check: OwnerCheck): Promise<Client>
   find(id: string): Promise<FoundClient | undefined>

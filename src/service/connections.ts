@@ -4,6 +4,9 @@ import type { Connection, ConnectionHost, DisconnectReason } from '../delivery/c
 import type { Encoded } from '../wire/encode.js'
 import { encodeComment, encodePosition } from '../wire/encode.js'
 import { TooManyConnectionsError } from '../errors.js'
+import type { Place } from './places.js'
+import { Places } from './places.js'
+import { Stalled } from './stalled.js'
 import { errorMessage, heartbeatMessage } from '../wire/messages.js'
 import type { Settings } from '../options.js'
 
@@ -11,6 +14,38 @@ import type { Settings } from '../options.js'
 const GOODBYE_TIMEOUT = 5_000
 /** The longest wait on one timer, a day in milliseconds. Longer times are waited for in parts. */
 const LONGEST_WAIT = 24 * 60 * 60 * 1000
+
+/**
+ * The room of one stream: taken when its request is admitted, given back when its connection or its
+ * response is over, whichever comes first.
+ */
+export class Seat {
+  constructor(
+    private readonly ofOwner: Place,
+    private readonly ofAddress: Place,
+  ) {}
+
+  /** Whether its stream gets messages, or will. */
+  get isOpen(): boolean {
+    return this.ofOwner.isTaken
+  }
+
+  /** Whether it is this owner's, at this address. */
+  isFor(owner: string | undefined, address: string | undefined): boolean {
+    return this.ofOwner.owner === owner && this.ofAddress.address === address
+  }
+
+  /** The stream gets no more messages. Until its goodbye is sent, the address keeps its room. */
+  end(): void {
+    this.ofOwner.leave()
+  }
+
+  /** Gives all of it back. A second call does nothing. */
+  leave(): void {
+    this.ofOwner.leave()
+    this.ofAddress.leave()
+  }
+}
 
 /** What the connections need of the Streamer. */
 export interface ConnectionsHost {
@@ -31,7 +66,13 @@ export class Connections implements ConnectionHost {
   private readonly heartbeat: Encoded
   /** The last heartbeat that was made with a position; most clients share it. */
   private positioned: { id: string; heartbeat: Encoded } | undefined
-  private readonly perAddress = new Map<string, number>()
+  /** Connections whose peers accept no bytes. */
+  readonly stalls: Stalled
+  /** By owner: the streams that are open, and those that requests have been admitted for. */
+  private readonly owners = new Places()
+  /** By address: the same, and the streams that are ending. */
+  private readonly addresses = new Places()
+  private readonly seats = new Map<Connection, Seat>()
   private waitingForNone: (() => void)[] = []
   private readonly beat = (connection: Connection): void => {
     const heartbeat = this.heartbeatFor(connection.client)
@@ -45,13 +86,19 @@ export class Connections implements ConnectionHost {
     private readonly host: ConnectionsHost,
   ) {
     this.heartbeat = settings.heartbeat === 'message' ? heartbeatMessage() : encodeComment()
+    this.stalls = new Stalled(settings.maxStalledBytes)
   }
 
-  /** Adds a connection. @param lifetime Milliseconds until its token expires. */
-  keep(connection: Connection, lifetime = Infinity): void {
+  /**
+   * Adds a connection.
+   *
+   * @param seat The room that its request took; without, it takes room now.
+   * @param lifetime Milliseconds until its token expires.
+   */
+  keep(connection: Connection, seat = this.seatFor(connection), lifetime = Infinity): void {
     const { heartbeatInterval, maxConnectionAge, random } = this.settings
     this.open.add(connection)
-    this.count(connection.address, 1)
+    this.seats.set(connection, seat)
     if (heartbeatInterval > 0) {
       // The first one comes early, at random, so that not all clients get theirs at once.
       this.beatAfter(connection, heartbeatInterval * (0.5 + random() / 2))
@@ -65,29 +112,31 @@ export class Connections implements ConnectionHost {
   }
 
   /**
-   * Checks the limits on open streams.
+   * Takes room for one more stream, before anything is awaited for it.
    *
-   * @param client The client of the new connection, or undefined if it is not made yet.
-   * @param owned All clients of its owner.
-   * @throws TooManyConnectionsError if one more connection would exceed a limit.
+   * @param client The client of the new stream, or undefined if it is not made yet.
+   * @throws TooManyConnectionsError if one more stream would exceed a limit.
    */
-  checkRoom(client: Client | undefined, owned: readonly Client[], address?: string): void {
+  takeSeat(client: Client | undefined, owner?: string, address?: string): Seat {
     const { maxConnectionsPerOwner, maxConnectionsPerAddress } = this.settings
-    const others = owned.filter((one) => one !== client && one.connected)
-    if (others.length >= maxConnectionsPerOwner) {
+    // The new stream replaces the client's own, so it adds none.
+    const own = client?.connection
+    const isOpen = own !== undefined && this.seats.get(own)?.isOpen === true
+    if (this.owners.ofOwner(owner) - (isOpen ? 1 : 0) >= maxConnectionsPerOwner) {
       throw new TooManyConnectionsError('owner', maxConnectionsPerOwner)
     }
-    if (address === undefined) return
-    // The new connection replaces the client's own, so it adds none.
-    const replaced = client?.connection?.address === address ? 1 : 0
-    if ((this.perAddress.get(address) ?? 0) - replaced >= maxConnectionsPerAddress) {
+    const replaced = own !== undefined && own.address === address ? 1 : 0
+    if (this.addresses.ofAddress(address) - replaced >= maxConnectionsPerAddress) {
       throw new TooManyConnectionsError('address', maxConnectionsPerAddress)
     }
+    return new Seat(this.owners.take(owner, undefined), this.addresses.take(undefined, address))
   }
 
   /** Sends the goodbye, if any, and ends a connection. Cuts it off if that takes too long. */
   end(connection: Connection, reason: DisconnectReason, goodbye?: Encoded): void {
     if (!this.open.has(connection)) return
+    // What it still has to send must not keep its owner from opening the next one.
+    this.seats.get(connection)?.end()
     this.timers.cancel(connection.limit)
     connection.limit = this.timers.after(GOODBYE_TIMEOUT, () => connection.destroy(reason))
     connection.end(reason, goodbye)
@@ -100,6 +149,7 @@ export class Connections implements ConnectionHost {
   }
 
   stalled(connection: Connection): void {
+    this.stalls.add(connection)
     connection.patience = this.timers.after(this.settings.slowClientTimeout, () => {
       const patience = connection.patience
       // If this process was busy, the socket may have drained without its event having been read.
@@ -111,6 +161,7 @@ export class Connections implements ConnectionHost {
   }
 
   flowing(connection: Connection): void {
+    this.stalls.delete(connection)
     this.timers.cancel(connection.patience)
     connection.patience = undefined
   }
@@ -126,18 +177,18 @@ export class Connections implements ConnectionHost {
     this.timers.cancel(connection.rights)
     this.timers.cancel(connection.patience)
     connection.patience = undefined
+    this.stalls.delete(connection)
     this.open.delete(connection)
-    this.count(connection.address, -1)
+    this.seats.get(connection)?.leave()
+    this.seats.delete(connection)
     this.host.gone(connection, reason)
     if (this.open.size > 0) return
     for (const resolve of this.waitingForNone.splice(0)) resolve()
   }
 
-  private count(address: string | undefined, change: number): void {
-    if (address === undefined) return
-    const count = (this.perAddress.get(address) ?? 0) + change
-    if (count > 0) this.perAddress.set(address, count)
-    else this.perAddress.delete(address)
+  private seatFor({ client, address }: Connection): Seat {
+    const owner = this.owners.take(client.owner, undefined)
+    return new Seat(owner, this.addresses.take(undefined, address))
   }
 
   private expireAfter(connection: Connection, lifetime: number): void {

@@ -1,6 +1,9 @@
 import { EventEmitter } from 'node:events'
 import type { Client, ClientEnd } from '../delivery/client.js'
+import type { BrokerOutage } from '../driver.js'
 import type { DisconnectReason } from '../delivery/connection.js'
+import { safely } from '../callbacks.js'
+import { isThenable } from '../option-checks.js'
 import type { Logger } from '../options.js'
 
 /** A Streamer's events, with the arguments of their listeners. */
@@ -17,6 +20,12 @@ export interface StreamerEvents {
   topicClosed: [topic: string]
   /** A client was sent `messages-lost` for a topic. */
   messagesLost: [client: Client, topic: string]
+  /** The driver can't reach its broker any more. It goes on trying. */
+  brokerDown: [outage: BrokerOutage]
+  /** The driver reaches its broker again. */
+  brokerUp: [outage: BrokerOutage]
+  /** The driver says that messages of a topic may be missing. The topic's clients are told. */
+  gap: [topic: string, reason: string]
   /** An error that no caller gets: a subscription that failed, a listener that threw. */
   error: [error: Error]
 }
@@ -63,8 +72,8 @@ export class SafeEmitter extends EventEmitter<StreamerEvents> {
   ): Promise<void> | undefined {
     try {
       const result = listener.apply(this, details)
-      if (!(result instanceof Promise)) return undefined
-      return result.then(
+      if (!isThenable(result)) return undefined
+      return Promise.resolve(result).then(
         () => undefined,
         (cause: unknown) => this.listenerFailed(event, cause),
       )
@@ -79,15 +88,5 @@ export class SafeEmitter extends EventEmitter<StreamerEvents> {
     // The error of an `error` listener goes to the log only.
     if (event !== 'error') this.emit('error', error)
     safely(() => this.eventLog.error({ err: error, event }, error.message))
-  }
-}
-
-/** Calls a function of the application's, such as its logger, and ignores what it throws. */
-export function safely(call: () => void): void {
-  try {
-    call()
-  } catch (error) {
-    // The logger itself failed, so there is no place to report it.
-    void error
   }
 }

@@ -9,6 +9,7 @@ import type {
   OwnerCheck,
   Presence,
 } from './commands.js'
+import type { Place } from './places.js'
 import type { JoinOptions, Subscriptions } from './subscriptions.js'
 
 /** The client moved to another server before this one had carried out a command. */
@@ -43,8 +44,8 @@ export class LocalCommands implements ClientCommands {
     private readonly records?: ClientRecords,
   ) {}
 
-  async create(id: string, owner: string | undefined): Promise<Client> {
-    return this.clients.make(id, { owner })
+  async create(id: string, owner: string | undefined, place: Place): Promise<Client> {
+    return this.clients.make(id, { owner }, place)
   }
 
   async claim(id: string, check: OwnerCheck): Promise<Client> {

@@ -1,4 +1,4 @@
-import { ClientIdError, TopicNameError } from '../errors.js'
+import { ClientIdError, quote, TooManyTopicsError, TopicNameError } from '../errors.js'
 
 /** Names of EventSource's own events. A page could not tell a topic's messages from them. */
 const RESERVED = new Set(['message', 'open', 'error'])
@@ -16,12 +16,12 @@ export function checkTopicName(name: unknown, maxLength: number): asserts name i
   if (name === '') throw new TopicNameError(`A topic's name has at least one character.`)
   if (RESERVED.has(name)) {
     throw new TopicNameError(
-      `${JSON.stringify(name)} can't be a topic: EventSource uses it for events of its own. ` +
+      `${quote(name)} can't be a topic: EventSource uses it for events of its own. ` +
         'Choose another name.',
     )
   }
   if (FORBIDDEN.test(name)) {
-    throw new TopicNameError(`A topic's name can't hold CR, LF or NUL: ${JSON.stringify(name)}.`)
+    throw new TopicNameError(`A topic's name can't hold CR, LF or NUL: ${quote(name)}.`)
   }
   const length = Buffer.byteLength(name)
   if (length > maxLength) {
@@ -31,7 +31,7 @@ export function checkTopicName(name: unknown, maxLength: number): asserts name i
   }
   if (!name.isWellFormed()) {
     throw new TopicNameError(
-      `A topic's name is well-formed Unicode; this has half of a surrogate pair: ${JSON.stringify(name)}.`,
+      `A topic's name is well-formed Unicode; this has half of a surrogate pair: ${quote(name)}.`,
     )
   }
 }
@@ -48,16 +48,35 @@ export function isTransientId(id: string): boolean {
   return id.startsWith(TRANSIENT)
 }
 
+/**
+ * Checks the topics that one request names. How many they are comes first, which costs nothing.
+ *
+ * @throws TooManyTopicsError if they are more than a client may have; TopicNameError.
+ */
+export function checkTopicNames(
+  names: readonly unknown[],
+  { maxTopics, maxTopicLength }: { maxTopics: number; maxTopicLength: number },
+): asserts names is readonly string[] {
+  if (names.length > maxTopics) throw new TooManyTopicsError(maxTopics, names.length)
+  for (const name of names) checkTopicName(name, maxTopicLength)
+}
+
 /** @throws ClientIdError if `id` can't be a client's. */
 export function checkClientId(id: unknown): asserts id is string {
   if (typeof id !== 'string') {
     throw new ClientIdError(`A client's id is a string; this is ${describe(id)}.`)
   }
-  if (id === '' || id.length > LONGEST_ID || CONTROL.test(id) || !id.isWellFormed()) {
+  if (!isClientId(id)) {
     throw new ClientIdError(
       `A client's id has 1 to ${LONGEST_ID} characters, none of them a control character.`,
     )
   }
+}
+
+/** Whether this can be a client's id. */
+export function isClientId(id: unknown): id is string {
+  if (typeof id !== 'string' || !id.isWellFormed()) return false
+  return id !== '' && id.length <= LONGEST_ID && !CONTROL.test(id)
 }
 
 function describe(value: unknown): string {

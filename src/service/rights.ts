@@ -1,6 +1,7 @@
 import type { Client } from '../delivery/client.js'
 import { callbackError } from '../errors.js'
 import type { Authorize } from '../options.js'
+import type { Turnstile } from './turnstile.js'
 
 /** Who came with a request, as `authorize` is told. */
 export interface Visit {
@@ -29,7 +30,11 @@ export class Rights {
   private readonly visits = new WeakMap<Client, Visit>()
   private readonly askers = new WeakMap<Client, unknown>()
 
-  constructor(private readonly authorize: Authorize | undefined) {}
+  /** @param authorizing Bounds how many calls of `authorize` run at once. */
+  constructor(
+    private readonly authorize: Authorize | undefined,
+    private readonly authorizing: Turnstile,
+  ) {}
 
   /** Whether there is anything to ask. */
   get asks(): boolean {
@@ -79,10 +84,11 @@ export class Rights {
     if (authorize === undefined) return true
     const of = client && { id: client.id, owner: client.owner }
     try {
-      // Another truthy value is most likely a mistake, such as a forgotten comparison.
-      return (
-        (await authorize(visit.principal, topic, { client: of, request: visit.request })) === true
+      const answer = await this.authorizing.run(() =>
+        authorize(visit.principal, topic, { client: of, request: visit.request }),
       )
+      // Another truthy value is most likely a mistake, such as a forgotten comparison.
+      return answer === true
     } catch (error) {
       throw callbackError('authorize', error)
     }

@@ -16,9 +16,11 @@ export interface Stats {
     /** Frames that were dropped because of a bound. */
     evictions: number
   }
+  /** Connections that accept no bytes, and the bytes of memory that what they wait with takes. */
+  stalled: { connections: number; bytes: number }
   /** Messages from the broker. */
   received: number
-  /** Messages that were refused because they are not UTF-8. */
+  /** Messages that were not sent: not UTF-8, or larger than `maxMessageBytes`. */
   refused: number
   /** Messages written to connections, counted once per client. */
   sent: number

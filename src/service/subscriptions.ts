@@ -12,6 +12,8 @@ import {
 } from '../errors.js'
 import type { Grant, Membership } from '../delivery/membership.js'
 import { checkTopicName } from './names.js'
+import type { OptionCheck } from '../option-checks.js'
+import { checkOptions, count } from '../option-checks.js'
 import type { Settings } from '../options.js'
 import type { Counters } from './stats.js'
 import type { LogPlace, Topic } from '../delivery/topic.js'
@@ -29,6 +31,11 @@ export interface SubscribeOptions {
    */
   after?: string | undefined
 }
+
+const SUBSCRIBE_OPTIONS = {
+  rewind: count(0, Number.MAX_SAFE_INTEGER),
+  after: [(value) => typeof value === 'string', 'a position: a Last-Event-ID of this Streamer'],
+} satisfies Record<keyof SubscribeOptions, OptionCheck>
 
 /** What a client that moves here from another server brings along. */
 export interface JoinOptions extends SubscribeOptions {
@@ -50,6 +57,8 @@ export interface JoinOptions extends SubscribeOptions {
 export interface SubscriptionsHost {
   opened(topic: string): void
   closed(topic: string): void
+  /** The driver says that messages may be missing. */
+  gap(topic: string, reason: string): void
   /** Something went wrong, and no caller waits for it. */
   report(cause: unknown, message: string): void
   warn(details: object, message: string): void
@@ -67,7 +76,7 @@ export class Subscriptions {
     private readonly counts: Counters,
     private readonly host: SubscriptionsHost,
   ) {
-    this.topics = new Topics(driver, settings.topicLinger, timers, delivery, {
+    this.topics = new Topics(driver, settings, timers, delivery, {
       received: (topic, payload, place) => this.received(topic, payload, place),
       gapped: (topic, reason, through) => this.gapped(topic, reason, through),
       failed: (topic, error) => this.failed(topic, error),
@@ -89,7 +98,6 @@ export class Subscriptions {
    */
   async subscribe(client: Client, name: string, options: JoinOptions): Promise<boolean> {
     checkTopicName(name, this.settings.maxTopicLength)
-    checkOptions(options)
     const reaching = options.after === undefined ? undefined : this.delivery.reach(options.after)
     if (reaching !== undefined) {
       await reaching
@@ -127,7 +135,7 @@ export class Subscriptions {
     since: string | null,
     grant: Grant | undefined,
   ): Promise<void> {
-    const membership = this.member(client, name)
+    const membership = this.member(client, name, true)
     membership.grant = grant
     this.holdBack(membership, this.place(membership, { since }))
     try {
@@ -226,9 +234,10 @@ export class Subscriptions {
     this.delivery.lost(client, topic.name)
   }
 
-  private member(client: Client, name: string): Membership {
+  /** @param granted Whether the client has the topic whatever the limits of open ones say. */
+  private member(client: Client, name: string, granted = false): Membership {
     this.delivery.flush()
-    const topic = this.topics.acquire(name)
+    const topic = this.topics.acquire(name, client, granted)
     const membership = this.delivery.newMembership(client, topic)
     topic.join(membership)
     client.join(membership)
@@ -268,11 +277,16 @@ export class Subscriptions {
     if (typeof payload !== 'string' && !isUint8Array(payload)) {
       throw new TypeError(`A driver hands over text or bytes; this is ${typeof payload}.`)
     }
-    if (this.delivery.receive(topic, payload, place)) return
+    const refusal = this.delivery.receive(topic, payload, place)
+    if (refusal === undefined) return
     this.counts.refused++
     if (topic.hasRefused) return
     topic.hasRefused = true
-    const hint = "Not UTF-8. Give the driver encoding: 'base64', or publish text."
+    const hint =
+      refusal === 'not-utf8'
+        ? "Not UTF-8. Give the driver encoding: 'base64', or publish text."
+        : `Larger than ${this.settings.maxMessageBytes} bytes. Publish less at once, or raise ` +
+          'maxMessageBytes.'
     this.host.warn({ topic: topic.name, hint }, 'Messages of a topic are refused.')
   }
 
@@ -281,6 +295,7 @@ export class Subscriptions {
     this.counts.gaps++
     this.delivery.tellGap(topic, through)
     this.host.warn({ topic: topic.name, reason }, 'Messages of a topic may be missing.')
+    this.host.gap(topic.name, reason)
   }
 
   /** The broker has ended a subscription: its clients are told in its place, and are without it. */
@@ -304,13 +319,9 @@ function quote(topic: Topic): string {
 }
 
 /** @throws OptionsError */
-export function checkOptions({ rewind, after }: SubscribeOptions): void {
-  if (rewind !== undefined && !(Number.isInteger(rewind) && rewind >= 0)) {
-    throw new OptionsError(
-      `subscribe's rewind takes a whole number from 0; it got ${String(rewind)}.`,
-    )
-  }
-  if (rewind !== undefined && after !== undefined) {
+export function checkSubscribeOptions(options: SubscribeOptions): void {
+  checkOptions('subscribe', options, SUBSCRIBE_OPTIONS)
+  if (options.rewind !== undefined && options.after !== undefined) {
     throw new OptionsError('subscribe takes rewind or after, not both.')
   }
 }

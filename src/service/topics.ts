@@ -1,8 +1,10 @@
 import type { Timers } from '../clock.js'
 import type { Driver, Subscription } from '../driver.js'
-import { StreamerClosedError } from '../errors.js'
+import { StreamerClosedError, TooManyOpenTopicsError } from '../errors.js'
 import type { Delivery } from '../delivery/delivery.js'
 import type { Topic, TopicHost } from '../delivery/topic.js'
+import type { Settings } from '../options.js'
+import { IdleTopics } from './idle-topics.js'
 
 /** What the topics tell their Streamer. */
 export interface TopicsHost extends TopicHost {
@@ -13,17 +15,36 @@ export interface TopicsHost extends TopicHost {
   closeFailed(topic: Topic, error: unknown): void
 }
 
+/** For whom a topic is opened: the owner of a client, or else the address that the client is for. */
+export interface Opener {
+  owner: string | undefined
+  address: string | undefined
+}
+
+/** Before the name of an owner and before an address, so that neither is taken for the other. */
+const OWNER = 'owner '
+const ADDRESS = 'address '
+
+type Limits = Pick<
+  Settings,
+  'topicLinger' | 'maxOpenTopics' | 'maxOpenTopicsPerOwner' | 'maxOpenTopicsPerAddress'
+>
+
 /**
  * The topics that are open on the broker, each once. A topic without clients is closed after
- * `topicLinger`. A topic that is asked for again while it is being closed is opened anew after that.
+ * `topicLinger`, or earlier where its room is needed. A topic that is asked for again while it is being closed is opened anew after that.
  */
 export class Topics {
   private readonly current = new Map<string, Topic>()
   private readonly closing = new Map<string, Promise<void>>()
+  /** Who has opened each of the open topics, and how many each has. */
+  private readonly openers = new Map<Topic, string | undefined>()
+  private readonly opened = new Map<string, number>()
+  private readonly idle = new IdleTopics()
 
   constructor(
     private readonly driver: Driver,
-    private readonly linger: number,
+    private readonly limits: Limits,
     private readonly timers: Timers,
     private readonly delivery: Pick<Delivery, 'newTopic'>,
     private readonly host: TopicsHost,
@@ -43,15 +64,26 @@ export class Topics {
     return this.current.get(name)
   }
 
-  /** The topic of this name. It is opened if need be: `topic.opened` settles then. */
-  acquire(name: string): Topic {
+  /**
+   * The topic of this name. It is opened if need be: `topic.opened` settles then.
+   *
+   * @param granted Whether it is opened whatever the limits say: for a client that comes from
+   *   another server with it.
+   * @throws TooManyOpenTopicsError
+   */
+  acquire(name: string, opener: Opener, granted = false): Topic {
     const current = this.current.get(name)
     if (current !== undefined) {
       this.timers.cancel(current.lingering)
+      this.idle.delete(current)
       return current
     }
+    const key = keyOf(opener)
+    this.makeRoom(key, granted)
     const topic = this.delivery.newTopic(name, this.host)
     this.current.set(name, topic)
+    this.openers.set(topic, key)
+    this.count(key, 1)
     // Never at once: a driver may call the sink inside `subscribe`, and the client that asked for the
     // topic must be among its members by then.
     const before = this.closing.get(name) ?? Promise.resolve()
@@ -72,9 +104,13 @@ export class Topics {
   release(topic: Topic): void {
     if (topic.members.length > 0 || topic.isOver || !topic.isOpen) return
     this.timers.cancel(topic.lingering)
-    const wait = Math.max(this.linger, topic.heldUntil - this.timers.clock.now())
-    if (wait <= 0) void this.close(topic)
-    else topic.lingering = this.timers.after(wait, () => void this.close(topic))
+    const wait = Math.max(this.limits.topicLinger, topic.heldUntil - this.timers.clock.now())
+    if (wait <= 0) {
+      void this.close(topic)
+      return
+    }
+    topic.lingering = this.timers.after(wait, () => void this.close(topic))
+    this.idle.add(topic, this.openers.get(topic))
   }
 
   /** Closes a topic now. Never rejects. */
@@ -105,7 +141,46 @@ export class Topics {
     return this.driver.subscribe(topic.name, topic)
   }
 
-  private forget(topic: Topic): void {
-    if (this.current.get(topic.name) === topic) this.current.delete(topic.name)
+  /** Makes room for one more topic, at the cost of one that lingers. @throws TooManyOpenTopicsError */
+  private makeRoom(opener: string | undefined, granted: boolean): void {
+    const { maxOpenTopics, maxOpenTopicsPerOwner, maxOpenTopicsPerAddress } = this.limits
+    if (opener !== undefined) {
+      const per = opener.startsWith(OWNER) ? 'owner' : 'address'
+      const most = per === 'owner' ? maxOpenTopicsPerOwner : maxOpenTopicsPerAddress
+      const isFull = (this.opened.get(opener) ?? 0) >= most
+      if (isFull && !this.closeIdle(this.idle.firstOf(opener)) && !granted) {
+        throw new TooManyOpenTopicsError(most, per)
+      }
+    }
+    const isFull = this.current.size >= maxOpenTopics
+    if (isFull && !this.closeIdle(this.idle.first) && !granted) {
+      throw new TooManyOpenTopicsError(maxOpenTopics)
+    }
   }
+
+  private closeIdle(topic: Topic | undefined): boolean {
+    if (topic !== undefined) void this.close(topic)
+    return topic !== undefined
+  }
+
+  private count(opener: string | undefined, change: 1 | -1): void {
+    if (opener === undefined) return
+    const count = (this.opened.get(opener) ?? 0) + change
+    if (count > 0) this.opened.set(opener, count)
+    else this.opened.delete(opener)
+  }
+
+  private forget(topic: Topic): void {
+    if (this.current.get(topic.name) !== topic) return
+    this.current.delete(topic.name)
+    this.idle.delete(topic)
+    this.count(this.openers.get(topic), -1)
+    this.openers.delete(topic)
+  }
+}
+
+/** Clients with an owner count for that one, others for their address, if they have one. */
+function keyOf({ owner, address }: Opener): string | undefined {
+  if (owner !== undefined) return OWNER + owner
+  return address === undefined ? undefined : ADDRESS + address
 }

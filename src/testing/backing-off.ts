@@ -13,6 +13,30 @@ const CALMLY = 6
 export const backingOff: readonly Definition[] = [
   {
     rule: 5,
+    name: 'while connections are refused the driver says that its broker is down, and then that it is up',
+    needs: ['refuse'],
+    async run(bench) {
+      const driver = await bench.driver()
+      const topic = await bench.open(driver, await bench.topic('down'))
+      await bench.works(topic)
+      const { brokerState: state } = driver
+      // A driver need not be able to tell.
+      if (state === undefined) return
+      check(state.down === undefined, `Expected the broker to be up, it is ${state.down?.reason}`)
+      const told: boolean[] = []
+      state.onChange = () => told.push(state.down === undefined)
+      const refusal = await bench.use('refuse')()
+      try {
+        await until('the driver to say that its broker is down', () => state.down, bench.bound)
+      } finally {
+        refusal.end()
+      }
+      await bench.worksAgain(topic)
+      await until('the driver to say that it is up', () => told.at(-1) === true, bench.bound)
+    },
+  },
+  {
+    rule: 5,
     name: 'while connections are refused it tries again with back-off, and works once they are taken',
     needs: ['refuse'],
     async run(bench) {

@@ -13,7 +13,7 @@ import { refusing } from './refusing.js'
 
 /** One test. It is for any framework: `test(c.name, c.run)`. */
 export interface ContractCase {
-  /** which of the eight rules of `Driver` it holds the driver to. */
+  /** Which of the eight rules of `Driver` it holds the driver to. */
   readonly rule: number
   readonly name: string
   /** Rejects with an error that says what was expected and what came instead. */

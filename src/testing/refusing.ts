@@ -58,6 +58,7 @@ export const refusing: readonly Definition[] = [
           checkNames(error, address)
           checkAdvice(error, bench.harness.advice)
         }
+        await refusesToConnect(bench, driver)
       }
     },
   },
@@ -74,6 +75,7 @@ export const refusing: readonly Definition[] = [
         checkAdvice(error, bench.harness.advice)
         checkHides(error, secret)
       }
+      await refusesToConnect(bench, driver)
     },
   },
   {
@@ -127,6 +129,14 @@ export const refusing: readonly Definition[] = [
     },
   },
 ]
+
+/** A driver that can connect before there is a topic finds out what the first subscribe would. */
+async function refusesToConnect(bench: Bench, driver: Driver): Promise<void> {
+  const { connect } = driver as { connect?: () => Promise<unknown> }
+  if (connect === undefined) return
+  const error = await rejection('connect', connect.call(driver), bench.bound)
+  checkAdvice(error, bench.harness.advice)
+}
 
 async function refused(bench: Bench, driver: Driver, name: string): Promise<Error> {
   const sink = recordingSink()

@@ -65,12 +65,31 @@ export type Encoding = 'utf8' | 'base64'
 const NOT_UTF8 =
   'A message of this topic is not UTF-8 and was refused. The server can send such topics in base64.'
 
-/** Whether this encoding can send the payload. */
-export function isAccepted(encoding: Encoding, payload: string | Uint8Array): boolean {
-  return encoding === 'base64' || isSendable(payload)
+const TOO_LARGE =
+  'A message of this topic is larger than the server sends and is missing here. Load its current ' +
+  'state anew.'
+
+/** Why a payload is not sent: it is larger than `maxMessageBytes`, or can't be sent in this encoding. */
+export type Refusal = 'too-large' | 'not-utf8'
+
+/** Why this payload is not sent, or undefined where it is. */
+export function refusalOf(
+  encoding: Encoding,
+  payload: string | Uint8Array,
+  maxBytes: number,
+): Refusal | undefined {
+  if (isLarger(payload, maxBytes)) return 'too-large'
+  return encoding === 'base64' || isSendable(payload) ? undefined : 'not-utf8'
 }
 
-/** A topic's message. The payload is accepted ({@link isAccepted}). */
+function isLarger(payload: string | Uint8Array, maxBytes: number): boolean {
+  if (payload.length > maxBytes) return true
+  // A UTF-16 unit takes up to three bytes in UTF-8, so most texts need not be measured.
+  if (typeof payload !== 'string' || payload.length * 3 <= maxBytes) return false
+  return Buffer.byteLength(payload) > maxBytes
+}
+
+/** A topic's message. The payload is not refused ({@link refusalOf}). */
 export function topicMessage(
   encoding: Encoding,
   topic: string,
@@ -82,7 +101,11 @@ export function topicMessage(
   return encodeEvent({ id, event: topic, data })
 }
 
-/** The error message that a client gets in place of a payload that is not accepted. */
-export function refusedMessage(topic: string, id: string): Encoded {
-  return errorMessage({ code: 'subscription-failure', topic, message: NOT_UTF8 }, { id })
+/** The error message that a client gets in place of a payload that is refused. */
+export function refusedMessage(why: Refusal, topic: string, id: string): Encoded {
+  const error =
+    why === 'too-large'
+      ? ({ code: 'messages-lost', topic, message: TOO_LARGE } as const)
+      : ({ code: 'subscription-failure', topic, message: NOT_UTF8 } as const)
+  return errorMessage(error, { id })
 }

@@ -32,6 +32,8 @@ export interface NatsServer {
   open(): Promise<{ connections: number; subscriptions: number; requests: number }>
   /** Withdraws the permission to read a subject while connections are open. */
   deny(subject: string): Promise<void>
+  /** Changes who else there is, each as the configuration has it, while connections are open. */
+  users(users: string): Promise<void>
   stop(): Promise<void>
 }
 
@@ -57,7 +59,7 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
   const monitor = await freePort()
   const folder = await mkdtemp(join(tmpdir(), 'unifrost-nats-'))
   const file = join(folder, 'nats.conf')
-  const configure = (denied: string) =>
+  const configure = (denied: string, users = options.users) =>
     writeFile(
       file,
       `
@@ -69,7 +71,7 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
         users: [
           { user: anyone, password: anyone, permissions: { subscribe: { deny: "${denied}" } } }
           { user: ${ADMIN.user}, password: ${ADMIN.pass} }
-          ${options.users ?? ''}
+          ${users ?? ''}
         ]
       }
       ${options.jetstream ? `jetstream { store_dir: "${join(folder, 'store')}" }` : ''}
@@ -86,6 +88,10 @@ export async function startNats(options: NatsServerOptions = {}): Promise<NatsSe
     open: () => countOpen(monitor),
     async deny(subject) {
       await configure(subject)
+      broker.reload()
+    },
+    async users(users) {
+      await configure(DENIED, users)
       broker.reload()
     },
     async stop() {

@@ -119,7 +119,7 @@ test('a response that is already sent, or whose peer has gone, is left alone', a
 })
 
 test('a middleware made from options carries its streamer', async () => {
-  const middleware = unifrostExpress({ driver, clientTTL: 1_234 })
+  const middleware = unifrostExpress({ driver: memoryDriver(), clientTTL: 1_234 })
   expect(middleware.streamer.clientTTL).toBe(1_234)
   expect(() => unifrostKoa({ clientTTL: -1 })).toThrow('clientTTL')
   await middleware.streamer.close()

@@ -41,14 +41,20 @@ interface Settings {
 
 type Listener = (request: never, response: never) => void
 
+/** What says who somebody is, for a middleware that does not stream. */
+function userOf({ principal, owner }: Who = {}): Omit<Who, 'expires'> {
+  return { ...(principal && { principal }), ...(owner && { owner }) }
+}
+
 function expressApp(streamer: Streamer, { who, auto, from, refusing }: Settings): Listener {
   const { authenticate, autoClient, clients, unifrostExpress } = forExpress
   const app = express()
   if (from) app.use(authenticate({ verify: (token) => ({ sub: token }), from: [from] }))
-  if (auto) app.use('/events', autoClient(streamer, { ...who, ...auto }))
+  const user = userOf(who)
+  if (auto) app.use('/events', autoClient(streamer, { ...user, ...auto }))
   if (refusing) app.use('/events', (_request, response) => void response.sendStatus(418))
   app.use('/events', unifrostExpress(streamer, { ...who }))
-  app.use('/clients', clients(streamer, { ...who }))
+  app.use('/clients', clients(streamer, user))
   // Express prints errors that have no handler.
   app.set('env', 'test')
   return app as Listener
@@ -59,10 +65,11 @@ function koaApp(streamer: Streamer, { who, auto, from, refusing }: Settings): Li
   const app = new Koa()
   const router = new Router()
   if (from) app.use(authenticate({ verify: (token) => ({ sub: token }), from: [from] }))
-  if (auto) router.all('/events', autoClient(streamer, { ...who, ...auto }))
+  const user = userOf(who)
+  if (auto) router.all('/events', autoClient(streamer, { ...user, ...auto }))
   if (refusing) router.all('/events', (ctx) => void (ctx.status = 418))
   router.all('/events', unifrostKoa(streamer, { ...who }))
-  router.all('/clients', clients(streamer, { ...who }))
+  router.all('/clients', clients(streamer, user))
   app.use(router.routes())
   app.silent = true
   return app.callback()
@@ -116,7 +123,7 @@ describe.each([
     expect(streamer.getClient(id)?.owner).toBe('ann@example.com')
     expect((await app.get(`/events?id=${id}`).set(bob)).status).toBe(403)
     expect((await app.delete(`/clients?id=${id}`).set(bob)).status).toBe(403)
-    expect((await app.delete(`/clients?id=${id}`)).status).toBe(403)
+    expect((await app.delete(`/clients?id=${id}`)).status).toBe(401)
     const stream = await openEvents(`${running!.url}/events?id=${id}`, ann)
     expect(stream.status).toBe(200)
     expect((await app.delete(`/clients?id=${id}`).set(ann)).status).toBe(204)

@@ -192,3 +192,45 @@ test('an id alone opens nothing of an owner’s, in any framework', async () => 
     await streamer.removeClient('owned')
   }
 })
+
+describe('an address', () => {
+  const statusesOf = async (options: StreamerOptions, addresses: string[]) => {
+    make({ maxConnectionsPerAddress: 2, ...options })
+    const koa = new Koa({ proxy: true })
+    koa.use(forKoa.autoClient(streamer, { topics: [] })).use(forKoa.unifrostKoa(streamer))
+    koa.silent = true
+    const app = express().set('trust proxy', true)
+    app.use(autoClient(streamer, { topics: [] }), unifrostExpress(streamer))
+    const all: number[][] = []
+    for (const handler of [app, koa.callback()]) {
+      const server = await listen(handler as never)
+      const statuses = []
+      for (const address of addresses) {
+        statuses.push((await openEvents(server.url, { 'x-forwarded-for': address })).status)
+      }
+      all.push(statuses)
+      await server.close()
+      await until('all to be gone', () => streamer.stats().connections === 0)
+    }
+    return all
+  }
+  const three = ['2001:db8::1', '2001:db8::2', '2001:db8:0:0:ffff::3']
+
+  test('of IPv6 counts by its network of 64 bits', async () => {
+    const statuses = [200, 200, 429]
+    expect(await statusesOf({}, three)).toEqual([statuses, statuses])
+  })
+
+  test('of IPv6 counts by itself with `ipv6Prefix: 128`', async () => {
+    const statuses = [200, 200, 200]
+    expect(await statusesOf({ ipv6Prefix: 128 }, three)).toEqual([statuses, statuses])
+  })
+
+  test('that is empty is none, and the connection’s own counts', async () => {
+    make({ maxConnectionsPerAddress: 1 })
+    running = await listen((req: never, res: never) => streamer.handle(req, res, { address: '' }))
+    const open = async () =>
+      (await openEvents(`${running!.url}/?id=${(await streamer.newClient()).id}`)).status
+    expect([await open(), await open()]).toEqual([200, 429])
+  })
+})

@@ -119,7 +119,7 @@ describe.each(apps.filter(({ name }) => ['express 5', 'koa 3'].includes(name)))(
     process.on('unhandledRejection', note)
     const keep = async () => {
       for (const [id, owner] of [
-        ['free', undefined],
+        ['free', false],
         ['owned', 'alice'],
       ] as const) {
         if (!streamer.getClient(id)) await streamer.newCustomClient(id, { owner })

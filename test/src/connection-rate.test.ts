@@ -1,3 +1,4 @@
+import { EventEmitter } from 'node:events'
 import type { ConnectionRate } from '../../src/index.js'
 import { limitConnectionRate, OptionsError } from '../../src/index.js'
 import type { Served } from '../support/http-server.js'
@@ -104,10 +105,25 @@ test.each<[object, string]>([
   [{ perSecond: 0 }, 'got 0'],
   [{ perSecond: '100' }, 'got "100"'],
   [{ perSecond: 10, burst: 0.5 }, 'burst'],
-  [{ perSecond: 10, most: 5 }, 'There is no option most. There are: perSecond, burst.'],
+  [{ perSecond: 10, most: 5 }, 'limitConnectionRate has no option most. It has perSecond, burst.'],
 ])('refuses %j', (rate, said) => {
   const limit = () => limitConnectionRate(served.server, rate as ConnectionRate)
   expect(limit).toThrow(OptionsError)
   expect(limit).toThrow(said)
   expect(served.server.listenerCount('close')).toBe(0)
+})
+
+test.each([
+  ['an Express app', Object.assign(() => undefined, { on: () => undefined, use: () => undefined })],
+  ['undefined', undefined],
+  ['null', null],
+  ['a port', 8080],
+  ['an emitter', new EventEmitter()],
+])('%s is refused: it is no server', (_what, given) => {
+  expect(() => limitConnectionRate(given as never, { perSecond: 1 })).toThrow(OptionsError)
+})
+
+test('a second limit for one server is refused', () => {
+  limitConnectionRate(served.server, { perSecond: 10 })
+  expect(() => limitConnectionRate(served.server, { perSecond: 1 })).toThrow('Call it once')
 })

@@ -36,6 +36,21 @@ describe('the response', () => {
     expect(first!.retry).toBeLessThanOrEqual(5_000)
   })
 
+  test('goes on behind a middleware whose res.write returns nothing', async () => {
+    served = await serve({ slowClientTimeout: 200 }, ({ streamer }) => (req, res) => {
+      const write = res.write.bind(res) as (chunk: Uint8Array) => boolean
+      res.write = ((chunk: Uint8Array) => void write(chunk)) as never
+      void streamer.handle(req, res, { id: 'recorded' })
+    })
+    await subscribed('recorded')
+    const reader = served.raw(get('recorded'))
+    await reader.has('config')
+    for (const text of ['one', 'two', 'three']) {
+      served.driver.publish('topic', text)
+      await reader.has(text)
+    }
+  })
+
   test('is valid chunked coding, with the bytes that a wrapped res.write gets', async () => {
     let wrap = false
     let seen = 0

@@ -65,8 +65,12 @@ const bad: [object, string, string, string][] = [
   [{ clock: { now: () => 0 } }, 'clock', 'got an object', 'methods now, setTimeout, clearTimeout'],
   [{ random: 0.5 }, 'random', 'got 0.5', 'a function'],
   [{ newId: 'x' }, 'newId', 'got "x"', 'a function'],
-  [{ clientTtl: 5 }, 'clientTtl', 'no option', 'There are: clientTTL, history'],
-  [{ constructor: 5 }, 'constructor', 'no option', 'There are: clientTTL'],
+  [{ history: { maxBytes: 5, maxBytesPerTopic: 6 } }, 'maxBytesPerTopic (6)', 'above', '(5)'],
+  [{ takeoverTimeout: 5 }, 'takeoverTimeout', 'directory', 'none is given'],
+  [{ maxDirectoryOutage: 5 }, 'maxDirectoryOutage', 'directory', 'none is given'],
+  [{ ipv6Prefix: 129 }, 'ipv6Prefix', 'got 129', 'a whole number from 1 to 128'],
+  [{ clientTtl: 5 }, 'clientTtl', 'no option', 'It has clientTTL, history'],
+  [{ constructor: 5 }, 'constructor', 'no option', 'It has clientTTL'],
 ]
 
 test.each(bad)('%j is refused by name, with what it got and what it takes', (options, ...parts) => {

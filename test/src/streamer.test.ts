@@ -348,6 +348,6 @@ describe('drain', () => {
 
   test.each([-1, NaN, Infinity])('over %j is refused', async (over) => {
     stage = new Stage()
-    await expect(stage.streamer.drain({ over })).rejects.toThrow('milliseconds from 0')
+    await expect(stage.streamer.drain({ over })).rejects.toThrow('a number from 0')
   })
 })

@@ -9,5 +9,8 @@ const patches = readdirSync(folder).filter((name) => name.endsWith('.patch'))
 // They are run by `npm run test:mutants`, which takes minutes.
 test.each(patches)('%s still breaks the code as it is', (name) => {
   const patch = join(folder, name)
-  expect(() => execFileSync('git', ['apply', '-C1', '--check', patch], { cwd: root })).not.toThrow()
+  const check = () =>
+    // Git says on its standard error where a patch has moved to; that is no failure.
+    execFileSync('git', ['apply', '-C1', '--check', patch], { cwd: root, stdio: 'pipe' })
+  expect(check).not.toThrow()
 })

@@ -50,6 +50,11 @@ export interface NatsConnectOptions {
   maxPingOut?: number
   /** How often reconnecting is tried. Default: -1, for ever. */
   maxReconnectAttempts?: number
+  /**
+   * Whether to go on although a server refuses the credentials twice. Default: true, since a server
+   * may do so for a moment, while its accounts are changed.
+   */
+  ignoreAuthErrorAbort?: boolean
   /** How long to wait between two tries. Default: 100 to 2,000 ms, growing, with jitter. */
   reconnectDelayHandler?: () => number
   user?: string
@@ -102,6 +107,7 @@ export function connectOptions(
     pingInterval: 1_000,
     maxPingOut: 2,
     maxReconnectAttempts: -1,
+    ignoreAuthErrorAbort: true,
     ...given,
     servers: [],
   }
@@ -124,14 +130,26 @@ function parse(user: string, server: unknown): URL {
   if (typeof server !== 'string') throw addressError(user, server)
   const text = server.includes('://') ? server.trim() : `nats://${server.trim()}`
   const url = URL.canParse(text) ? new URL(text) : undefined
-  if (url?.hostname && (url.protocol === 'nats:' || url.protocol === 'tls:')) return url
+  const isNats = url?.protocol === 'nats:' || url?.protocol === 'tls:'
+  if (url?.hostname && isNats && isDecodable(url.username + url.password)) return url
   throw addressError(user, server)
+}
+
+/** Whether each % begins an escape, of bytes that are text. */
+function isDecodable(text: string): boolean {
+  try {
+    decodeURIComponent(text)
+    return true
+  } catch {
+    return false
+  }
 }
 
 function addressError(user: string, got: unknown): OptionsError {
   return new OptionsError(
     `${user} got ${shownAddress(got)} as the address of a NATS server. It takes a connection, ` +
-      'nats://host:port or tls://host:port, several with commas between them, or { servers }.',
+      'nats://host:port or tls://host:port, several with commas between them, or { servers }. In ' +
+      'user and password, write % as %25, and @ as %40.',
   )
 }
 
@@ -157,9 +175,13 @@ export async function dial(
   }
 }
 
+/** How long a server that has greeted us has to say that it has no room, in milliseconds. */
+const REFUSES_WITHIN = 10
+
 /**
  * Settles when one of the servers has sent something, which NATS does first. The libraries are not
- * sent to a server that is silent: they would leave a socket open for each attempt.
+ * sent to a server that is silent: they would leave a socket open for each attempt. Nor to one that
+ * is full, which says so behind its greeting: they would wait for more until time is up.
  */
 async function answer(servers: string[], event: 'connect' | 'data', signal: AbortSignal) {
   const sockets: Socket[] = []
@@ -170,10 +192,20 @@ async function answer(servers: string[], event: 'connect' | 'data', signal: Abor
     const { hostname, port } = new URL(`nats://${server}`)
     const socket = connectSocket(Number(port), hostname.replace(/[[\]]/g, ''))
     sockets.push(socket)
-    return new Promise((resolve, reject) => {
-      socket.once(event, resolve)
+    return new Promise<void>((resolve, reject) => {
+      let said = ''
+      if (event === 'connect') socket.once('connect', () => resolve())
+      socket.setEncoding('latin1').on('data', (text: string) => {
+        if (said === '') setTimeout(resolve, REFUSES_WITHIN)
+        said += text
+        const [, refusal] = /^-ERR '(.*)'/m.exec(said) ?? []
+        if (refusal !== undefined) reject(new Error(refusal))
+      })
       socket.on('error', reject)
-      socket.once('close', () => reject(new Error('the connection was closed without a word')))
+      socket.once('close', () => {
+        if (said === '') reject(new Error('the connection was closed without a word'))
+        else resolve()
+      })
     })
   })
   signal.addEventListener('abort', destroy)

@@ -63,6 +63,8 @@ export function natsLink<Connection extends NatsConnection>(
       const follow = async () => {
         for await (const status of statuses) {
           delay.follow(status.type)
+          if (status.type === 'disconnect') link.silent(new Error('the connection was lost'))
+          else if (status.type === 'reconnect') link.heard()
           events.status(status, connection)
         }
       }

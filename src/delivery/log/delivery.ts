@@ -1,7 +1,7 @@
 import type { Log } from '../../log.js'
 import type { Encoded } from '../../wire/encode.js'
-import type { WireErrorCode } from '../../wire/messages.js'
-import { errorMessage, isAccepted } from '../../wire/messages.js'
+import type { Refusal, WireErrorCode } from '../../wire/messages.js'
+import { errorMessage } from '../../wire/messages.js'
 import { numberBefore } from '../../wire/position.js'
 import type { Step } from '../catch-up.js'
 import type { Client } from '../client.js'
@@ -52,25 +52,29 @@ export class LogDelivery extends Delivery {
     return new LogMembership(client, topic, now)
   }
 
-  override receive(topic: LogTopic, payload: string | Uint8Array, place: LogPlace): boolean {
-    const accepted = isAccepted(this.encoding, payload)
+  override receive(
+    topic: LogTopic,
+    payload: string | Uint8Array,
+    place: LogPlace,
+  ): Refusal | undefined {
+    const refusal = this.refusalOf(payload)
     const { number, shared } = place
     const tie = shared ? topic.name : undefined
     this.boundBefore(number)
     this.add(
       topic,
-      (number) => this.encode(topic.name, payload, accepted, this.numbering.format(number, tie)),
+      (number) => this.encode(topic.name, payload, refusal, this.numbering.format(number, tie)),
       number,
     )
     if (!shared) this.history.enforce(topic.history)
     else if (this.unbounded.push(topic.history) === 1) queueMicrotask(() => this.bound())
-    return accepted
+    return refusal
   }
 
   /** An entry of the log as it is sent, with a tie where it goes to several topics. */
   encodeEntry(topic: string, payload: string | Uint8Array, number: number, tie: boolean): Encoded {
     const id = this.numbering.format(number, tie ? topic : undefined)
-    return this.encode(topic, payload, isAccepted(this.encoding, payload), id)
+    return this.encode(topic, payload, this.refusalOf(payload), id)
   }
 
   override tell(topic: LogTopic, code: WireErrorCode): number {

@@ -46,7 +46,19 @@ export function toConfig(target: ServiceBusConfig | string): ServiceBusConfig {
         '{ connectionString, adminConnectionString }.',
     )
   }
+  for (const text of [connectionString, adminConnectionString]) checkKey(text)
   return { connectionString, adminConnectionString }
+}
+
+/** Without a key, the library throws a `TypeError` when it is used. */
+function checkKey(connectionString: string): void {
+  const has = (name: string) => new RegExp(`;\\s*${name}=[^;\\s]`, 'i').test(connectionString)
+  if (has('SharedAccessSignature') || (has('SharedAccessKeyName') && has('SharedAccessKey'))) return
+  throw new OptionsError(
+    'azureServiceBusDriver got a connection string without a key. It takes ' +
+      'Endpoint=sb://…;SharedAccessKeyName=…;SharedAccessKey=…; copy it whole from the shared access ' +
+      'policies of the namespace.',
+  )
 }
 
 export const loadLibrary = () =>

@@ -28,3 +28,9 @@ export function explain(what: string, where: string, cause: unknown): Error {
     { cause },
   )
 }
+
+/** Whether a request was never sent, since there was no connection to send it over. */
+export function isUnsent(error: unknown): boolean {
+  const { code = '', message = '' } = error as ServiceBusProblem
+  return /ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH/.test(`${code} ${message}`)
+}

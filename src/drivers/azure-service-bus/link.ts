@@ -32,7 +32,11 @@ export function serviceBusLink(
   { connectTimeout, pingInterval, pingTimeout }: ServiceBusLinkSettings,
   topics: ReadonlySet<ServiceBusTopic>,
 ): Link<Clients> {
-  const shared = { broker: 'Azure Service Bus', explain: (cause: unknown) => cause as Error }
+  const shared = {
+    broker: 'Azure Service Bus',
+    asks: false,
+    explain: (cause: unknown) => cause as Error,
+  }
   if (isClients(target)) {
     return new Link({
       ...shared,

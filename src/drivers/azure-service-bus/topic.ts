@@ -4,7 +4,7 @@ import type { Subscription } from '../../driver.js'
 import { Closings, inTime, retryUntil, within } from '../../driver-kit/index.js'
 import type { AtOnce, Link, SourceEvents } from '../../driver-kit/index.js'
 import type { Clients } from './clients.js'
-import { explain, isRefusal } from './errors.js'
+import { explain, isRefusal, isUnsent } from './errors.js'
 import { closeQuietly, forgetToken } from './library-internals.js'
 
 /** How long letting go of something may take, and how much longer for each further topic. */
@@ -13,6 +13,9 @@ export const CLOSE_EACH = 20
 const RECEIVER_TIMEOUT = 500
 /** How long a request to make a subscription may arrive after one to delete it, in milliseconds. */
 const LATE = 1_000
+
+/** After how long without a reader the service deletes a subscription by itself, in milliseconds. */
+const EXPIRES = 300_000
 
 /** How many messages the service may send before it hears that we have taken them. */
 const CREDIT = 100
@@ -128,7 +131,7 @@ export class ServiceBusTopic implements Subscription {
     const subscription: BrokerSubscription = { name, clients, stop: new AbortController() }
     const abort = new AbortController()
     const creating = clients.admin.createSubscription(this.name, name, {
-      autoDeleteOnIdle: 'PT5M',
+      autoDeleteOnIdle: `PT${EXPIRES / 60_000}M`,
       defaultMessageTimeToLive: 'PT1H',
       abortSignal: AbortSignal.any([this.closings.signal, abort.signal]),
     })
@@ -138,11 +141,14 @@ export class ServiceBusTopic implements Subscription {
       // The library would ask again by itself, maybe when the subscription has been deleted.
       await inTime(creating, connectTimeout, late).finally(() => abort.abort())
       isMade = true
+      this.shared.link.heard()
       this.closings.check()
     } catch (error) {
       // It may be there all the same, unless it was refused.
       subscription.unsure = !isMade
-      if (!isRefusal(error)) this.letGo(subscription)
+      if (isRefusal(error)) this.shared.link.heard()
+      else if (!this.closings.signal.aborted) this.shared.link.silent(error)
+      if (isMade || !(isRefusal(error) || isUnsent(error))) this.letGo(subscription)
       throw error
     }
     this.current = subscription
@@ -201,8 +207,7 @@ export class ServiceBusTopic implements Subscription {
   }
 
   /**
-   * Deletes a subscription, in several tries until `close` is over. One that is left expires when it
-   * has been idle.
+   * Deletes a subscription, in several tries until `close` is over, or it has expired by itself.
    */
   private letGo(subscription: BrokerSubscription, linkEnds = false): void {
     subscription.stop.abort()
@@ -217,7 +222,7 @@ export class ServiceBusTopic implements Subscription {
       if (receiver) forgetToken(receiver)
       const deleted = this.deletion(subscription)
       try {
-        await retryUntil(Infinity, deleted, { signal: this.over.signal })
+        await retryUntil(performance.now() + EXPIRES, deleted, { signal: this.over.signal })
       } catch {
         return
       }

@@ -19,6 +19,13 @@ export function contactError(pubsub: PubSub, cause: unknown): Error {
       { cause },
     )
   }
+  if (/project id/i.test(reason)) {
+    return new Error(
+      `googlePubSubDriver knows no project (${reason}). Give { projectId }, or set ` +
+        'GOOGLE_CLOUD_PROJECT.',
+      { cause },
+    )
+  }
   return new Error(
     `Google Pub/Sub at ${where} could not be used with these credentials (${reason}). Set ` +
       'GOOGLE_APPLICATION_CREDENTIALS, run `gcloud auth application-default login`, or give ' +

@@ -33,6 +33,8 @@ export interface LinkOptions {
   /** Whether what `make` gives is ours, to be closed and replaced. */
   owned: boolean
   connectTimeout: number
+  /** Pub/Sub does not answer any more, or answers again: `PubSubLink.lost` has changed. */
+  changed: () => void
   heartbeat: number
   closeTimeout: number
 }
@@ -191,12 +193,14 @@ export class PubSubLink {
     this.backoff.reset()
     if (!this.lost) return
     this.lost = false
+    this.options.changed()
     for (const reader of [...this.readers]) reader.resumed(outage, outage > LONG_OUTAGE)
   }
 
   /** The connection is open and carries nothing, so another one is made. */
   private async isSilent(client: PubSub): Promise<void> {
     this.lost = true
+    this.options.changed()
     this.silences = 0
     if (this.options.owned) {
       const made = await this.options.make()
@@ -211,6 +215,7 @@ export class PubSubLink {
   /** Nothing listens there. The library goes on trying to connect. */
   private isDown(): void {
     this.lost = true
+    this.options.changed()
     this.schedule(this.backoff.next())
   }
 

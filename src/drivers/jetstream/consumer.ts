@@ -117,21 +117,21 @@ export class StreamConsumer {
     this.heard = performance.now()
     if (this.#held) {
       this.#held.push(message)
-    } else if (message.headers?.code === 100) {
-      this.#status(message)
-    } else {
-      this.#message(message)
+      return
     }
+    // What is of the protocol is told by where it arrives. Headers may be a publisher's.
+    const tokens = message.reply?.split('.') ?? []
+    if (tokens[1] === 'ACK') this.#message(message, tokens)
+    else if (message.subject === this.#inbox && message.headers?.code === 100) this.#status(message)
   }
 
-  #message(message: NatsMessage): void {
-    const tokens = message.reply?.split('.') ?? []
+  #message(message: NatsMessage, tokens: readonly string[]): void {
     // $JS.ACK.stream.consumer.delivered.sequence.number.time.pending, or, where accounts are
     // linked, with the domain and the account before the stream.
     const at = tokens.length > 9 ? 7 : 5
     const [sequence, number, time] = tokens.slice(at, at + 3).map(Number)
     // Anyone who knows the inbox may publish to it.
-    if (tokens[1] !== 'ACK' || !sequence || !number || !time) return
+    if (!sequence || !number || !time) return
     if (number !== this.#delivered + 1) return this.#break()
     this.#delivered = number
     this.events.message(message, sequence, time / NANOSECONDS)

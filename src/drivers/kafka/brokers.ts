@@ -31,9 +31,14 @@ export class Brokers {
     return [...this.#nodes.values()].map(({ address }) => addressText(address))
   }
 
-  /** Finds out whether one of the configured brokers lets us in. */
-  async connect(): Promise<void> {
-    if (this.#nodes.size === 0) await this.#seeds.get()
+  /**
+   * Finds out whether one of the configured brokers lets us in.
+   *
+   * @param anew Whether to ask one, although some have answered before.
+   */
+  async connect(anew: boolean): Promise<void> {
+    if (anew) this.#seeds.release()
+    if (anew || this.#nodes.size === 0) await this.#seeds.get()
   }
 
   close(): void {

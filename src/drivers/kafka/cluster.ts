@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import type { Subscription } from '../../driver.js'
-import { Backoff, inTime, pause } from '../../driver-kit/index.js'
+import { Backoff, inTime, pause, Reach } from '../../driver-kit/index.js'
 import type { SourceEvents } from '../../driver-kit/index.js'
 import { Batch } from './batch.js'
 import type { Bounds } from './broker-link.js'
@@ -24,6 +24,8 @@ const FINAL: readonly number[] = [codes.unknownTopic, codes.invalidTopic, codes.
  * stood, and nothing is missing unless Kafka has deleted it in between.
  */
 export class Cluster implements NodeEvents {
+  /** Whether Kafka can be reached: see `Driver.brokerState`. */
+  readonly state = new Reach()
   readonly #brokers: Brokers
   readonly #readers = new Set<TopicReader>()
   readonly #states = new Batch<string, TopicState>(async (names) => {
@@ -41,19 +43,20 @@ export class Cluster implements NodeEvents {
     library: Library,
     private readonly bounds: Bounds,
     private readonly closing: AbortSignal,
+    private readonly ignoreCompaction: boolean,
   ) {
     this.#brokers = new Brokers(library, bounds, this, closing)
   }
 
   /** Finds out whether one of the configured brokers lets us in. */
   connect(): Promise<void> {
-    return this.#brokers.connect()
+    return this.#brokers.connect(this.state.down !== undefined)
   }
 
   /** Reads a topic from its end; settles when it does. */
   async open(topic: string, events: SourceEvents<KafkaMessage>): Promise<Subscription> {
     this.closing.throwIfAborted()
-    const reader = new TopicReader(topic, events)
+    const reader = new TopicReader(topic, events, this.ignoreCompaction)
     this.#readers.add(reader)
     const { subscribeTimeout } = this.bounds
     let last: unknown
@@ -149,7 +152,10 @@ export class Cluster implements NodeEvents {
           if (state && !reader.over) this.#follow(reader, state)
         }
         this.heard()
+        this.state.found()
       } catch (error) {
+        // One broker may be away while the others go on: none has answered here.
+        if (!this.closing.aborted) this.state.lost(error)
         this.lost(error)
       }
       if (!this.#lookAgain) this.#backoff.reset()

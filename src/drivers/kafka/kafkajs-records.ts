@@ -1,3 +1,4 @@
+import { Offsets } from './offsets.js'
 import { messageFilter } from './transactions.js'
 import type { KafkaMessage } from './wire.js'
 
@@ -34,6 +35,7 @@ export function readMessages(
     })),
   )
   const messages: KafkaMessage[] = []
+  const offsets = new Offsets(from)
   for (const { isControlRecord = false, batchContext, ...message } of raw) {
     const offset = BigInt(message.offset)
     const context = {
@@ -43,6 +45,7 @@ export function readMessages(
       producer: batchContext?.producerId ?? '',
       transactional: batchContext?.inTransaction ?? false,
     }
+    offsets.record(offset)
     // A batch comes whole, even if it begins before what was asked for.
     if (!isMessage(context) || offset < from) continue
     messages.push({
@@ -59,7 +62,8 @@ export function readMessages(
   const end = batchContext
     ? BigInt(batchContext.firstOffset) + BigInt(batchContext.lastOffsetDelta)
     : BigInt(last.offset)
-  return { messages, next: end + 1n }
+  offsets.reached(end + 1n)
+  return { messages, next: end + 1n, holes: offsets.holes }
 }
 
 function lastOfEach(headers: Record<string, Buffer | Buffer[] | null>) {

@@ -1,3 +1,4 @@
+import { Offsets } from './offsets.js'
 import { messageFilter } from './transactions.js'
 import type { FetchQuery, KafkaMessage } from './wire.js'
 
@@ -44,6 +45,7 @@ export function readMessages(
     })),
   )
   const messages: KafkaMessage[] = []
+  const offsets = new Offsets(from)
   for (const batch of batches) {
     const producer = String(batch.producerId)
     const control = (batch.attributes & BATCH.control) !== 0
@@ -51,6 +53,7 @@ export function readMessages(
     const appended = (batch.attributes & BATCH.appendTime) !== 0
     for (const { key, value, headers, offsetDelta, timestampDelta } of batch.records) {
       const offset = batch.firstOffset + BigInt(offsetDelta)
+      offsets.record(offset)
       // A batch comes whole, even if it begins before what was asked for.
       if (!isMessage({ offset, producer, control, transactional, key }) || offset < from) continue
       const time = appended ? batch.maxTimestamp : batch.firstTimestamp + timestampDelta
@@ -58,7 +61,9 @@ export function readMessages(
       messages.push({ topic, partition, offset, timestamp, key, value, headers: byName(headers) })
     }
   }
-  return { messages, next: last.firstOffset + BigInt(last.lastOffsetDelta) + 1n }
+  const next = last.firstOffset + BigInt(last.lastOffsetDelta) + 1n
+  offsets.reached(next)
+  return { messages, next, holes: offsets.holes }
 }
 
 function byName(headers: readonly [Buffer | null, Buffer | null][]) {

@@ -56,6 +56,8 @@ export class TopicReader {
   constructor(
     readonly topic: string,
     private readonly events: SourceEvents<KafkaMessage>,
+    /** Whether what compaction has removed is no loss. */
+    private readonly ignoreCompaction: boolean,
   ) {
     this.opened = new Promise((resolve, reject) => {
       this.#resolve = resolve
@@ -64,15 +66,28 @@ export class TopicReader {
   }
 
   /** Hands the messages of a fetch over, and moves the partition on. */
-  take(partition: Partition, { messages, next }: FetchAnswer): void {
+  take(partition: Partition, { messages, next, holes = [] }: FetchAnswer): void {
     partition.proven = true
     partition.troubledSince = undefined
+    const ahead = this.ignoreCompaction ? [] : [...holes]
     for (const message of messages) {
       if (this.over) return
+      if (ahead[0] !== undefined && ahead[0] <= message.offset) {
+        this.compacted(partition, ahead[0])
+        while (ahead[0] !== undefined && ahead[0] <= message.offset) ahead.shift()
+      }
       this.events.message(message)
     }
+    if (ahead[0] !== undefined) this.compacted(partition, ahead[0])
     if (next !== undefined && next > partition.next) partition.next = next
     this.checkOpen()
+  }
+
+  private compacted({ partition, topic }: Partition, offset: bigint): void {
+    this.gap(
+      `Kafka no longer has what stood before offset ${offset} of partition ${partition} of the ` +
+        `topic ${topic}: it was compacted. If that is meant, set ignoreCompaction.`,
+    )
   }
 
   checkOpen(): void {

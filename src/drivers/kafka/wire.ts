@@ -60,6 +60,8 @@ export interface FetchAnswer extends PartitionName {
   readonly messages: readonly KafkaMessage[]
   /** The offset to go on from, if anything was there. */
   readonly next: bigint | undefined
+  /** The offsets before which compaction has removed messages: each of a record, or `next`. */
+  readonly holes?: readonly bigint[]
 }
 
 /** One connection to one broker. */

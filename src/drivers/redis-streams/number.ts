@@ -1,5 +1,5 @@
 /** How many numbers each millisecond has. */
-const PER_MILLISECOND = 1024
+const PER_MILLISECOND = 2048
 
 /** Numbers are below this. */
 const LIMIT = 2 ** 52
@@ -8,12 +8,14 @@ const LIMIT = 2 ** 52
  * The number of an entry in the driver's log. It is made of the entry's id alone, so every server has
  * the same one.
  *
- * An id is `milliseconds-sequence`. Of the 52 bits of a number, 42 are for the milliseconds, which is
- * enough until the year 2109, and 10 for the sequence. For example, `5-3` is 5 × 1,024 + 3 = 5,123.
+ * An id is `milliseconds-sequence`. Of the 52 bits of a number, 41 are for the milliseconds, which is
+ * enough until the year 2039, and 11 for the sequence. For example, `5-3` is 5 × 2,048 + 3 = 10,243.
  *
- * A sequence of 1,024 or more takes the numbers of the next milliseconds: `5-1024` is 6,144, and so is
- * `6-0`. Such sequences come from scripts, whose entries all have one time, and from a clock that was
- * put back. When `6-0` follows all the same, its number does not rise, and the reader notices.
+ * A sequence of 2,048 or more takes the numbers of the next milliseconds: `5-2048` is 12,288, and so is
+ * `6-0`. A transaction or a script gives all its entries one time, and Redis takes more than half a
+ * microsecond for each of them, so its clock has passed those milliseconds by then: after 20,000
+ * entries, which take the numbers of 9.8 ms, it is at least 10 ms later. Only ids made by hand, or a
+ * clock that was put back, bring `6-0` all the same. Its number does not rise, and the reader notices.
  *
  * @returns undefined where the number would not be below 2^52.
  */

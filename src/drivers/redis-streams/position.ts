@@ -82,7 +82,8 @@ export function judge(from: Place, ids: readonly string[], info: StreamInfo | un
     return { place, before: 'The stream was trimmed past the last entry that was read.' }
   }
   if (added < count) {
-    const place = { id, count: last === id ? added : added - length }
+    const read = ids.filter((it) => first !== undefined && !isBelow(it, first)).length
+    const place = { id, count: last === id ? added : added - length + read }
     return { place, before: 'The stream was made anew.', anew: true }
   }
   if (last === id && added !== count) {

@@ -123,7 +123,7 @@ export class ReadLoop {
     this.#waiting = { opened: this.#opened, answered }
     const reply = await answered.catch((error: unknown) => this.#sortOut(connection, error))
     this.#waiting = undefined
-    await this.#deliver(connection, streams, reply as Reply, count)
+    await this.#deliver(connection, streams, reply as Reply)
     this.#count = Math.min(MOST, count * 2)
   }
 
@@ -141,22 +141,23 @@ export class ReadLoop {
     }
   }
 
-  /** Hands on what was read, after a closer look where something may be missing. */
+  /**
+   * Hands on what was read, after a look at each stream that has entries: no read tells what was
+   * trimmed or deleted before it, and the gap has to stand before what follows it.
+   */
   async #deliver(
     connection: RedisConnection,
     read: ReadonlyMap<string, OpenStream>,
     reply: Reply,
-    most: number,
   ): Promise<void> {
-    const suspects = new Map<OpenStream, Entry[]>()
+    const found = new Map<OpenStream, Entry[]>()
     for (const [key, entries] of reply ?? []) {
       const stream = read.get(String(key))
       // It may have been closed, and opened anew, since.
       if (stream === undefined || this.#streams.get(stream.name) !== stream) continue
-      if (stream.isSuspect(entries, most)) suspects.set(stream, entries)
-      else stream.read(entries)
+      found.set(stream, entries)
     }
-    if (suspects.size > 0) await this.#verify(connection, suspects)
+    if (found.size > 0) await this.#verify(connection, found)
   }
 
   /** Looks at every stream, to see what no read tells: one deleted, or begun anew with low ids. */

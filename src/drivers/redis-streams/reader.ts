@@ -7,6 +7,7 @@ import type { Subscription } from '../../driver.js'
 import type { Call } from './epoch.js'
 import { firstLook, look } from './look.js'
 import type { StreamInfo } from './position.js'
+import type { Reach } from '../../driver-kit/index.js'
 import { ReadLoop } from './read-loop.js'
 import { endsStream, streamNamed, streamRefusal } from './refusal.js'
 import { OpenStream } from './stream.js'
@@ -34,6 +35,11 @@ export class StreamsReader {
     const over = (error: Error) => this.#loop.endAll(error)
     this.#control.on({ over })
     this.#reading.on({ over })
+  }
+
+  /** Whether Redis can be reached: see `Driver.brokerState`. */
+  get brokerState(): Reach {
+    return this.#reading.state
   }
 
   async connect(timeout: number): Promise<void> {

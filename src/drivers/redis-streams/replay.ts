@@ -31,6 +31,7 @@ export async function* replay(call: Call, settings: ReplaySettings): AsyncGenera
   const end = highestId(through)
   let from = await idAfter(call, stream, after)
   let [at, lost, count] = [after, 0, FIRST]
+  let isUntold = false
   while (at < through) {
     // Redis answers in this order. XINFO comes after the entries, so it knows of all that was trimmed
     // before they were read. The epoch comes last: if it is the same, so is the stream.
@@ -47,12 +48,22 @@ export async function* replay(call: Call, settings: ReplaySettings): AsyncGenera
       const message = toMessage(stream, entry)
       const number = numberOf(message.id)!
       if (number <= lost || number > through) continue
-      const made = number > at ? entryFor(settings, wanted, message, number) : { lostThrough: at }
-      at = Math.max(at, number)
+      // An entry whose number does not rise is lost, and told with the number below the next one.
+      if (number <= at) {
+        isUntold = true
+        continue
+      }
+      if (isUntold) yield { lostThrough: number - 1 }
+      isUntold = false
+      at = number
+      const made = entryFor(settings, wanted, message, number)
       if (made !== undefined) yield made
     }
     const last = entries.at(-1)
-    if (last === undefined || entries.length < count) return
+    if (last === undefined || entries.length < count) {
+      if (isUntold && at < through) yield { lostThrough: through }
+      return
+    }
     from = nextId(String(last[0]))
     const size = entries.reduce((sum, [, fields]) => sum + sizeOf(fields), 0)
     count = Math.max(
@@ -80,7 +91,7 @@ function entryFor(
 
 /**
  * The id to read from, to get all entries after a number. It may be of an earlier millisecond than
- * the number: the entry `5-1025` has taken a number of the millisecond 6 (see `numberOf`).
+ * the number: the entry `5-2049` has taken a number of the millisecond 6 (see `numberOf`).
  */
 async function idAfter(call: Call, stream: string, number: number): Promise<string> {
   let from = lowestIdAfter(number, highestId(number))

@@ -51,8 +51,6 @@ export interface Seen {
 /** One stream that is being read, and how far. */
 export class OpenStream {
   #place: Place
-  /** How many entries it had when it was last looked at. */
-  #length: number
   #epoch: string | undefined
 
   constructor(
@@ -61,7 +59,6 @@ export class OpenStream {
     { info, epoch }: Seen,
   ) {
     this.#place = info ? { id: info.last, count: info.added } : START
-    this.#length = info?.length ?? 0
     this.#epoch = epoch
     if (epoch !== undefined) events.log?.begin(epoch, this.#place.id)
   }
@@ -75,17 +72,8 @@ export class OpenStream {
     return this.#place.id
   }
 
-  /**
-   * Whether entries may have been trimmed away unread before these. With `XADD … MAXLEN` that takes
-   * as many new entries as the stream holds; from half of that on, it is worth a look. So it is with as
-   * many as one read brings, since there may be more.
-   */
-  isSuspect(entries: readonly Entry[], most: number): boolean {
-    return entries.length >= most || entries.length * 2 >= this.#length
-  }
-
   /** Hands on what was read. */
-  read(entries: readonly Entry[]): void {
+  #read(entries: readonly Entry[]): void {
     for (const entry of entries) this.events.message(toMessage(this.name, entry))
     const last = entries.at(-1)
     if (last === undefined) return
@@ -111,11 +99,10 @@ export class OpenStream {
     const begins = isOther && !(anew && after !== undefined)
     if (begins) this.#begin(this.#place.id)
     else if (before !== undefined) this.gap(before, throughBefore(this.#place, entries, info))
-    this.read(entries)
+    this.#read(entries)
     if (isOther && !begins) this.#begin(place.id)
     else if (after !== undefined) this.gap(after, throughAfter(info, verdict))
     this.#place = place
-    this.#length = info?.length ?? 0
     this.events.log?.at(place.id)
   }
 

@@ -4,7 +4,7 @@ import type { Message, SQSClient } from '@aws-sdk/client-sqs'
 import { AtOnce, inTime } from '../../driver-kit/index.js'
 import { addressOf, isClients, loadLibraries, makeClients, SNS_CALLS_AT_ONCE } from './clients.js'
 import type { AwsClients, AwsConfig, Libraries } from './clients.js'
-import { isGone } from './errors.js'
+import { isAnswer, isGone } from './errors.js'
 
 /** What the driver asks of AWS, each call with a bound. */
 export class Aws {
@@ -19,15 +19,22 @@ export class Aws {
     /** How long a call may take, in milliseconds. */
     private readonly timeout: number,
     readonly where: string,
+    /** Is called after each call: with what went wrong, where no answer has come. */
+    private readonly heard: (trouble?: unknown) => void,
   ) {
     // Every call under way listens to it.
     setMaxListeners(0, this.ended.signal)
   }
 
-  static async open(target: AwsClients | AwsConfig, timeout: number): Promise<Aws> {
+  static async open(
+    target: AwsClients | AwsConfig,
+    timeout: number,
+    heard: (trouble?: unknown) => void,
+  ): Promise<Aws> {
     const library = await loadLibraries()
     const { sqs, sns } = isClients(target) ? target : makeClients(library, target)
-    return new Aws(library, sqs, sns, !isClients(target), timeout, await addressOf(sqs))
+    const where = await addressOf(sqs)
+    return new Aws(library, sqs, sns, !isClients(target), timeout, where, heard)
   }
 
   /** How long a call may take that lets go of something: there has to be time for a second one. */
@@ -261,9 +268,14 @@ export class Aws {
     const abort = new AbortController()
     const late = () => new Error(`no answer from ${this.where} within ${timeout} ms`)
     try {
-      return await inTime(call(abort.signal), timeout, late, stop)
+      const answer = await inTime(call(abort.signal), timeout, late, stop)
+      this.heard()
+      return answer
     } catch (error) {
       abort.abort()
+      const inner = error instanceof SentOnce ? error.inner : error
+      if (isAnswer(inner)) this.heard()
+      else if (!stop.aborted) this.heard(inner)
       throw error
     }
   }

@@ -1,6 +1,6 @@
 import type { SNSClient } from '@aws-sdk/client-sns'
 import type { SQSClient } from '@aws-sdk/client-sqs'
-import { loadPeer } from '../../driver-kit/index.js'
+import { loadPeer, reasonOf } from '../../driver-kit/index.js'
 
 /** Clients of the user's, which are used as they are and never destroyed. */
 export interface AwsClients {
@@ -58,6 +58,12 @@ export function isClients(target: unknown): target is AwsClients {
 }
 
 export async function addressOf({ config }: SQSClient): Promise<string> {
+  await config.region().catch((cause: unknown) => {
+    throw new Error(
+      `sqsDriver knows no region of AWS (${reasonOf(cause)}). Give { region }, or set AWS_REGION.`,
+      { cause },
+    )
+  })
   const endpoint = await config.endpoint?.()
   if (endpoint) {
     const standard = endpoint.protocol === 'http:' ? 80 : 443

@@ -114,6 +114,19 @@ describe('jetstreamDriver on a NATS server', () => {
     expect(types(other)).toBe('message')
   })
 
+  test('a message whose header has a status of the protocol is a message, and stops nothing', async () => {
+    const driver = made()
+    const sink = await opened(driver, 's.a')
+    for (const code of [100, 404, 408, 409, 503]) {
+      await fixture.publish('s.a', `with ${code}`, code)
+    }
+    await fixture.publish('s.a', 'after')
+    await has(sink, 'after')
+    const codes = ['with 100', 'with 404', 'with 408', 'with 409', 'with 503']
+    expect(sink.texts()).toEqual([...codes, 'after'])
+    expect(types(sink)).toBe('message,message,message,message,message,message')
+  })
+
   test('a filter keeps the rest of the stream on the server', async () => {
     const driver = made({ filter: 's.a.>' })
     const sink = await opened(driver, 's.>')
@@ -357,6 +370,7 @@ describe('jetstreamDriver on a NATS server', () => {
         await expect(driver.subscribe('s.a', recordingSink())).rejects.toThrow(
           /has no JetStream for this account/,
         )
+        await expect(driver.connect()).rejects.toThrow(/has no JetStream for this account/)
         await driver.close()
       }
     } finally {

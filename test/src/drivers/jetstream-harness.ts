@@ -1,6 +1,6 @@
 import { jetstreamManager } from '@nats-io/jetstream'
 import type { JetStreamManager, StreamConfig } from '@nats-io/jetstream'
-import { connect } from '@nats-io/transport-node'
+import { connect, headers } from '@nats-io/transport-node'
 import type { NatsConnection } from '@nats-io/transport-node'
 import { jetstreamDriver } from '../../../src/drivers/jetstream.js'
 import type {
@@ -78,9 +78,12 @@ export class JetStreamFixture {
     return (await this.manager.streams.info(stream)).state.consumer_count
   }
 
-  /** Settles when the stream has it, and gives its sequence. */
-  async publish(subject: string, payload: string | Uint8Array): Promise<number> {
-    const answer = await this.#admin!.request(subject, payload, { timeout: 1_000 })
+  /** Settles when the stream has it, and gives its sequence. `status` is one of the header. */
+  async publish(subject: string, payload: string | Uint8Array, status?: number): Promise<number> {
+    const answer = await this.#admin!.request(subject, payload, {
+      timeout: 1_000,
+      ...(status !== undefined && { headers: headers(status, 'Status') }),
+    })
     const { seq, error } = answer.json<{ seq: number; error?: { description: string } }>()
     if (error) throw new Error(error.description)
     return seq

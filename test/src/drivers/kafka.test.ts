@@ -1,4 +1,6 @@
 import * as kafkaJs from 'kafkajs'
+import { readMessages } from '../../../src/drivers/kafka/kafkajs-records.js'
+import type { KafkaMessage } from '../../../src/drivers/kafka/wire.js'
 import { messageFilter } from '../../../src/drivers/kafka/transactions.js'
 import { Lane } from '../../../src/drivers/kafka/node.js'
 import { Partition, TopicReader } from '../../../src/drivers/kafka/topic-reader.js'
@@ -184,10 +186,8 @@ describe('of the records of an answer', () => {
 //              moved elsewhere ▶ read there: 0      so that the answer would be a double
 test('an answer to a question from before a partition moved is none', async () => {
   const sink = recordingSink()
-  const reader = new TopicReader('x', {
-    ...sink,
-    message: ({ value }) => sink.message(String(value)),
-  })
+  const events = { ...sink, message: ({ value }: KafkaMessage) => sink.message(String(value)) }
+  const reader = new TopicReader('x', events, false)
   const partition = new Partition(reader, 0, 0n)
   const value = Buffer.from('double')
   const message = {
@@ -213,4 +213,57 @@ test('an answer to a question from before a partition moved is none', async () =
   await rested
   expect(sink.entries).toEqual([])
   expect(partition.next).toBe(0n)
+})
+
+describe('offsets that neither a message nor a record of the broker has were compacted', () => {
+  const raw = (offset: number, control = false) => ({
+    offset: String(offset),
+    timestamp: '0',
+    key: control ? Buffer.from([0, 0, 0, 1]) : null,
+    value: Buffer.from(String(offset)),
+    isControlRecord: control,
+    batchContext: {
+      firstOffset: String(offset),
+      lastOffsetDelta: 0,
+      producerId: '1',
+      inTransaction: control,
+    },
+  })
+
+  test.each<[string, number, ReturnType<typeof raw>[], bigint[]]>([
+    ['nothing is missing', 3, [raw(3), raw(4), raw(5)], []],
+    ['a record of the broker is none', 3, [raw(3), raw(4, true), raw(5)], []],
+    ['a batch that begins before what was asked for', 4, [raw(3), raw(4)], []],
+    ['at the beginning', 2, [raw(5), raw(6)], [5n]],
+    ['between two', 3, [raw(3), raw(6), raw(9)], [6n, 9n]],
+  ])('kafkajs: %s', (_, from, records, holes) => {
+    expect(readMessages('t', 0, BigInt(from), records, []).holes).toEqual(holes)
+  })
+
+  test('at the end of a batch', () => {
+    const last = raw(3)
+    last.batchContext.lastOffsetDelta = 4
+    const { holes, next } = readMessages('t', 0, 3n, [last], [])
+    expect({ holes, next }).toEqual({ holes: [8n], next: 8n })
+  })
+
+  test.each([
+    [false, ['1', 'gap', '4', 'gap']],
+    [true, ['1', '4']],
+  ])('the gap stands before the next message; with ignoreCompaction %s', (ignore, expected) => {
+    const got: string[] = []
+    const reader = new TopicReader(
+      't',
+      {
+        message: ({ value }) => got.push(String(value)),
+        gap: () => got.push('gap'),
+        fail: () => got.push('fail'),
+      },
+      ignore,
+    )
+    const messages = readMessages('t', 0, 1n, [raw(1), raw(4)], []).messages
+    const answer = { topic: 't', partition: 0, error: 0, messages, next: 9n, holes: [3n, 4n, 9n] }
+    reader.take(new Partition(reader, 0, 1n), answer)
+    expect(got).toEqual(expected)
+  })
 })

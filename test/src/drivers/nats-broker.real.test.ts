@@ -202,6 +202,40 @@ describe.each(libraries)('natsDriver on a NATS server, with %s', (_, connect) =>
     await expect(wrong.connect()).rejects.toThrow(/refused the credentials/)
   })
 
+  test('credentials that are refused for a while, as during a reload, are a gap and no end', async () => {
+    const own = await startNats({ users: '{ user: app, password: first }' })
+    try {
+      const driver = keep(natsDriver(`nats://app:first@127.0.0.1:${own.port}`, { connect }))
+      const sink = recordingSink()
+      await driver.subscribe('reloaded', sink)
+      await own.users('{ user: app, password: second }')
+      await until('the driver to be refused', () => driver.brokerState?.down !== undefined)
+      const [since] = [performance.now()]
+      await until('three seconds to pass', () => performance.now() - since > 3_000)
+      await own.users('{ user: app, password: first }')
+      await sink.until('a gap', () => sink.count('gap') === 1)
+      expect(sink.count('fail')).toBe(0)
+      expect(driver.brokerState?.down).toBeUndefined()
+    } finally {
+      await own.stop()
+    }
+  })
+
+  test('a server that is full says so, and what to do', async () => {
+    const own = await startNats({ config: 'max_connections: 1' })
+    try {
+      const at = `nats://127.0.0.1:${own.port}`
+      const first = keep(natsDriver(at, { connect }))
+      await first.connect()
+      const second = keep(natsDriver(at, { connect }))
+      await expect(second.connect()).rejects.toThrow(
+        /has no room \(maximum connections exceeded\)\. Raise its limit/i,
+      )
+    } finally {
+      await own.stop()
+    }
+  })
+
   test('a brought connection that its owner closes fails every topic, and later ones', async () => {
     const connection = await dial()
     const driver = keep(natsDriver(connection))

@@ -66,6 +66,7 @@ describe('natsDriver by address', () => {
   test('a silent link is noticed within seconds, and reconnecting never ends', () => {
     expect(connectOptions('nats://a')).toEqual({
       servers: ['a:4222'],
+      ignoreAuthErrorAbort: true,
       pingInterval: 1_000,
       maxPingOut: 2,
       maxReconnectAttempts: -1,
@@ -92,7 +93,11 @@ describe('natsDriver by address', () => {
     let server: Server
     let address: string
     const connect = jest.fn()
-    const greet = (socket: Socket) => socket.end('INFO {}\r\n').resume()
+    const greet = (socket: Socket) =>
+      socket
+        .on('error', () => undefined)
+        .end('INFO {}\r\n')
+        .resume()
 
     beforeEach(async () => {
       connect.mockReset()

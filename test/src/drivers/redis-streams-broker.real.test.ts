@@ -151,6 +151,29 @@ describe('redisStreamsDriver on a Redis server', () => {
       expect(shape(sink)).toEqual(Array.from({ length: 30 }, (_, index) => String(index)))
     })
 
+    test.each<[string, string[]]>([
+      ['XTRIM', ['XTRIM', 'removed', 'MAXLEN', '0']],
+      ['MINID', ['XTRIM', 'removed', 'MINID', '99999999999999']],
+      ['DEL', ['DEL', 'removed']],
+      ['EXPIRE', ['EXPIRE', 'removed', '0']],
+    ])('what %s removed unread is a gap before the next entry, and not later', async (_, how) => {
+      const sink = recordingSink()
+      await made({ checkInterval: 60_000 }).subscribe('removed', sink)
+      for (let index = 0; index < 10; index++) await add('removed', String(index))
+      await sink.received(10)
+      // A stream that is made anew within the millisecond of its last entry begins with lower ids.
+      const last = Date.now()
+      await until('another millisecond', () => Date.now() > last + 1)
+      const unread = ['10', '11', '12'].map((it) => ['XADD', 'removed', '*', 'data', it])
+      const next = ['XADD', 'removed', '*', 'data', '13']
+      const all = fixture.admin.multi()
+      for (const command of [...unread, how, next]) all.addCommand(command)
+      await all.exec()
+      await add('removed', '14')
+      await sink.received(12)
+      expect(shape(sink).slice(10)).toEqual(['gap', '13', '14'])
+    })
+
     test('a stream that is trimmed faster than it is read: in order, once, every loss told', async () => {
       const sink = recordingSink()
       await made().subscribe('flood', sink)

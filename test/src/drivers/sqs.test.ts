@@ -5,9 +5,9 @@ import { recordingSink } from '../../../src/testing/index.js'
 
 describe('sqsDriver', () => {
   test.each<[SqsDriverOptions, RegExp]>([
-    [{ pollTime: 500 }, /pollTime is 500. It takes milliseconds, 1,000 to 20,000/],
-    [{ prefix: 'a b' }, /prefix is a b/],
-    [{ probe: 1 } as object, /probe is 1. It takes true or false/],
+    [{ pollTime: 500 }, /pollTime takes milliseconds, 1,000 to 20,000/],
+    [{ prefix: 'a b' }, /prefix takes up to 38 .*got "a b"/],
+    [{ probe: 1 } as object, /probe takes true or false; it got 1/],
     [{ wait: 1 } as object, /no option wait. It has .*pollTime/],
     [{ sources: ['x'] }, /sources and route are given together/],
   ])('refuses options that do not fit: %j', (options, message) => {
