@@ -25,6 +25,7 @@ import type { Authorize, RequestContext, PrincipalOptions } from './request-cont
 import {
   addRule,
   assignClient,
+  logInOf,
   ownerOf,
   PRINCIPAL_OPTIONS,
   principalOf,
@@ -100,7 +101,7 @@ function isList(value: unknown): boolean {
  * @param response If it closes before the client has had a stream, the client is removed.
  * @param rule What `prepareAutoClient` gave.
  * @returns the address to redirect to, or undefined to go on.
- * @throws ForbiddenTopicError, and the errors of `newClient` and `subscribe`.
+ * @throws ForbiddenTopicError, RevokedError, and the errors of `newClient` and `subscribe`.
  */
 export async function assureClient<Context, Principal>(
   streamer: Streamer,
@@ -164,6 +165,7 @@ async function findOrMake<Context, Principal>(
   const { request, address } = context
   const door: Door = doorOf(streamer)
   // Taken first, so that a refused request costs almost nothing and never reaches the broker.
+  door.checkRevoked({ id, owner, ...logInOf(context, options) })
   takeSeat(door, { request, response, id, owner: existing ? existing.owner : owner, address })
   const after = lastEventIdOf(request)
   const comesAgain = existing !== undefined || after !== undefined

@@ -8,10 +8,17 @@ import {
   OptionsError,
 } from '../src/index.js'
 import type { CrossSiteOptions } from '../src/for-middleware.js'
-import { checkOptions, checkSite, count, originsCheck, queryOf } from '../src/for-middleware.js'
+import {
+  checkOptions,
+  checkSite,
+  count,
+  doorOf,
+  originsCheck,
+  queryOf,
+} from '../src/for-middleware.js'
 import { jsonBody, MAX_BODY_BYTES } from './body.js'
 import type { Answer, RequestContext, PrincipalOptions } from './request-context.js'
-import { ownerOf, PRINCIPAL_OPTIONS } from './request-context.js'
+import { logInOf, ownerOf, PRINCIPAL_OPTIONS } from './request-context.js'
 import { checkStreamer } from './streamer-argument.js'
 
 /** Options of `clients`. */
@@ -33,9 +40,9 @@ export function checkClients<C, P>(streamer: Streamer, options: ClientsOptions<C
 
 /**
  * `POST` makes a client, whose owner is the request's user. `DELETE` removes the client that `?id=`
- * or `{"client_id"}` names.
+ * or `{"client_id"}` names: 204, or 202 where a server has not answered yet.
  *
- * @throws MethodError, NoIdError, NoClientError, NotOwnerError, and the errors of `jsonBody`
+ * @throws MethodError, NoIdError, RevokedError, NoClientError, NotOwnerError, and the errors of `jsonBody`
  */
 export async function answerClients<Context, Principal>(
   streamer: Streamer,
@@ -49,6 +56,7 @@ export async function answerClients<Context, Principal>(
   const owner = ownerOf(context, options)
   const body = await jsonBody(request, parsedBody, options.maxBodyBytes ?? MAX_BODY_BYTES)
   if (method === 'POST') {
+    doorOf(streamer).checkRevoked({ owner, ...logInOf(context, options) })
     const client = await streamer.newClient({ owner: owner ?? false, address: context.address })
     if (options.principal === undefined && options.owner !== false) unnamed.add(client)
     return {
@@ -60,8 +68,9 @@ export async function answerClients<Context, Principal>(
   const client = await streamer.findClient(id)
   if (client === undefined) throw new NoClientError()
   if (client.owner !== undefined && client.owner !== owner) throw new NotOwnerError()
-  await streamer.removeClient(id)
-  return { status: 204 }
+  const { pending } = await streamer.removeClient(id)
+  // Accepted: a server has not answered yet, and ends the client when it does.
+  return { status: pending.length === 0 ? 204 : 202 }
 }
 
 /** The id that a request names, at one place or at several alike. */

@@ -9,7 +9,9 @@ import {
   EXPIRES,
   given,
   isExpiry,
+  isIssueTime,
   isOwner,
+  nameFrom,
   ownerNameOf,
   originsCheck,
   show,
@@ -57,6 +59,12 @@ export interface PrincipalOptions<FrameworkRequest, Principal = unknown> {
    * clients belong to nobody.
    */
   owner?: false | ((principal: Principal) => string | false)
+  /**
+   * The log-in that the request belongs to, for `streamer.revoke({ session })`: for instance
+   * `(user, req) => req.sessionID`. It answers at once; undefined is for none. Default: the
+   * principal's `sid`, else none.
+   */
+  session?: (principal: Principal, request: FrameworkRequest) => string | number | undefined
 }
 
 /** The checks of {@link PrincipalOptions}. */
@@ -66,6 +74,7 @@ export const PRINCIPAL_OPTIONS = {
     (value) => value === false || typeof value === 'function',
     'a function from a user to a name, or false for nobody',
   ]),
+  session: given(callback('a function from a user and a request to the id of a log-in')),
 } satisfies OptionTable
 
 /** The checks of {@link StreamOptions}. */
@@ -203,6 +212,30 @@ export function expiryOf<Context, Principal>(
     )
   }
   return validUntil(principal) ?? until
+}
+
+/**
+ * The log-in of the request, and when its token was issued (`iat`, in seconds since 1970).
+ *
+ * @throws CallbackError, AuthenticationError
+ */
+export function logInOf<Context, Principal>(
+  context: RequestContext<Context>,
+  options: PrincipalOptions<Context, Principal>,
+): { session: string | undefined; issuedAt: number | undefined } {
+  const principal = principalOf(context, options)
+  if (principal === undefined) return { session: undefined, issuedAt: undefined }
+  const { sid, iat } = Object(principal) as { sid?: unknown; iat?: unknown }
+  const issuedAt = isIssueTime(iat) ? iat : undefined
+  const { session: find } = options
+  if (find === undefined) return { session: nameFrom(sid), issuedAt }
+  const session = answerOf(
+    'session',
+    () => find(principal, context.frameworkRequest),
+    (value) => value === undefined || nameFrom(value) !== undefined,
+    "a log-in's id, or undefined for none",
+  )
+  return { session: nameFrom(session), issuedAt }
 }
 
 /** Calls the application's `authorize`. @throws CallbackError if that throws. */

@@ -7,6 +7,7 @@ import type { RequestContext, StreamOptions } from './request-context.js'
 import {
   assignedClient,
   expiryOf,
+  logInOf,
   ownerOf,
   principalOf,
   STREAM_OPTIONS,
@@ -51,6 +52,7 @@ export async function admitStream<Context, Principal>(
       origins: options.origins,
       host: context.host,
       expires: expiryOf(context, options),
+      ...logInOf(context, options),
       address: context.address,
     }
     const client = await admit(doorOf(streamer), context.request, response, terms)

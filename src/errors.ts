@@ -234,6 +234,19 @@ export class AuthenticationError extends UnifrostError {
   }
 }
 
+/**
+ * The request's user, log-in or client was revoked, and its token was not issued later. See
+ * `Streamer.revoke`.
+ */
+export class RevokedError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_REVOKED'
+  readonly status = 401
+  override readonly headers = { 'WWW-Authenticate': 'Bearer error="invalid_token"' }
+  constructor() {
+    super('This log-in was revoked. Log in again.')
+  }
+}
+
 /** The client may not subscribe to these topics. */
 export class ForbiddenTopicError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_FORBIDDEN_TOPIC'

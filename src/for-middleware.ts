@@ -16,11 +16,19 @@ export {
 } from './option-checks.js'
 export type { CrossSiteOptions } from './http/cross-site.js'
 export { checkSite, originsCheck } from './http/cross-site.js'
-export { isOwner, ownerNameOf } from './service/owner.js'
+export { isOwner, nameFrom, ownerNameOf } from './service/owner.js'
 export { publicError, sendError } from './http/error-response.js'
 export { checkRequest, lastEventIdOf, queryOf } from './http/request.js'
 export { takeSeat } from './http/seats.js'
 export type { AdmitOptions } from './http/stream.js'
-export { admit, EXPIRES, isExpiry, openStream, serve, STREAM_HEADERS } from './http/stream.js'
+export {
+  admit,
+  EXPIRES,
+  isExpiry,
+  isIssueTime,
+  openStream,
+  serve,
+  STREAM_HEADERS,
+} from './http/stream.js'
 export type { Plan } from './service/rechecks.js'
 export type { Visit } from './service/rights.js'

@@ -1,5 +1,5 @@
 export type { Client, ClientEnd } from './delivery/client.js'
-export type { FoundClient, Health, Presence } from './service/commands.js'
+export type { FoundClient, Health, Presence, Removal } from './service/commands.js'
 export type { Clock } from './clock.js'
 export type { DisconnectReason } from './delivery/connection.js'
 export type { ConnectionRate } from './http/connection-rate.js'
@@ -29,6 +29,7 @@ export {
   NotOwnerError,
   OptionsError,
   RequestGoneError,
+  RevokedError,
   ServerSilentError,
   StreamerClosedError,
   SubscribeError,
@@ -49,6 +50,7 @@ export type { Resume } from './delivery/resume.js'
 export type { AnyResponse } from './http/response-outlet.js'
 export type { Stats } from './service/stats.js'
 export type { ClientOptions } from './service/clients.js'
+export type { Revocable, RevokeOptions } from './service/revocations.js'
 export type { OwnerName } from './streamer.js'
 export { Streamer } from './streamer.js'
 export type { SubscribeOptions } from './service/subscriptions.js'

@@ -1,5 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
-import type { ClientCommands, FoundClient, Health, Presence } from './service/commands.js'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import type { ClientCommands, FoundClient, Health, Presence, Removal } from './service/commands.js'
 import type { Client } from './delivery/client.js'
 import { BrokerWatch, takeDriver } from './service/broker-watch.js'
 import type { ClientOptions } from './service/clients.js'
@@ -40,6 +41,8 @@ import {
 import { isOwner, ownerNamed } from './service/owner.js'
 import type { OptionCheck } from './option-checks.js'
 import { checkOptions, number } from './option-checks.js'
+import type { Revocable, RevokeOptions } from './service/revocations.js'
+import { revocationFrom } from './service/revocations.js'
 import type { Settings, StreamerOptions } from './options.js'
 import { settingsFrom } from './options.js'
 import type { Log } from './log.js'
@@ -169,6 +172,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       abandon: (client) => this.clients.abandon(client),
       takeSeat: (id, owner, address) =>
         this.clients.takeSeat(id, owner, networkOf(address, settings.ipv6Prefix)),
+      checkRevoked: (logIn) => this.clients.revocations.check(logIn),
+      noteLogIn: (client, logIn) => this.clients.revocations.note(client, logIn),
       checkTopics: (names) => checkTopicNames(names, settings),
       authorizing,
     }
@@ -228,6 +233,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   /** The client with this id, or undefined if it is not on this server. */
   getClient(id: string): Client | undefined {
+    checkIdsType(id)
     return this.clients.index.get(id)
   }
 
@@ -257,7 +263,11 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     return this.commands.count({ topic })
   }
 
-  /** Counts one owner's clients, on all servers. See {@link totals}. */
+  /**
+   * Counts one owner's clients, on all servers. See {@link totals}.
+   *
+   * @param owner Text, a number, or a principal with `sub` or `id`.
+   */
   async clientsOfOwner(owner: OwnerName): Promise<Presence> {
     return this.commands.count({ owner: ownerNamed('clientsOfOwner', owner) })
   }
@@ -270,55 +280,58 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   async newClient(options: ClientOptions = {}): Promise<Client> {
     checkOptions('newClient', options, CLIENT_OPTIONS)
     const id = answerOf('newId', () => this.settings.newId(), isClientId, 'a text that is an id')
-    return this.newCustomClient(options.transient ? transientId(id) : id, options)
+    return this.make('newClient', options.transient ? transientId(id) : id, options)
   }
 
   /**
    * Makes a client with an id of your own. An id gives access to its client, so make it hard to
    * guess or give the client an `owner`.
    *
-   * @throws ClientExistsError if there is a client with this id; ClientIdError,
+   * @throws ClientExistsError if there is a client with this id; ClientIdError, OptionsError,
    *   TooManyClientsError, StreamerClosedError; LogUnavailableError if the driver has a log that
    *   can't be opened.
    */
   async newCustomClient(id: string, options: ClientOptions = {}): Promise<Client> {
-    checkOptions('newClient', options, CLIENT_OPTIONS)
-    const owner = options.owner === false ? undefined : options.owner
-    const opening = this.delivery.ready()
-    if (opening !== undefined) await opening
-    if (this.refusing) throw new StreamerClosedError()
-    checkClientId(id)
-    const { index } = this.clients
-    if (index.get(id) !== undefined) throw new ClientExistsError()
-    const address = networkOf(options.address, this.settings.ipv6Prefix)
-    const place = this.clients.reserve({ owner, address })
-    try {
-      if (options.transient) return this.clients.make(id, { owner, transient: true }, place)
-      return await this.commands.create(id, owner, place)
-    } catch (error) {
-      place.leave()
-      throw error
-    }
+    return this.make('newCustomClient', id, options)
   }
 
   /**
-   * Removes a client. It gets `Client closed`, and its stream ends.
+   * Removes a client, on any server. It gets `Client closed`, and its stream ends. It answers within
+   * `takeoverTimeout`: `pending` names what does not answer, where the client is ended later.
    *
-   * @throws NoClientError; with a `directory` DirectoryUnavailableError, ServerSilentError.
+   * @throws NoClientError; DirectoryUnavailableError if the client is not on this server, and the
+   *   `directory` does not answer.
    */
-  async removeClient(id: string): Promise<void> {
+  async removeClient(id: string): Promise<Removal> {
     checkIdsType(id)
-    await this.commands.remove(id)
+    const removal = await this.commands.remove(id)
+    // By then the goodbyes have been handed to the operating system.
+    await nextTurn()
+    return removal
   }
 
   /**
-   * Removes an owner's clients, or the client with this id, and ends their streams at once: for a
-   * user who was locked out, or a token that was withdrawn. A request with a removed id gets 401.
+   * Removes an owner's clients on all servers, or the client with this id, and ends their streams at
+   * once: for a user who was locked out, or a token that was withdrawn. `revoke({ session })` ends
+   * the streams of one log-in, as the option `session` of the middleware names it.
    *
-   * @returns the number of removed clients.
+   * Requests of who was revoked get 401 for the time of `for`, unless their token was issued later
+   * (`iat`). Otherwise automatic clients would be back in a few seconds. An example of a log-out:
+   *
+   * ```ts
+   * await streamer.revoke({ session: req.user.sid })
+   * ```
+   *
+   * It answers within `takeoverTimeout`. What can't be reached is named in `pending`, and is done
+   * when it is back.
+   *
+   * @param who An owner's name or a client's id, a principal with `sub` or `id`, or `{ session }`.
+   * @throws OptionsError, and nothing else.
    */
-  async revoke(ownerOrId: OwnerName): Promise<number> {
-    return this.commands.revoke(ownerNamed('revoke', ownerOrId))
+  async revoke(who: Revocable, options: RevokeOptions = {}): Promise<Removal> {
+    const removal = await this.commands.revoke(revocationFrom(who, options))
+    await nextTurn()
+    return removal
   }
 
   /**
@@ -472,6 +485,26 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   /** @throws TopicNameError if `name` can't be a topic's. */
   checkTopicName(name: unknown): asserts name is string {
     checkTopicName(name, this.settings.maxTopicLength)
+  }
+
+  private async make(caller: string, id: string, options: ClientOptions): Promise<Client> {
+    checkOptions(caller, options, CLIENT_OPTIONS)
+    const owner = options.owner === false ? undefined : options.owner
+    const opening = this.delivery.ready()
+    if (opening !== undefined) await opening
+    if (this.refusing) throw new StreamerClosedError()
+    checkClientId(id)
+    const { index } = this.clients
+    if (index.get(id) !== undefined) throw new ClientExistsError()
+    const address = networkOf(options.address, this.settings.ipv6Prefix)
+    const place = this.clients.reserve({ owner, address })
+    try {
+      if (options.transient) return this.clients.make(id, { owner, transient: true }, place)
+      return await this.commands.create(id, owner, place)
+    } catch (error) {
+      place.leave()
+      throw error
+    }
   }
 
   /** The delivery for a driver with a log. */

@@ -38,6 +38,7 @@ const factories: Record<string, Factory> = {
   'Streamer.newClient': method((it, _id, options) => it.newClient(options)),
   'Streamer.newCustomClient': method((it, _id, options) => it.newCustomClient('c', options)),
   'Streamer.subscribe': method((it, id, options) => it.subscribe(id, 'a', options)),
+  'Streamer.revoke': method((it, _id, options) => it.revoke('alice', options)),
   'Streamer.drain': method((it, _id, options) => it.drain(options)),
   'unifrost memoryDriver': (options) => memoryDriver(options as never),
   'unifrost limitConnectionRate': (options) =>

@@ -7,9 +7,10 @@ import type { Rechecks } from '../service/rechecks.js'
 import type { JoinOptions } from '../service/subscriptions.js'
 import type { ClientLease } from './client-lease.js'
 import type { Answer, Question } from './protocol.js'
+import type { Removals } from './removals.js'
+import { Tally } from './tally.js'
 import { errorAnswer, readQuestion, writeAnswer } from './protocol.js'
 
-const DONE: Answer = { is: 'done' }
 const ELSEWHERE: Answer = { is: 'elsewhere' }
 
 /** Another server's options. A grant that this version does not know is an added topic's. */
@@ -35,6 +36,7 @@ export interface AnswersHost {
 export class ClusterAnswers {
   constructor(
     private readonly here: LocalCommands,
+    private readonly removals: Removals,
     private readonly rechecks: Rechecks,
     private readonly host: AnswersHost,
   ) {}
@@ -59,9 +61,7 @@ export class ClusterAnswers {
     if (question.ask === 'reconnect') {
       return { is: 'done', value: this.rechecks.reconnect(question) }
     }
-    if (question.ask === 'revoke') {
-      return { is: 'done', value: await this.here.revoke(question.owner) }
-    }
+    if (question.ask === 'revoke' || question.ask === 'remove') return this.end(question)
     const { id } = question
     const lease = this.host.leaseOf(id)
     if (lease === undefined) return ELSEWHERE
@@ -79,9 +79,14 @@ export class ClusterAnswers {
       case 'unsubscribe':
         await lease.ready
         return { is: 'done', value: await this.here.unsubscribe(id, question.topic) }
-      case 'remove':
-        await this.here.remove(id, question.end)
-        return DONE
     }
+  }
+
+  private async end(question: Question & { ask: 'revoke' | 'remove' }): Promise<Answer> {
+    const tally = new Tally()
+    if (question.ask === 'revoke') await this.removals.revokeHere(question.revocation, tally)
+    else await this.removals.removeHere(question.id, question.end, tally)
+    const { endedIds: ended, pending } = tally
+    return { is: 'done', value: { ended, pending } }
   }
 }

@@ -23,6 +23,11 @@ export class ClientLease {
   lost = false
   /** Settles when the client's position is known and its topics are open. */
   ready: Promise<void> = Promise.resolve()
+  /**
+   * The server that had the client before, when it was taken over, by the clock, and whether that
+   * server has let it go for sure. Undefined if the client was made here.
+   */
+  former: { server: string; at: number; letGo: Promise<boolean> } | undefined = undefined
   /** Set while a write is requested and has not begun. It settles with that write. */
   wanted: Deferred<void> | undefined = undefined
   /** The write in progress. Never rejects. */

@@ -1,5 +1,4 @@
 import type { Client } from '../delivery/client.js'
-import type { Stored } from '../directory.js'
 import { NoClientError, ServerSilentError } from '../errors.js'
 import type {
   ClientCommands,
@@ -8,17 +7,18 @@ import type {
   FoundClient,
   OwnerCheck,
   Presence,
+  Removal,
 } from '../service/commands.js'
 import type { LocalCommands } from '../service/local-commands.js'
 import { MovedError } from '../service/local-commands.js'
 import { checkTopicName } from '../service/names.js'
+import type { Revocation } from '../service/revocations.js'
 import type { Place } from '../service/places.js'
 import type { JoinOptions } from '../service/subscriptions.js'
 import type { Cluster } from './cluster.js'
 import { MOST_TRIES } from './directory-writer.js'
 import type { Question } from './protocol.js'
 import { readAnswer, revived, writeQuestion } from './protocol.js'
-import type { ClientRecord } from './record.js'
 import { movesAllTheTime } from './take-over.js'
 
 /** How long another server may take to subscribe a client, broker included, in milliseconds. */
@@ -55,39 +55,12 @@ export class ClusterCommands implements ClientCommands {
     return had === true
   }
 
-  async remove(id: string, end: 'removed' | 'revoked' = 'removed'): Promise<void> {
-    await this.onHolder(
-      { ask: 'remove', id, end },
-      () => this.here.remove(id, end),
-      ({ owner }, { revision }) => this.cluster.directory.delete({ id, owner }, revision),
-    )
+  remove(id: string): Promise<Removal> {
+    return this.cluster.removals.remove(id)
   }
 
-  async revoke(owner: string): Promise<number> {
-    const { directory, server, parts, takeOvers } = this.cluster
-    let count = 0
-    if (parts.clients.index.get(owner) ?? (await takeOvers.peek(owner))) {
-      await this.remove(owner, 'revoked')
-      count++
-    }
-    count += await this.here.revoke(owner)
-    const asked = await this.ofAll({ ask: 'revoke', owner }, SUBSCRIBE_TIMEOUT)
-    for (const value of asked.values) count += value as number
-    // What is left: clients of servers that have died, and clients that moved meanwhile.
-    for (const id of await directory.idsOf(owner)) {
-      const found = await takeOvers.peek(id)
-      if (found?.record.owner !== owner) continue
-      const { record, stored } = found
-      if (asked.silent.includes(record.server)) continue
-      if (record.server === server || !asked.servers.includes(record.server)) {
-        if (await directory.delete({ id, owner }, stored.revision)) count++
-      } else {
-        await this.remove(id, 'revoked')
-        count++
-      }
-    }
-    if (asked.silent.length > 0) throw new ServerSilentError(asked.silent.join(', '))
-    return count
+  revoke(revocation: Revocation): Promise<Removal> {
+    return this.cluster.removals.revoke(revocation)
   }
 
   async find(id: string): Promise<FoundClient | undefined> {
@@ -118,13 +91,11 @@ export class ClusterCommands implements ClientCommands {
    * the client over, without a stream, and carries the command out.
    *
    * @param here Carries the command out on this server.
-   * @param orphaned Called instead of the take-over, if given. @returns whether that was enough.
    * @returns what the command gives, here or there.
    */
   private async onHolder(
     question: Question & { id: string },
     here: () => Promise<unknown>,
-    orphaned?: (record: ClientRecord, stored: Stored) => Promise<boolean>,
   ): Promise<unknown> {
     const { directory, parts, server: ours, takeOvers, writer } = this.cluster
     const { id, ask } = question
@@ -156,8 +127,7 @@ export class ClusterCommands implements ClientCommands {
           throw new ServerSilentError(record.server)
         }
       }
-      if (orphaned === undefined) await takeOvers.takeOver(id, () => undefined, 'orphan')
-      else if (await orphaned(record, stored)) return undefined
+      await takeOvers.takeOver(id, () => undefined, 'orphan')
     }
     throw movesAllTheTime()
   }

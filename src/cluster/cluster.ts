@@ -2,17 +2,20 @@ import { randomBytes } from 'node:crypto'
 import type { Timer } from '../clock.js'
 import type { Client } from '../delivery/client.js'
 import type { Directory, DirectoryHost } from '../directory.js'
-import { ClientExistsError, StreamerClosedError } from '../errors.js'
+import { ClientExistsError, NoClientError, StreamerClosedError } from '../errors.js'
 import type { ClientRecords } from '../service/local-commands.js'
 import { LocalCommands, MovedError } from '../service/local-commands.js'
 import type { Place } from '../service/places.js'
 import { Rechecks } from '../service/rechecks.js'
 import { ClusterAnswers } from './answers.js'
+import { Arrival, Arrivals } from './arrivals.js'
 import type { ClientLease } from './client-lease.js'
+import type { RecordEnd } from './directory-writer.js'
 import { DirectoryWriter } from './directory-writer.js'
 import type { ClusterParts } from './parts.js'
 import type { ClientRecord } from './record.js'
 import { writeRecord } from './record.js'
+import { Removals } from './removals.js'
 import { TakeOvers } from './take-over.js'
 
 /**
@@ -34,6 +37,8 @@ export class Cluster implements DirectoryHost {
   readonly server: string
   readonly writer: DirectoryWriter
   readonly takeOvers: TakeOvers
+  readonly arrivals = new Arrivals()
+  readonly removals: Removals
   /** Commands on the clients that are on this server. */
   readonly here: LocalCommands
   /** Whether the directory answers, and since when, in milliseconds since 1970. */
@@ -42,7 +47,7 @@ export class Cluster implements DirectoryHost {
   readonly rechecks: Rechecks
   private readonly answers: ClusterAnswers
   private readonly creating = new Set<string>()
-  private readonly ending = new Map<Client, Promise<void>>()
+  private readonly ending = new Map<Client, Promise<RecordEnd>>()
   private memory: string | undefined
   private outage: Timer | undefined
   private doubt: Timer | undefined
@@ -57,6 +62,7 @@ export class Cluster implements DirectoryHost {
     this.writer = new DirectoryWriter(directory, timers, {
       server: this.server,
       clientTTL: settings.clientTTL,
+      limits: settings,
       positionOf: (client) => this.positionOf(client),
       sinceOf: (membership) => delivery.sinceOf(membership),
       moved: ({ client }, replaced) => clients.dismiss(client, 'moved', { replaced }),
@@ -64,15 +70,17 @@ export class Cluster implements DirectoryHost {
       confirmed: (lease) => this.resume(lease),
       warn: (details, message) => parts.warn(details, message),
     })
-    this.takeOvers = new TakeOvers(this.server, directory, this.writer, parts)
+    this.removals = new Removals(this)
+    this.takeOvers = new TakeOvers(this.server, directory, this.writer, parts, {
+      arrivals: this.arrivals,
+    })
     const records: ClientRecords = {
       save: (client) => this.save(client),
       isSaved: (client) => this.isSaved(client),
-      ended: (client) => this.ended(client),
     }
     this.here = new LocalCommands(clients, subscriptions, records)
     this.rechecks = new Rechecks(parts.rights, this.here, clients, subscriptions, records)
-    this.answers = new ClusterAnswers(this.here, this.rechecks, {
+    this.answers = new ClusterAnswers(this.here, this.removals, this.rechecks, {
       leaseOf: (id) => this.leaseOf(id),
       letGo: (client, replaced) => this.letGo(client, replaced),
     })
@@ -86,27 +94,19 @@ export class Cluster implements DirectoryHost {
     return this.opened
   }
 
-  /** Makes a client. @throws ClientExistsError if any server has one with this id. */
+  /**
+   * Makes a client.
+   *
+   * @throws ClientExistsError if any server has one with this id; NoClientError if it was removed
+   *   before it was made.
+   */
   async create(id: string, owner: string | undefined, place: Place): Promise<Client> {
-    const { clients, delivery, settings, refusing } = this.parts
     if (this.creating.has(id)) throw new ClientExistsError()
     this.creating.add(id)
     try {
-      const record: ClientRecord = {
-        ...{ id, owner, server: this.server, connected: false, generation: 1 },
-        ...{ topics: new Map<string, string | null>(), granted: new Map(), rest: {} },
-        position: delivery.position,
-      }
-      const text = writeRecord(record)
-      const revision = await this.directory.put({ id, owner, text }, undefined, settings.clientTTL)
-      if (revision === undefined) throw new ClientExistsError()
-      if (refusing()) {
-        await this.directory.delete({ id, owner }, revision)
-        throw new StreamerClosedError()
-      }
-      const client = clients.make(id, { owner }, place)
-      this.takeOvers.hold(client, 1, revision)
-      return client
+      return await this.arrivals.during(new Arrival(id, owner), (arrival) =>
+        this.make(arrival, place),
+      )
     } finally {
       this.creating.delete(id)
     }
@@ -130,13 +130,13 @@ export class Cluster implements DirectoryHost {
    * A client was removed. Settles when its record is deleted, or the directory does not answer.
    * Never rejects.
    */
-  async ended(client: Client): Promise<void> {
+  async ended(client: Client): Promise<RecordEnd> {
     const lease = this.writer.leaseOf(client)
     if (lease !== undefined && !this.ending.has(client)) {
       const ending = this.writer.end(lease).finally(() => this.ending.delete(client))
       this.ending.set(client, ending)
     }
-    await this.ending.get(client)
+    return (await this.ending.get(client)) ?? 'gone'
   }
 
   /** Gives a client up, so that any server may take it at once. Never rejects. */
@@ -164,6 +164,7 @@ export class Cluster implements DirectoryHost {
     if (this.state.directory === 'down') this.state = { directory: 'up', since: Date.now() }
     this.parts.timers.cancel(this.outage)
     this.writer.verifyAll({ doubt: !forgotten })
+    this.removals.directoryIsBack({ forgotten })
   }
 
   down(error: Error): void {
@@ -197,7 +198,28 @@ export class Cluster implements DirectoryHost {
     await this.writer.settled()
     await Promise.all(this.ending.values())
     this.writer.stop()
+    this.removals.stop()
     await this.directory.close()
+  }
+
+  private async make(arrival: Arrival, place: Place): Promise<Client> {
+    const { clients, delivery, settings, refusing } = this.parts
+    const { id, owner } = arrival
+    const record: ClientRecord = {
+      ...{ id, owner, server: this.server, connected: false, generation: 1 },
+      ...{ topics: new Map<string, string | null>(), granted: new Map(), rest: {} },
+      position: delivery.position,
+    }
+    const text = writeRecord(record)
+    const revision = await this.directory.put({ id, owner, text }, undefined, settings.clientTTL)
+    if (revision === undefined) throw new ClientExistsError()
+    if (refusing() || arrival.stopped) {
+      await this.directory.delete({ id, owner }, revision)
+      throw arrival.stopped ? new NoClientError() : new StreamerClosedError()
+    }
+    const client = clients.make(id, { owner }, place)
+    this.takeOvers.hold(client, 1, revision)
+    return client
   }
 
   private async save(client: Client): Promise<void> {

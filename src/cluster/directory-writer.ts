@@ -5,7 +5,7 @@ import { DirectoryUnavailableError } from '../errors.js'
 import type { Grant, Membership } from '../delivery/membership.js'
 import type { ClientLease } from './client-lease.js'
 import { deferred } from './client-lease.js'
-import type { ClientRecord } from './record.js'
+import type { ClientRecord, RecordLimits } from './record.js'
 import { readRecord, writeRecord } from './record.js'
 import { MovedError } from '../service/local-commands.js'
 
@@ -20,10 +20,17 @@ const RETRY = 1_000
  */
 const SHORTEST_LIFE = 10 * 60 * 1000
 
+/**
+ * What became of a removed client's record: it is gone; it was changed, since another server has
+ * the client; or the directory does not answer, and it is deleted later.
+ */
+export type RecordEnd = 'gone' | 'changed' | 'owed'
+
 /** What a `DirectoryWriter` needs of its server. */
 export interface DirectoryWriterHost {
   readonly server: string
   readonly clientTTL: number
+  readonly limits: RecordLimits
   /** A client's position, as text. */
   positionOf(client: Client): string
   /** The position after which a subscription begins, as text; null without a log. */
@@ -152,13 +159,13 @@ export class DirectoryWriter {
   }
 
   /** Forgets a removed client, and deletes its record, now or when the directory answers again. */
-  async end(lease: ClientLease): Promise<void> {
+  async end(lease: ClientLease): Promise<RecordEnd> {
     const { id, owner } = lease.client
     // Each write changes the revision, which deleting needs.
     while (lease.writing !== undefined) await lease.writing
-    if (lease.lost) return
+    if (lease.lost) return 'changed'
     this.drop(lease)
-    if (lease.revision !== undefined) await this.remove(id, owner, lease.revision)
+    return lease.revision === undefined ? 'gone' : this.remove(id, owner, lease.revision)
   }
 
   /**
@@ -185,15 +192,19 @@ export class DirectoryWriter {
     this.timers.cancel(this.renewing)
   }
 
-  private async remove(id: string, owner: string | undefined, revision: Revision): Promise<void> {
+  /** Deletes a record. Never rejects. */
+  async remove(id: string, owner: string | undefined, revision: Revision): Promise<RecordEnd> {
     try {
-      await this.directory.delete({ id, owner }, revision)
+      const isGone = await this.directory.delete({ id, owner }, revision)
       this.doomed.delete(revision)
+      return isGone ? 'gone' : 'changed'
     } catch {
       // Deleted by `verifyAll` when the directory answers again, unless it has expired by then.
-      if (this.doomed.has(revision)) return
-      this.doomed.set(revision, { id, owner })
-      this.timers.after(this.life, () => this.doomed.delete(revision))
+      if (!this.doomed.has(revision)) {
+        this.doomed.set(revision, { id, owner })
+        this.timers.after(this.life, () => this.doomed.delete(revision))
+      }
+      return 'owed'
     }
   }
 
@@ -262,7 +273,7 @@ export class DirectoryWriter {
       lease.revision = undefined
       return
     }
-    const record = readRecord(id, stored.text)
+    const record = readRecord(id, stored.text, this.host.limits)
     if (typeof record === 'string') {
       this.host.warn(
         { reason: record },

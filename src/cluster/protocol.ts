@@ -10,6 +10,8 @@ import {
   TopicNameError,
   UnifrostError,
 } from '../errors.js'
+import type { Revocation } from '../service/revocations.js'
+import { isRevocation } from '../service/revocations.js'
 import type { JoinOptions } from '../service/subscriptions.js'
 
 /** A question of one server to another. */
@@ -22,8 +24,8 @@ export type Question =
   | { ask: 'subscribe'; id: string; topic: string; options: JoinOptions }
   | { ask: 'unsubscribe'; id: string; topic: string }
   | { ask: 'remove'; id: string; end: 'removed' | 'revoked' }
-  /** Remove all clients of an owner. */
-  | { ask: 'revoke'; owner: string }
+  /** End who is revoked, and refuse them from now on. */
+  | { ask: 'revoke'; revocation: Revocation }
   /** Ask again whether clients may have their topics: all clients, or an owner's. */
   | { ask: 'recheck'; owner?: string | undefined }
   /** End the streams of clients, so that they come again: all clients, or an owner's. */
@@ -60,7 +62,7 @@ const questions: Record<Question['ask'], (fields: Fields) => boolean> = {
   subscribe: ({ id, topic, options }) => isText(id) && isText(topic) && isObject(options),
   unsubscribe: ({ id, topic }) => isText(id) && isText(topic),
   remove: ({ id, end }) => isText(id) && (end === 'removed' || end === 'revoked'),
-  revoke: ({ owner }) => isText(owner),
+  revoke: ({ revocation }) => isRevocation(revocation),
   recheck: ({ owner }) => isTextOrAbsent(owner),
   reconnect: ({ owner }) => isTextOrAbsent(owner),
   count: ({ topic, owner }) => isTextOrAbsent(topic) && isTextOrAbsent(owner),

@@ -1,8 +1,12 @@
 import type { Grant } from '../delivery/membership.js'
 import { isGrant } from '../delivery/membership.js'
+import { checkTopicName } from '../service/names.js'
 
 /** The version of the records' form. Records of another version are ignored. */
 const VERSION = 1
+
+/** A generation has one after it. */
+const LAST = Number.MAX_SAFE_INTEGER
 
 /** A client as the directory keeps it. */
 export interface ClientRecord {
@@ -24,12 +28,22 @@ export interface ClientRecord {
   rest: Readonly<Record<string, unknown>>
 }
 
+/** What this server allows of a client. */
+export interface RecordLimits {
+  readonly maxTopics: number
+  readonly maxTopicLength: number
+}
+
+/** A server's name: up to 64 characters of an option's, and random digits. */
+const SERVER = /^[\w-]{1,128}$/
+
 /**
- * Reads a record.
+ * Reads a record. It is checked like a request: whoever can write to the engine is not trusted with
+ * names that are not topics, or with more of them than a client may have.
  *
  * @returns the record, or a sentence that says why the text is not one.
  */
-export function readRecord(id: string, text: string): ClientRecord | string {
+export function readRecord(id: string, text: string, limits: RecordLimits): ClientRecord | string {
   let fields: unknown
   try {
     fields = JSON.parse(text)
@@ -54,16 +68,31 @@ export function readRecord(id: string, text: string): ClientRecord | string {
   if (v !== VERSION)
     return `Its version is ${JSON.stringify(v)}; this server reads version ${VERSION}.`
   if (named !== id) return 'It belongs to another id.'
-  if (owner !== undefined && typeof owner !== 'string') return 'Its owner is not a string.'
-  if (typeof server !== 'string') return 'Its server is not a string.'
+  if (owner !== undefined && (typeof owner !== 'string' || owner === '')) {
+    return 'Its owner is not text.'
+  }
+  if (typeof server !== 'string' || !SERVER.test(server))
+    return "Its server is not a server's name."
   if (typeof connected !== 'boolean') return 'Its connected is not a boolean.'
-  if (!Number.isSafeInteger(generation)) return 'Its generation is not a whole number.'
+  if (!Number.isSafeInteger(generation) || (generation as number) < 1 || generation === LAST) {
+    return 'Its generation is not a whole number from 1.'
+  }
   if (position !== undefined && typeof position !== 'string') return 'Its position is not a string.'
   if (typeof topics !== 'object' || topics === null || Array.isArray(topics))
     return 'Its topics are not an object.'
   const places = Object.entries(topics as Record<string, unknown>)
   if (!places.every(([, since]) => since === null || typeof since === 'string')) {
     return 'A topic of it has neither a position nor null.'
+  }
+  if (places.length > limits.maxTopics) {
+    return `It has ${places.length} topics; maxTopics is ${limits.maxTopics}.`
+  }
+  for (const [name] of places) {
+    try {
+      checkTopicName(name, limits.maxTopicLength)
+    } catch (error) {
+      return (error as Error).message
+    }
   }
   return {
     id,

@@ -5,6 +5,8 @@ import type { OwnerCheck } from '../service/commands.js'
 import { MovedError } from '../service/local-commands.js'
 import type { Place } from '../service/places.js'
 import { UNKNOWN_POSITION } from '../wire/position.js'
+import { Arrival } from './arrivals.js'
+import type { Arrivals } from './arrivals.js'
 import { ClientLease } from './client-lease.js'
 import type { DirectoryWriter } from './directory-writer.js'
 import { MOST_TRIES } from './directory-writer.js'
@@ -19,6 +21,11 @@ export type TakeOverReason =
   | 'stream'
   /** A command names it, and the server that its record names has died. */
   | 'orphan'
+
+/** What `TakeOvers` needs of its server. */
+export interface TakeOversHost {
+  readonly arrivals: Arrivals
+}
 
 /** A client whose record names this server now. */
 interface Taken {
@@ -54,6 +61,7 @@ export class TakeOvers {
     private readonly directory: Directory,
     private readonly writer: DirectoryWriter,
     private readonly parts: ClusterParts,
+    private readonly host: TakeOversHost,
   ) {}
 
   /**
@@ -96,7 +104,9 @@ export class TakeOvers {
   async takeOver(id: string, check: OwnerCheck, reason: TakeOverReason): Promise<Client> {
     const present = this.parts.clients.index.get(id) ?? this.underWay.get(id)
     if (present !== undefined) return present
-    const takeOver = this.write(id, check, reason).finally(() => this.underWay.delete(id))
+    const takeOver = this.host.arrivals
+      .during(new Arrival(id, undefined), (arrival) => this.write(arrival, check, reason))
+      .finally(() => this.underWay.delete(id))
     this.underWay.set(id, takeOver)
     return takeOver
   }
@@ -105,7 +115,7 @@ export class TakeOvers {
   async peek(id: string): Promise<{ record: ClientRecord; stored: Stored } | undefined> {
     const stored = await this.directory.get(id)
     if (stored === undefined) return undefined
-    const record = readRecord(id, stored.text)
+    const record = readRecord(id, stored.text, this.parts.settings)
     if (typeof record !== 'string') return { record, stored }
     this.parts.warn({ reason: record }, 'Ignored a directory record that this version cannot read.')
     return undefined
@@ -129,26 +139,28 @@ export class TakeOvers {
   /**
    * Asks another server to give a client up.
    *
-   * @returns the client's position there, or undefined if that server does not answer.
+   * @returns the client's position there, and whether that server has let it go for sure: it may
+   *   also not answer, or say that it has a claim of its own.
    */
   async askToRelease(
     { client, generation }: ClientLease,
     server: string,
     stream = client.connected,
-  ): Promise<string | undefined> {
-    if (server === this.server) return undefined
+  ): Promise<{ position?: string | undefined; letGo: boolean }> {
+    if (server === this.server) return { letGo: true }
     const question = writeQuestion({ ask: 'release', id: client.id, generation, stream })
     const { takeoverTimeout } = this.parts.settings
     try {
       const outcome = await this.directory.ask(server, question, takeoverTimeout)
-      if (typeof outcome === 'string') return undefined
+      if (typeof outcome === 'string') return { letGo: outcome === 'gone' }
       const answer = readAnswer(outcome.answer)
-      if (answer.is !== 'done') return undefined
-      return (answer.value as { position: string } | undefined)?.position
+      if (answer.is !== 'done') return { letGo: false }
+      const { position } = (answer.value ?? {}) as { position?: string }
+      return { position, letGo: true }
     } catch (error) {
       // That server finds out when the directory refuses its next write.
       this.parts.warn({ err: error, server }, 'Could not tell a server that its client has moved.')
-      return undefined
+      return { letGo: false }
     }
   }
 
@@ -165,10 +177,16 @@ export class TakeOvers {
     return lease.client.end === undefined
   }
 
-  private async write(id: string, check: OwnerCheck, reason: TakeOverReason): Promise<Client> {
+  private async write(
+    arrival: Arrival,
+    check: OwnerCheck,
+    reason: TakeOverReason,
+  ): Promise<Client> {
     const { settings, clients, delivery } = this.parts
+    const { id } = arrival
     for (let tries = 0; tries < MOST_TRIES; tries++) {
       const { record, stored } = await this.recordOf(id)
+      if (arrival.stopped) throw new NoClientError()
       check(record.owner)
       if (this.parts.refusing()) throw new StreamerClosedError()
       const connected = reason === 'stream'
@@ -183,9 +201,17 @@ export class TakeOvers {
         await delivery.ready()
         revision = await this.directory.put(entry, stored.revision, life)
       } finally {
-        if (revision === undefined) place.leave()
+        if (revision === undefined || arrival.stopped) place.leave()
       }
-      if (revision !== undefined) return this.take({ record, place, generation, revision, reason })
+      if (revision === undefined) continue
+      if (!arrival.stopped) {
+        const taking = this.take({ record, place, generation, revision, reason })
+        this.host.arrivals.end(arrival)
+        return taking
+      }
+      await this.writer.remove(id, record.owner, revision)
+      arrival.hasFormer = record.server !== this.server
+      throw new NoClientError()
     }
     throw new DirectoryUnavailableError(
       new Error(`Gave up after ${MOST_TRIES} tries: the client's record kept changing.`),
@@ -207,11 +233,15 @@ export class TakeOvers {
     const restored = [...topics].map(([name, since]) =>
       subscriptions.restore(client, name, since, granted.get(name)),
     )
-    lease.ready = Promise.all([this.askToRelease(lease, server, stream), ...restored]).then(
-      ([position]) => {
-        if (position !== undefined) client.comeFrom(position)
-      },
-    )
+    const released = this.askToRelease(lease, server, stream)
+    lease.former = {
+      server,
+      at: this.parts.timers.clock.now(),
+      letGo: released.then(({ letGo }) => letGo),
+    }
+    lease.ready = Promise.all([released, ...restored]).then(([{ position }]) => {
+      if (position !== undefined) client.comeFrom(position)
+    })
     await lease.ready
     return client
   }

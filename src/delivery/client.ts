@@ -39,7 +39,7 @@ const NONE: readonly Membership[] = []
 
 /** What a client needs of its Streamer. */
 export interface ClientHost {
-  removeClient(id: string): Promise<void>
+  removeClient(id: string): Promise<unknown>
   /** Every live client has been given everything through this number. */
   readonly delivered: number
 }

@@ -2,6 +2,7 @@ import type { Client } from '../delivery/client.js'
 import type { Outlet } from '../delivery/connection.js'
 import type { Arrival } from '../service/clients.js'
 import type { OwnerCheck } from '../service/commands.js'
+import type { LogIn } from '../service/revocations.js'
 import type { Seat } from '../service/connections.js'
 import type { Plan } from '../service/rechecks.js'
 import type { Rights, Visit } from '../service/rights.js'
@@ -53,6 +54,10 @@ export interface Door {
    * @throws TooManyConnectionsError if one more stream would exceed a limit.
    */
   takeSeat(id: string | undefined, owner: string | undefined, address: string | undefined): Seat
+  /** @throws RevokedError if who sends the request was revoked. */
+  checkRevoked(logIn: LogIn): void
+  /** Notes with which log-in a request has its client, so that `revoke` finds it. */
+  noteLogIn(client: Client, logIn: LogIn): void
   /**
    * Checks topics that one request names: how many, and their names.
    *

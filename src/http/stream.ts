@@ -5,7 +5,7 @@ import type { Plan } from '../service/rechecks.js'
 import type { Visit } from '../service/rights.js'
 import { isOwner } from '../service/owner.js'
 import type { OptionCheck } from '../option-checks.js'
-import { checkOptions, refuse } from '../option-checks.js'
+import { checkOptions, refuse, text } from '../option-checks.js'
 import type { CrossSiteOptions } from './cross-site.js'
 import { checkSite, originsCheck } from './cross-site.js'
 import type { Door } from './door.js'
@@ -34,6 +34,16 @@ export interface HandleOptions extends CrossSiteOptions {
    * `token-expired`, and the client's TTL starts. Default: never.
    */
   expires?: number | undefined
+  /**
+   * The log-in that the request belongs to, such as a session's id, for `revoke({ session })`.
+   * Default: none.
+   */
+  session?: string | undefined
+  /**
+   * When the request's token was issued, in seconds since 1970: a token that was issued after
+   * `revoke` is not refused. Default: not known, so it is refused for as long as `revoke` says.
+   */
+  issuedAt?: number | undefined
   /** The network address for `maxConnectionsPerAddress`. Default: the socket's. */
   address?: string | undefined
   /**
@@ -55,6 +65,8 @@ const HANDLE_OPTIONS = {
     { given: true },
   ],
   expires: [isExpiry, EXPIRES],
+  session: text,
+  issuedAt: [isIssueTime, 'seconds since 1970'],
   address: [(value) => typeof value === 'string', 'a network address'],
   host: [(value) => typeof value === 'string' && value !== '', 'a host, such as app.example:8080'],
   origins: originsCheck,
@@ -67,6 +79,11 @@ export function isExpiry(value: unknown): value is number | undefined {
     value === Infinity ||
     (Number.isFinite(value) && (value as number) < 1e14)
   )
+}
+
+/** Whether this says when a token was issued. A number after the year 5000 is of another unit. */
+export function isIssueTime(value: unknown): value is number {
+  return Number.isFinite(value) && (value as number) < 1e11
 }
 
 /** Checks the arguments of `Streamer.handle`. @throws OptionsError */
@@ -99,8 +116,9 @@ export const STREAM_HEADERS: Readonly<Record<string, string>> = {
  * Checks a request for a stream, and claims the client that it names. The request's room among the
  * open streams is taken from here on, until its response is over.
  *
- * @throws CrossSiteError, NoIdError, NotOwnerError, AuthenticationError, TooManyConnectionsError,
- *   RequestGoneError, and what {@link checkRequest} and {@link Door.claim} throw.
+ * @throws CrossSiteError, NoIdError, NotOwnerError, AuthenticationError, RevokedError,
+ *   TooManyConnectionsError, RequestGoneError, and what {@link checkRequest} and {@link Door.claim}
+ *   throw.
  */
 export async function admit(
   door: Door,
@@ -112,6 +130,10 @@ export async function admit(
   checkSite(request, options)
   const id = options.id ?? queryOf(request).get('id')
   if (id === null || id === '') throw new NoIdError()
+  const { session, issuedAt } = options
+  const user = options.owner === false ? undefined : options.owner
+  const logIn = { id, owner: user, session, issuedAt }
+  door.checkRevoked(logIn)
   const client = await door.claim(id, (owner) => {
     // If the browser has left, it may have reconnected to another server, which keeps the client.
     if (request.aborted || request.socket.destroyed) throw new RequestGoneError()
@@ -120,14 +142,18 @@ export async function admit(
       throw new AuthenticationError('The token has expired.', true)
     }
     takeSeat(door, { request, response, id, owner, address: addressOf(request, options) })
+    door.checkRevoked(logIn)
   })
   const { principal = options.owner || undefined } = options
   try {
     await door.enter(client, options.visit ?? { principal, request }, options.plan)
+    // Its log-in may have been revoked while the client was on its way here.
+    door.checkRevoked(logIn)
   } catch (error) {
     door.abandon(client)
     throw error
   }
+  door.noteLogIn(client, logIn)
   return client
 }
 

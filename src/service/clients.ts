@@ -16,6 +16,7 @@ import { flag, text } from '../option-checks.js'
 import type { Settings } from '../options.js'
 import { isOwner } from './owner.js'
 import { ClientIndex } from './client-index.js'
+import { Revocations } from './revocations.js'
 import type { Counters } from './stats.js'
 import type { Subscriptions } from './subscriptions.js'
 
@@ -81,7 +82,7 @@ interface NewClient {
 export interface ClientsHost {
   emit<Name extends keyof StreamerEvents>(event: Name, ...details: StreamerEvents[Name]): void
   /** See `Streamer.removeClient`. */
-  removeClient(id: string): Promise<void>
+  removeClient(id: string): Promise<unknown>
   /**
    * A client's stream has opened. Emits `connect`.
    *
@@ -103,6 +104,7 @@ export interface ClientsHost {
 export class Clients {
   readonly index = new ClientIndex()
   readonly connections: Connections
+  readonly revocations: Revocations
   private readonly clientHost: ClientHost
   private readonly expire = (client: Client): void => this.remove(client, 'expired')
   /** Clients, and those that are being made. */
@@ -124,6 +126,7 @@ export class Clients {
         return delivery.delivered
       },
     }
+    this.revocations = new Revocations(timers, this.index)
     this.connections = new Connections(settings, timers, {
       ready: ({ client }) => delivery.catchUp(client),
       gone: (connection, reason) => this.gone(connection, reason),

@@ -1,4 +1,5 @@
 import type { Client } from '../delivery/client.js'
+import type { Revocation } from './revocations.js'
 import type { Place } from './places.js'
 import type { JoinOptions } from './subscriptions.js'
 
@@ -30,6 +31,17 @@ export interface FoundClient {
 export interface Presence extends Count {
   /** The servers that did not answer: their clients are not counted. */
   silent: string[]
+}
+
+/** What came of `removeClient` or `revoke`. */
+export interface Removal {
+  /** How many clients were ended, as far as is known. */
+  ended: number
+  /**
+   * Where it is not done yet: names of servers that have not answered, and `directory` if the
+   * directory has not. It is done when they are back. Empty if all is done.
+   */
+  pending: string[]
 }
 
 /** See `Streamer.health`. */
@@ -65,7 +77,8 @@ export interface ClientCommands {
   subscribe(id: string, topic: string, options: JoinOptions): Promise<boolean>
   /** @returns whether it was subscribed. */
   unsubscribe(id: string, topic: string): Promise<boolean>
-  remove(id: string): Promise<void>
-  /** Removes the client with this id and all of the owner's. @returns how many. */
-  revoke(ownerOrId: string): Promise<number>
+  /** @throws NoClientError; DirectoryUnavailableError if nothing is known. */
+  remove(id: string): Promise<Removal>
+  /** Ends the clients that are revoked, and refuses them from now on. Never rejects. */
+  revoke(revocation: Revocation): Promise<Removal>
 }

@@ -8,7 +8,9 @@ import type {
   FoundClient,
   OwnerCheck,
   Presence,
+  Removal,
 } from './commands.js'
+import type { Revocation } from './revocations.js'
 import type { Place } from './places.js'
 import type { JoinOptions, Subscriptions } from './subscriptions.js'
 
@@ -26,10 +28,6 @@ export interface ClientRecords {
   save(client: Client): Promise<void>
   /** Whether the record has the client's current state. */
   isSaved(client: Client): boolean
-  /**
-   * Deletes a removed client's record. Settles when that is done, or the directory does not answer.
-   */
-  ended(client: Client): Promise<void>
 }
 
 /**
@@ -102,22 +100,17 @@ export class LocalCommands implements ClientCommands {
     return had
   }
 
-  async remove(id: string, end: 'removed' | 'revoked' = 'removed'): Promise<void> {
-    await this.end(this.get(id), end)
+  async remove(id: string): Promise<Removal> {
+    this.clients.remove(this.get(id), 'removed')
+    return { ended: 1, pending: [] }
   }
 
-  async revoke(ownerOrId: string): Promise<number> {
-    const { index } = this.clients
-    const clients = new Set(index.of(ownerOrId))
-    const named = index.get(ownerOrId)
-    if (named !== undefined) clients.add(named)
-    await Promise.all([...clients].map((client) => this.end(client, 'revoked')))
-    return clients.size
-  }
-
-  private async end(client: Client, end: 'removed' | 'revoked'): Promise<void> {
-    this.clients.remove(client, end)
-    await this.records?.ended(client)
+  async revoke(revocation: Revocation): Promise<Removal> {
+    const { revocations } = this.clients
+    revocations.learn(revocation)
+    const clients = revocations.clientsOf(revocation)
+    for (const client of clients) this.clients.remove(client, 'revoked')
+    return { ended: clients.length, pending: [] }
   }
 
   private get(id: string): Client {

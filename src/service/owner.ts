@@ -9,19 +9,23 @@ export function isOwner(value: unknown): value is string {
   return typeof value === 'string' && !MISTAKES.has(value)
 }
 
-/**
- * The owner's name of a principal: the principal itself if it is a string or a number, else its
- * `sub` or `id`. Undefined if that is nobody's name.
- */
-export function ownerNameOf(principal: unknown): string | undefined {
-  const { sub, id } = Object(principal) as { sub?: unknown; id?: unknown }
-  const isObject = typeof principal === 'object' && principal !== null
-  const value = isObject ? (sub ?? id) : principal
+/** The name that a value is: text that is nobody's by mistake is none, and a number is its text. */
+export function nameFrom(value: unknown): string | undefined {
   const name =
     typeof value === 'bigint' || (typeof value === 'number' && Number.isFinite(value))
       ? String(value)
       : value
   return isOwner(name) ? name : undefined
+}
+
+/**
+ * The owner's name of a principal: the principal itself if it is a string or a number, else its
+ * `sub` or `id`. Undefined if that is nobody's name.
+ */
+export function ownerNameOf(principal: unknown): string | undefined {
+  if (typeof principal !== 'object' || principal === null) return nameFrom(principal)
+  const { sub, id } = principal as { sub?: unknown; id?: unknown }
+  return nameFrom(sub ?? id)
 }
 
 /** An owner that the application names, by the rule of {@link ownerNameOf}. @throws OptionsError */

@@ -307,7 +307,7 @@ describe.each(frameworks)('a flood by $name', ({ build }) => {
     expect(made).toEqual({ mallory: 32, nobody: 32 })
     expect((await fetchOne(path, { method, agent, user: 'alice' })).status).toBeLessThan(400)
     agent.destroy()
-    await streamer.revoke('mallory')
+    await streamer.revoke('mallory', { for: 0 })
     expect((await fetchOne(path, { method, user: 'mallory' })).status).toBeLessThan(400)
   })
 })

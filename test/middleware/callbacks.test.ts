@@ -85,15 +85,18 @@ describe.each([
   { name: 'Koa', build: koaApp },
 ])('$name', ({ build }) => {
   describe.each(Object.entries(wrong))('a function %s', (what, callback) => {
-    test.each(['principal', 'owner', 'expires'])('as `%s` opens no stream', async (option) => {
-      running = await listen(build({ stream: { [option]: callback } }) as never)
-      const answer = await request(running.url).get('/events')
-      // An object may be a principal; it names no owner.
-      const code = /"code":"(\w+)"/.exec(answer.text)?.[1]
-      expect([answer.status, code]).toEqual([500, expect.stringMatching(/_(CALLBACK|OPTIONS)$/)])
-      expect(answer.text).not.toMatch(/secret/)
-      expect(streamer.totalClients).toBe(0)
-    })
+    test.each(['principal', 'owner', 'session', 'expires'])(
+      'as `%s` opens no stream',
+      async (option) => {
+        running = await listen(build({ stream: { [option]: callback } }) as never)
+        const answer = await request(running.url).get('/events')
+        // An object may be a principal; it names no owner.
+        const code = /"code":"(\w+)"/.exec(answer.text)?.[1]
+        expect([answer.status, code]).toEqual([500, expect.stringMatching(/_(CALLBACK|OPTIONS)$/)])
+        expect(answer.text).not.toMatch(/secret/)
+        expect(streamer.totalClients).toBe(0)
+      },
+    )
 
     test('as a source of tokens lets nobody in', async () => {
       running = await listen(build({ from: callback }) as never)

@@ -40,7 +40,7 @@ test.each([[42], ['42'], [42n], [{ id: 42 }], [{ sub: '42', id: 1 }]])(
   async (named) => {
     await streamer.newClient({ owner: '42' })
     expect(await streamer.clientsOfOwner(named)).toMatchObject({ clients: 1 })
-    expect(await streamer.revoke(named)).toBe(1)
+    expect(await streamer.revoke(named)).toEqual({ ended: 1, pending: [] })
     expect(streamer.totalClients).toBe(0)
   },
 )

@@ -70,14 +70,14 @@ describe('a token’s end', () => {
         openEvents(`${url}/events?id=${who}`),
       ),
     )
-    expect(await streamer.revoke('alice')).toBe(2)
+    expect(await streamer.revoke('alice')).toEqual({ ended: 2, pending: [] })
     await Promise.all(streams.slice(0, 2).map((stream) => stream.end()))
     expect(streams[0]!.events.at(-1)?.data).toBe('Client closed')
     expect((await openEvents(`${url}/events?id=c1&user=alice`)).status).toBe(401)
     expect(streams[2]!.ended).toBe(false)
-    expect(await streamer.revoke('c3')).toBe(1)
+    expect(await streamer.revoke('c3')).toEqual({ ended: 1, pending: [] })
     await streams[2]!.end()
-    expect(await streamer.revoke('nobody')).toBe(0)
+    expect(await streamer.revoke('nobody')).toEqual({ ended: 0, pending: [] })
   })
 })
 

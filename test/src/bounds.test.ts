@@ -266,7 +266,7 @@ test('clients count for their owner, or else for their address, until they expir
   stage = new Stage({ maxClientsPerOwner: 2, maxClientsPerAddress: 1, clientTTL: 1_000 })
   const { streamer } = stage
   const address = '192.0.2.1'
-  const make = (owner?: string) => streamer.newClient({ owner: owner ?? false, address })
+  const make = (owner: string | false = false) => streamer.newClient({ owner, address })
   await make('alice')
   await make('alice')
   await expect(make('alice')).rejects.toMatchObject({

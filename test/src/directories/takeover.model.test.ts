@@ -17,7 +17,7 @@ describe('taking a client over', () => {
     ['a server is stopped and wakes up', [/is stopped/, /wakes up/], 200],
   ])('goes well wherever %s', async (_, patterns, least) => {
     const wrong: Pick<Run, 'trace' | 'wrong'>[] = []
-    const count = await explore(patterns, (_, { trace, wrong: said }) => {
+    const count = await explore(run, patterns, (_, { trace, wrong: said }) => {
       if (said.length > 0) wrong.push({ trace, wrong: said })
     })
     expect(wrong.slice(0, 3)).toEqual([])

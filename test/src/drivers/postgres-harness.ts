@@ -6,7 +6,6 @@ import { countListeners, tcpLink, until } from '../../../src/testing/index.js'
 import type { DriverHarness, Link } from '../../../src/testing/index.js'
 import { RUNNING_POSTGRES, startPostgres } from '../../brokers/postgres.js'
 import type { PostgresServer } from '../../brokers/postgres.js'
-import { freePort } from '../../brokers/process.js'
 
 /** What a dead link costs: noticed within a second instead of three. */
 export const QUICK = { pingInterval: 200, pingTimeout: 700 }

@@ -2,7 +2,7 @@ import { turns } from '../stage.js'
 import { TOPIC, World } from './world.js'
 
 /** What may happen next; the first is what happens by itself. */
-interface Step {
+export interface Step {
   readonly name: string
   readonly run: () => Promise<void> | void
 }
@@ -29,6 +29,18 @@ export async function run(schedule: Schedule): Promise<Run> {
     { name: 'by a, it is subscribed', run: () => world.subscribe(a, 'more') },
     { name: 'the client comes back to a', run: () => world.connect(a) },
   ]
+  const { trace, choices } = await play(world, script, schedule)
+  const wrong = await judge(world)
+  await world.close()
+  return { trace, choices, wrong }
+}
+
+/** Lets everything happen, by a schedule. */
+export async function play(
+  world: World,
+  script: Step[],
+  schedule: Schedule,
+): Promise<Pick<Run, 'trace' | 'choices'>> {
   const trace: string[] = []
   const choices: string[][] = []
   let faults = 0
@@ -64,9 +76,7 @@ export async function run(schedule: Schedule): Promise<Run> {
     await step.run()
     await turns()
   }
-  const wrong = await judge(world)
-  await world.close()
-  return { trace, choices, wrong }
+  return { trace, choices }
 }
 
 /** What must hold once everything has come to rest, whatever happened before. */
@@ -123,6 +133,7 @@ function isOpen(world: World): boolean {
  * @returns how many there were.
  */
 export async function explore(
+  run: (schedule: Schedule) => Promise<Run>,
   patterns: readonly RegExp[],
   found: (schedule: Schedule, run: Run) => void,
 ): Promise<number> {

@@ -1,3 +1,4 @@
+import type { Removal } from '../../../src/index.js'
 import type { Streamer } from '../../../src/streamer.js'
 import { Streamer as RealStreamer } from '../../../src/streamer.js'
 import { FakeEngine } from '../fake-directory.js'
@@ -24,7 +25,7 @@ export interface Server {
 }
 
 /**
- * Two real Streamers on a fake engine whose every answer waits to be let through, and one client,
+ * Some real Streamers, two by default, on a fake engine whose every answer waits to be let through, and one client,
  * which behaves as an EventSource does: one stream at a time, the next one when that has ended.
  */
 export class World {
@@ -38,10 +39,13 @@ export class World {
   private gated = false
   private readonly acts: Promise<unknown>[] = []
 
-  static async make(): Promise<World> {
-    const world = new World()
-    for (const name of ['a', 'b']) await world.add(name)
-    const { id } = await world.servers[0]!.streamer.newClient()
+  static async make(
+    names: readonly string[] = ['a', 'b'],
+    owner: string | false = false,
+  ): Promise<World> {
+    const world = new World(owner)
+    for (const name of names) await world.add(name)
+    const { id } = await world.servers[0]!.streamer.newClient({ owner })
     world.id = id
     await world.servers[0]!.streamer.subscribe(id, TOPIC)
     world.subscribed.add(TOPIC)
@@ -49,6 +53,8 @@ export class World {
     world.gated = true
     return world
   }
+
+  private constructor(private readonly owner: string | false) {}
 
   private async add(name: string): Promise<void> {
     const driver = new StubDriver()
@@ -62,7 +68,19 @@ export class World {
 
   /** Has the client ask a server for its stream. */
   connect(server: Server): void {
-    const former = this.pages.at(-1)
+    this.ask(server, this.id, this.pages.at(-1))
+  }
+
+  /** Has an automatic client of the owner's ask a server for its stream. */
+  async connectAutomatic(server: Server): Promise<void> {
+    if (server.state === 'dead') return
+    const options = { owner: this.owner, transient: true }
+    const { id } = await server.streamer.newClient(options)
+    await server.streamer.subscribe(id, TOPIC)
+    this.ask(server, id)
+  }
+
+  private ask(server: Server, id: string, former?: World['pages'][number]): void {
     // A stream that was open may be left behind half-open: the network has died, and nobody told.
     if (former !== undefined && !former.page.response.headersSent) {
       former.page.response.destroy()
@@ -76,8 +94,9 @@ export class World {
     else
       this.act(
         server.streamer.handle(
-          fakeRequest(this.id, undefined, { socket } as object),
+          fakeRequest(id, undefined, { socket } as object),
           response.asResponse,
+          this.owner === false ? {} : { owner: this.owner },
         ),
       )
   }
@@ -90,6 +109,21 @@ export class World {
       (error: unknown) => void error,
     )
     this.act(done)
+  }
+
+  /** Has the client removed, or its owner revoked, by way of a server. */
+  end(server: Server, how: 'remove' | 'revoke', refusedFor?: number): Promise<Removal | string> {
+    const { streamer } = server
+    const options = refusedFor === undefined ? {} : { for: refusedFor }
+    const removal =
+      how === 'remove'
+        ? streamer.removeClient(this.id)
+        : streamer.revoke(this.owner as string, options)
+    const done = removal.catch(
+      (error: unknown) => (error as { code?: string }).code ?? String(error),
+    )
+    this.act(done)
+    return done
   }
 
   /** The servers whose calls the engine does now. */
