@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { ClientCommands, FoundClient, Health, Presence, Removal } from './service/commands.js'
 import type { Client } from './delivery/client.js'
@@ -29,6 +28,7 @@ import { sendError } from './http/error-response.js'
 import type { AnyRequest } from './http/request.js'
 import type { HandleOptions } from './http/stream.js'
 import { admit, checkHandleOptions, checkPair, serve } from './http/stream.js'
+import { duringOpening, openingOf } from './service/opening.js'
 import { LocalCommands } from './service/local-commands.js'
 import {
   checkClientId,
@@ -76,8 +76,6 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   private readonly overCluster: ClusterCommands | undefined
   private readonly rights: Rights
   private readonly rechecks: Rechecks
-  /** Set while listeners of `connect` run, also where they wait for something. */
-  private readonly connecting = new AsyncLocalStorage<Connecting>()
   private readonly broker: BrokerWatch
   private refusing = false
   private closing: Promise<void> | undefined
@@ -146,8 +144,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       this.counts,
       {
         emit: (event, ...details) => this.emit(event, ...details),
-        connected: (client, position) =>
-          this.connecting.run({ client, position }, () => this.emitAndSettle('connect', client)),
+        connected: (client, position) => this.connected(client, position),
         recheck: (client) => this.recheckOne(client),
         removeClient: (id) => this.removeClient(id),
         claimSettled: (client) => this.cluster?.claimSettled(client),
@@ -350,10 +347,13 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   async subscribe(id: string, topic: string, options: SubscribeOptions = {}): Promise<void> {
     checkIdsType(id)
     checkSubscribeOptions(options)
-    const connecting = this.connecting.getStore()
-    if (!this.goesWithStream(id)) await this.join(id, topic, options)
-    else if (connecting?.client.id !== id) throw new TransientClientError()
-    else await this.join(id, topic, goingOn(options, connecting.position))
+    if (!this.goesWithStream(id)) {
+      await this.join(id, topic, options)
+      return
+    }
+    const opening = openingOf(this.getClient(id))
+    if (opening === undefined) throw new TransientClientError()
+    await this.join(id, topic, goingOn(options, opening.position))
   }
 
   /**
@@ -559,6 +559,12 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     }
   }
 
+  private connected(client: Client, position: string | undefined): Promise<void> | undefined {
+    if (this.listenerCount('connect') === 0) return undefined
+    const emit = () => this.emitAndSettle('connect', client)
+    return client.transient ? duringOpening({ client, position }, emit) : emit()
+  }
+
   private lost(client: Client, topic: string): void {
     this.counts.messagesLost++
     // This is called in the middle of a write, and a listener may publish.
@@ -594,12 +600,6 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     this.emit('error', new Error(message, { cause }))
     safely(() => this.settings.logger.error({ err: cause }, message))
   }
-}
-
-/** A client's stream that has just opened. */
-interface Connecting {
-  readonly client: Client
-  readonly position: string | undefined
 }
 
 /** A topic that is subscribed anew with each connection goes on from the position that it named. */
