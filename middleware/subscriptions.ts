@@ -22,7 +22,7 @@ import {
 import { areAllowed } from './allowed.js'
 import { jsonBody, MAX_BODY_BYTES } from './body.js'
 import type { Answer, Authorize, RequestContext, PrincipalOptions } from './request-context.js'
-import { addRule, ownerOf, PRINCIPAL_OPTIONS, principalOf } from './request-context.js'
+import { addRule, logInOf, ownerOf, PRINCIPAL_OPTIONS, principalOf } from './request-context.js'
 import { checkStreamer } from './streamer-argument.js'
 import type { WildcardOptions } from './wildcards.js'
 import { isPlain, NOT_PLAIN, WILDCARD_OPTIONS } from './wildcards.js'
@@ -78,7 +78,7 @@ interface Refusal {
  * not allowed, or that the broker does not open, is refused alone. If no topic was added or
  * removed, the status is that of the first refusal, else 200.
  *
- * @throws MethodError, NoClientError, NotOwnerError, TransientClientError, TopicNameError,
+ * @throws MethodError, RevokedError, NoClientError, NotOwnerError, TransientClientError, TopicNameError,
  *   TooManyTopicsError, and the errors of `jsonBody`
  */
 export async function answerSubscriptions<Context, Principal>(
@@ -95,6 +95,7 @@ export async function answerSubscriptions<Context, Principal>(
   const wanted = wantedIn(streamer, await jsonBody(request, parsedBody, limit))
   const { clientId } = wanted
   const door: Door = doorOf(streamer)
+  door.checkRevoked({ id: clientId, owner, ...logInOf(context, options) })
   door.checkTopics(wanted.add)
   const client = await streamer.findClient(clientId)
   if (client === undefined) {

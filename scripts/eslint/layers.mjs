@@ -65,8 +65,8 @@ export const layers = [
   { name: 'for middleware', files: /^src\/for-middleware\.ts$/, reaches: [ground, service, http] },
   {
     name: 'streamer',
-    files: /^src\/streamer\.ts$/,
-    reaches: [ground, wire, delivery, service, cluster, http],
+    files: /^src\/(streamer|assembly)\.ts$/,
+    reaches: [ground, wire, delivery, service, cluster, http, /^src\/assembly\.ts$/],
   },
   { name: 'ground', files: ground, reaches: [ground] },
   { name: 'wire', files: wire, reaches: [ground, wire] },

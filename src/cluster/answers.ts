@@ -59,7 +59,7 @@ export class ClusterAnswers {
       return { is: 'done', value: await this.rechecks.recheck(question) }
     }
     if (question.ask === 'reconnect') {
-      return { is: 'done', value: this.rechecks.reconnect(question) }
+      return { is: 'done', value: await this.rechecks.reconnect(question) }
     }
     if (question.ask === 'revoke' || question.ask === 'remove') return this.end(question)
     const { id } = question

@@ -12,6 +12,7 @@ import type {
 import type { LocalCommands } from '../service/local-commands.js'
 import { MovedError } from '../service/local-commands.js'
 import { checkTopicName } from '../service/names.js'
+import type { Rechecked, Reconnected, RightsCommands, WhichClients } from '../service/rechecks.js'
 import type { Revocation } from '../service/revocations.js'
 import type { Place } from '../service/places.js'
 import type { JoinOptions } from '../service/subscriptions.js'
@@ -25,7 +26,7 @@ import { movesAllTheTime } from './take-over.js'
 const SUBSCRIBE_TIMEOUT = 10_000
 
 /** Commands on any client. The server that has the client carries them out. */
-export class ClusterCommands implements ClientCommands {
+export class ClusterCommands implements ClientCommands, RightsCommands {
   private readonly here: LocalCommands
 
   constructor(private readonly cluster: Cluster) {
@@ -75,8 +76,7 @@ export class ClusterCommands implements ClientCommands {
   }
 
   async count(of: CountFilter): Promise<Presence> {
-    const { takeoverTimeout } = this.cluster.parts.settings
-    const { values, silent } = await this.ofAll({ ask: 'count', ...of }, takeoverTimeout)
+    const { values, silent } = await this.askAll({ ask: 'count', ...of })
     const sum = { ...this.here.countHere(of), silent }
     for (const value of values) {
       const { clients, connected } = value as Count
@@ -84,6 +84,29 @@ export class ClusterCommands implements ClientCommands {
       sum.connected += connected
     }
     return sum
+  }
+
+  async recheck(which: WhichClients): Promise<Rechecked> {
+    const here = await this.cluster.rechecks.recheck(which)
+    const { values, silent } = await this.askAll({ ask: 'recheck', ...which })
+    const sum = { ...here, pending: silent }
+    for (const value of values) {
+      const { clients, withdrawn } = value as Rechecked
+      sum.clients += clients
+      sum.withdrawn += withdrawn
+    }
+    return sum
+  }
+
+  async reconnect(which: WhichClients): Promise<Reconnected> {
+    const here = await this.cluster.rechecks.reconnect(which)
+    const { values, silent } = await this.askAll({ ask: 'reconnect', ...which })
+    const there = values.map((value) => (value as Reconnected).ended)
+    return { ended: there.reduce((sum, count) => sum + count, here.ended), pending: silent }
+  }
+
+  private askAll(question: Question): Promise<{ values: unknown[]; silent: string[] }> {
+    return this.ofAll(question, this.cluster.parts.settings.takeoverTimeout)
   }
 
   /**

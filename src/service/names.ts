@@ -83,3 +83,8 @@ function describe(value: unknown): string {
   if (value === null) return 'null'
   return Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : typeof value
 }
+
+/** @throws ClientIdError for an id that is no text, and so no client's. */
+export function checkIdsType(id: unknown): void {
+  if (typeof id !== 'string') checkClientId(id)
+}

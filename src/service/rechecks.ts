@@ -1,7 +1,10 @@
 import type { Client } from '../delivery/client.js'
 import type { Grant } from '../delivery/membership.js'
 import { AuthenticationError } from '../errors.js'
+import type { OptionCheck } from '../option-checks.js'
+import { checkOptions } from '../option-checks.js'
 import type { Clients } from './clients.js'
+import { isOwner } from './owner.js'
 import type { ClientRecords, LocalCommands } from './local-commands.js'
 import type { Rights, Visit } from './rights.js'
 import { inTurns } from './rights.js'
@@ -30,6 +33,28 @@ export interface Reconnected {
   pending: string[]
 }
 
+/** Looks again at what clients may have. */
+export interface RightsCommands {
+  /** See `Streamer.recheck`. */
+  recheck(which: WhichClients): Promise<Rechecked>
+  /** See `Streamer.reconnect`. */
+  reconnect(which: WhichClients): Promise<Reconnected>
+}
+
+const WHICH_CLIENTS = {
+  owner: [
+    isOwner,
+    'the name of an owner; without the option, all clients are meant',
+    { given: true },
+  ],
+} satisfies Record<keyof WhichClients, OptionCheck>
+
+/** Whose clients are meant. @throws OptionsError */
+export function ownerIn(method: string, which: WhichClients): string | undefined {
+  checkOptions(method, which, WHICH_CLIENTS)
+  return which.owner
+}
+
 /** The topics that a request of `autoClient` is to have. They have been asked for. */
 export interface Plan {
   readonly wanted: readonly string[]
@@ -44,7 +69,7 @@ export interface Plan {
 const AT_ONCE = 16
 
 /** Looks again at what this server's clients may have. */
-export class Rechecks {
+export class Rechecks implements RightsCommands {
   constructor(
     private readonly rights: Rights,
     private readonly here: LocalCommands,
@@ -73,7 +98,7 @@ export class Rechecks {
    * @returns how many clients and topics, on this server.
    * @throws CallbackError when all other clients have been looked at
    */
-  async recheck({ owner }: WhichClients): Promise<Omit<Rechecked, 'pending'>> {
+  async recheck({ owner }: WhichClients): Promise<Rechecked> {
     this.rights.epoch++
     const { index } = this.clients
     const clients = owner === undefined ? index.all() : index.of(owner)
@@ -87,14 +112,15 @@ export class Rechecks {
       }
     })
     if (errors.length > 0) throw errors[0]
-    return { clients: clients.length, withdrawn }
+    return { clients: clients.length, withdrawn, pending: [] }
   }
 
-  /** Ends streams, whose clients come again. @returns how many. */
-  reconnect({ owner }: WhichClients): number {
+  /** Ends streams, whose clients come again. */
+  async reconnect({ owner }: WhichClients): Promise<Reconnected> {
     const { index } = this.clients
     const clients = owner === undefined ? index.all() : index.of(owner)
-    return clients.filter((client) => this.clients.sendBack(client)).length
+    const ended = clients.filter((client) => this.clients.sendBack(client)).length
+    return { ended, pending: [] }
   }
 
   /**
