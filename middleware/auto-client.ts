@@ -31,6 +31,7 @@ import {
   principalOf,
 } from './request-context.js'
 import { checkStreamer } from './streamer-argument.js'
+import { topicsInAddress } from './topic-parameter.js'
 import type { WildcardOptions } from './wildcards.js'
 import { isPlain, NOT_PLAIN, WILDCARD_OPTIONS } from './wildcards.js'
 
@@ -237,7 +238,7 @@ async function namesFor<Context, Principal>(
   context: RequestContext<Context>,
   { topics }: AutoClientOptions<Context, Principal>,
 ): Promise<string[]> {
-  if (topics === undefined) return queryOf(context.request).getAll('topic')
+  if (topics === undefined) return topicsInAddress(context.request)
   if (typeof topics !== 'function') return topics
   const takes = 'an array of strings, the names of topics'
   return called('topics', () => topics(context.frameworkRequest), areNames, takes)
