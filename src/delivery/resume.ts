@@ -64,6 +64,7 @@ export function resume(host: ResumeHost, opening: Opening): void {
     client.acknowledge(client.cursor)
     client.knows(client.cursor)
     greet(opening, id)
+    client.tellTaken(named?.cursor)
   }
   if (known) host.resumedAt(client)
   host.catchUp(client)
@@ -131,4 +132,5 @@ function tellLosses(
     connection.write(errorMessage({ code: 'messages-lost', topic }, { id: last ? id : undefined }))
     host.lost(client, topic)
   }
+  client.tellTaken()
 }
