@@ -1,10 +1,5 @@
 import type { AnyResponse, Client, Streamer } from '../src/index.js'
-import {
-  CallbackError,
-  ClientExistsError,
-  ForbiddenTopicError,
-  RequestGoneError,
-} from '../src/index.js'
+import { CallbackError, ForbiddenTopicError, RequestGoneError } from '../src/index.js'
 import type { CrossSiteOptions, Door } from '../src/for-middleware.js'
 import {
   callback,
@@ -14,6 +9,7 @@ import {
   doorOf,
   flag,
   given,
+  hasCode,
   lastEventIdOf,
   originsCheck,
   queryOf,
@@ -148,7 +144,7 @@ async function findOrMake<Context, Principal>(
         : await streamer.newCustomClient(id, settings)
   } catch (error) {
     // Another request has just made it, here or on another server.
-    if (id !== undefined && error instanceof ClientExistsError) return { id }
+    if (id !== undefined && hasCode(error, 'ERR_UNIFROST_CLIENT_EXISTS')) return { id }
     throw error
   }
   if (passing) return client

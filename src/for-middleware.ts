@@ -2,6 +2,7 @@
 export type { Door } from './http/door.js'
 export { doorOf, hasDoor } from './http/door.js'
 export { answerOf, ignoreRejection } from './callbacks.js'
+export { hasCode } from './errors.js'
 export type { OptionCheck, OptionTable } from './option-checks.js'
 export {
   callback,
@@ -21,6 +22,7 @@ export { checkRequest, lastEventIdOf, queryOf } from './http/request.js'
 export { takeSeat } from './http/seats.js'
 export {
   admit,
+  checkPair,
   EXPIRES,
   isExpiry,
   isIssueTime,

@@ -140,6 +140,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
         this.clients.takeSeat(id, owner, networkOf(address, settings.ipv6Prefix)),
       checkRevoked: (logIn) => this.clients.revocations.check(logIn),
       noteLogIn: (client, logIn) => this.clients.revocations.note(client, logIn),
+      failed: (error) => this.report(error, 'A request failed.'),
       checkTopics: (names) => checkTopicNames(names, settings),
       authorizing: new Turnstile(settings.maxAuthorizeCalls, this.timers),
     }
@@ -332,13 +333,14 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     response: AnyResponse,
     options: HandleOptions = {},
   ): Promise<void> {
-    checkPair(request, response)
+    checkPair('handle', request, response)
     try {
       checkHandleOptions(options)
       const client = await admit(this[DOOR], request, response, options)
       serve(this[DOOR], client, request, response, options)
     } catch (error) {
-      if (!(error instanceof UnifrostError)) this.report(error, 'A request failed.')
+      // The answer does not say what was wrong, so the application is told.
+      if (!(error instanceof UnifrostError && error.expose)) this[DOOR].failed(error)
       sendError(response, error)
     }
   }
