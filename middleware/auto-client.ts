@@ -9,7 +9,6 @@ import {
   doorOf,
   flag,
   given,
-  hasCode,
   lastEventIdOf,
   originsCheck,
   queryOf,
@@ -144,7 +143,7 @@ async function findOrMake<Context, Principal>(
         : await streamer.newCustomClient(id, settings)
   } catch (error) {
     // Another request has just made it, here or on another server.
-    if (id !== undefined && hasCode(error, 'ERR_UNIFROST_CLIENT_EXISTS')) return { id }
+    if (id !== undefined && isTaken(error)) return { id }
     throw error
   }
   if (passing) return client
@@ -156,6 +155,11 @@ async function findOrMake<Context, Principal>(
     throw error
   }
   return client
+}
+
+/** By its code, since the Streamer may be of the package's other module format. */
+function isTaken(error: unknown): boolean {
+  return error instanceof UnifrostError && error.code === 'ERR_UNIFROST_CLIENT_EXISTS'
 }
 
 async function topicsFor<Context, Principal>(

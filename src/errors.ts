@@ -39,11 +39,6 @@ export abstract class UnifrostError extends Error {
   }
 }
 
-/** Whether this is the error of a code, of this copy of the package or another one. */
-export function hasCode(error: unknown, code: string): boolean {
-  return error instanceof UnifrostError && error.code === code
-}
-
 /**
  * Text of a stranger's, quoted for a message. An error handler that sends the message as HTML must
  * not make a script of it.

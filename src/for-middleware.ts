@@ -2,7 +2,6 @@
 export type { Door } from './http/door.js'
 export { doorOf, hasDoor } from './http/door.js'
 export { answerOf, ignoreRejection } from './callbacks.js'
-export { hasCode } from './errors.js'
 export type { OptionCheck, OptionTable } from './option-checks.js'
 export {
   callback,

@@ -78,10 +78,10 @@ describe.each<[string, () => unknown]>([
   ['a request that is paused', () => onExpress(express, paused)],
   ['a request that gives text', () => onExpress(express, asText)],
   ['Koa 3', () => onKoa(Koa)],
-  ['Koa 2', () => onKoa(Koa2 as never)],
+  ['Koa 2', () => onKoa(Koa2)],
   ['@koa/bodyparser', () => onKoa(Koa, bodyParser())],
   ['koa-bodyparser', () => onKoa(Koa, koaBodyparser())],
-  ['koa-bodyparser on Koa 2', () => onKoa(Koa2 as never, koaBodyparser())],
+  ['koa-bodyparser on Koa 2', () => onKoa(Koa2, koaBodyparser())],
   ['koa-bodyparser for text', () => onKoa(Koa, koaBodyparser({ enableTypes: ['text', 'json'] }))],
 ])('behind %s', (_name, build) => {
   test.each<[string, Record<string, string>]>([

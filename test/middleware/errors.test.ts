@@ -105,7 +105,7 @@ describe('a router that is not Express’s', () => {
   test('answers with the status, and neither a stack nor what went wrong inside', async () => {
     const told: string[] = []
     streamer.on('error', ({ cause }) => void told.push((cause as Error).message))
-    running = await listen(build() as never)
+    running = await listen(build())
     const silent = jest.spyOn(console, 'error').mockImplementation(() => undefined)
     const answers = [
       await request(running.url).get('/events?id=nobody'),
@@ -124,7 +124,7 @@ describe('a router that is not Express’s', () => {
       build((error: unknown, _request, response, _next) => {
         seen.push(error)
         response.end('page')
-      }) as never,
+      }),
     )
     streamer.on('error', () => undefined)
     await request(running.url).get('/events?id=nobody')
@@ -141,7 +141,7 @@ describe('a router that is not Express’s', () => {
     const errors: unknown[] = []
     streamer.on('error', ({ cause }) => void errors.push(cause))
     const auto = forExpress.autoClient(streamer, { topics: ['a'] })
-    running = await listen(auto as never)
+    running = await listen(auto)
     const answer = await request(running.url).get('/')
     expect(answer.status).toBe(500)
     expect(answer.body).toMatchObject({ error: { code: 'ERR_UNIFROST_OPTIONS' } })

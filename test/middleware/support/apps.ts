@@ -87,7 +87,7 @@ function expressApp(factory: ExpressFactory, before: express.RequestHandler[] = 
 
 function connectApp(options: AppOptions): (request: never, response: never) => void {
   const app = connect()
-  fill(app as PlainRouter, options)
+  fill(app, options)
   if (options.ownErrorPage) {
     app.use(((error, _request, response, _next) => {
       ownPage(error as { code?: string }, response)
@@ -99,7 +99,7 @@ function connectApp(options: AppOptions): (request: never, response: never) => v
 function middieApp(options: AppOptions): (request: never, response: never) => void {
   const app = Fastify()
   void app.register(middie)
-  void app.after(() => fill(app as unknown as PlainRouter, options))
+  void app.after(() => fill(app, options))
   if (options.ownErrorPage) {
     app.setErrorHandler((error, _request, reply) => {
       void reply.code(499).send({ page: (error as { code?: string }).code })
