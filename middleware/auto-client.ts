@@ -1,5 +1,10 @@
 import type { AnyResponse, Client, Streamer } from '../src/index.js'
-import { CallbackError, ForbiddenTopicError, RequestGoneError } from '../src/index.js'
+import {
+  CallbackError,
+  ForbiddenTopicError,
+  RequestGoneError,
+  UnifrostError,
+} from '../src/index.js'
 import type { CrossSiteOptions, Door } from '../src/for-middleware.js'
 import {
   callback,
