@@ -25,6 +25,8 @@ export interface AppOptions {
   auto?: { topics?: string[]; id?: string; redirect?: boolean }
   /** Which topics `authorize` allows; without, there is no `authorize`. */
   allow?: (principal: unknown, topic: string) => boolean
+  /** Default: 1,000. */
+  maxBodyBytes?: number
   /** The application's own error handler, which answers 499 with the error's code. */
   ownErrorPage?: boolean
 }
@@ -47,7 +49,8 @@ interface PlainRouter {
 }
 
 /** Puts the middleware of `unifrost/express` into a router. */
-function fill(app: PlainRouter, { streamer, auto, allow, authenticated }: AppOptions): void {
+function fill(app: PlainRouter, options: AppOptions): void {
+  const { streamer, auto, allow, authenticated, maxBodyBytes = 1_000 } = options
   const { authenticate, autoClient, clients, subscriptions, unifrostExpress } = forExpress
   const authorize = allow && { authorize: allow }
   if (authenticated) {
@@ -61,7 +64,7 @@ function fill(app: PlainRouter, { streamer, auto, allow, authenticated }: AppOpt
   }
   app.use('/events', unifrostExpress(streamer))
   app.use('/clients', clients(streamer))
-  app.use('/subscriptions', subscriptions(streamer, { ...authorize, maxBodyBytes: 1_000 }))
+  app.use('/subscriptions', subscriptions(streamer, { ...authorize, maxBodyBytes }))
 }
 
 /** The application's own answer to an error. */
@@ -181,7 +184,10 @@ function koaApp(Factory: new () => Koa, before: Koa.Middleware[] = []) {
     }
     router.all('/events', unifrostKoa(streamer))
     router.all('/clients', clients(streamer))
-    router.all('/subscriptions', subscriptions(streamer, { ...authorize, maxBodyBytes: 1_000 }))
+    router.all(
+      '/subscriptions',
+      subscriptions(streamer, { ...authorize, maxBodyBytes: options.maxBodyBytes ?? 1_000 }),
+    )
     app.use(router.routes())
     app.silent = true
     return app.callback() as (request: never, response: never) => void
