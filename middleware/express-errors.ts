@@ -1,8 +1,7 @@
 import { STATUS_CODES } from 'node:http'
 import type { Application, ErrorRequestHandler, NextFunction, Response } from 'express'
 import type { AnyRequest, AnyResponse, Streamer } from '../src/index.js'
-import { UnifrostError } from '../src/index.js'
-import { doorOf, publicError, sendError } from '../src/for-middleware.js'
+import { doorOf, isExposed, publicError, sendError } from '../src/for-middleware.js'
 
 /** What a middleware calls to pass a request on, or an error. */
 export type Next = (error?: unknown) => void
@@ -39,7 +38,7 @@ export function fail(
     next(error)
     return
   }
-  if (!isExpected(error) && streamer !== undefined) doorOf(streamer).failed(error)
+  if (!isExposed(error) && streamer !== undefined) doorOf(streamer).failed(error)
   if (next === undefined) sendError(response, error)
   else next(forStrangers(error))
 }
@@ -60,15 +59,11 @@ function forStrangers(error: unknown): Error {
   const { status, headers, body } = publicError(error)
   const { code } = body.error
   const about = { status, statusCode: status, code, headers, expose: false }
-  const hidden = isExpected(error)
+  const hidden = isExposed(error)
     ? error
     : Object.assign(new Error(STATUS_CODES[status], { cause: error }), about)
   hidden.stack = String(hidden)
   return hidden
-}
-
-function isExpected(error: unknown): error is UnifrostError {
-  return error instanceof UnifrostError && error.expose
 }
 
 function rootOf(app: ExpressApp): ExpressApp {
@@ -107,5 +102,5 @@ function stackOf(app: ExpressApp): { handle?: unknown }[] {
 function answerInJson(error: unknown, response: Response, next: NextFunction): void {
   sendError(response, error)
   // Express's own handler then only logs the error, since the answer has been sent.
-  if (!isExpected(error)) response.once('finish', () => next(error))
+  if (!isExposed(error)) response.once('finish', () => next(error))
 }

@@ -4,7 +4,7 @@ import { checkPair, doorOf, refuse, serve } from '../src/for-middleware.js'
 import type { AuthenticateOptions } from './authenticate.js'
 import { checkAuthenticateOptions, identify } from './authenticate.js'
 import type { AutoClientOptions } from './auto-client.js'
-import { assureClient, checkAutoClient } from './auto-client.js'
+import { assureClient, prepareAutoClient } from './auto-client.js'
 import type { ClientsOptions } from './clients.js'
 import { answerClients, checkClients } from './clients.js'
 import { placeOfUser } from './elsewhere.js'
@@ -15,7 +15,7 @@ import { sendAnswer } from './send-answer.js'
 import type { OwnStreamerOptions } from './stream.js'
 import { admitStream, checkStreamOptions, streamerFrom } from './stream.js'
 import type { SubscriptionsOptions } from './subscriptions.js'
-import { answerSubscriptions, checkSubscriptions } from './subscriptions.js'
+import { answerSubscriptions, prepareSubscriptions } from './subscriptions.js'
 
 export type { AuthenticateOptions, TokenSource } from './authenticate.js'
 export type { AutoClientOptions } from './auto-client.js'
@@ -28,6 +28,7 @@ export type { Grant } from './patterns.js'
 export { patterns } from './patterns.js'
 export type { OwnStreamerOptions } from './stream.js'
 export type { SubscriptionsOptions } from './subscriptions.js'
+export type { WildcardOptions } from './wildcards.js'
 
 /**
  * A middleware of Express. It uses nothing but Node's request and response, so connect, middie and
@@ -77,9 +78,9 @@ export function autoClient<Principal = unknown>(
   streamer: Streamer,
   options: AutoClientOptions<Request, Principal> = {},
 ): Handler {
-  checkAutoClient(streamer, options)
+  const rule = prepareAutoClient(streamer, options)
   return handling(streamer, async (request, response, next) => {
-    const location = await assureClient(streamer, contextOf(request), options, response)
+    const location = await assureClient(streamer, contextOf(request), options, response, rule)
     if (location === undefined) goOn('autoClient', next)
     else sendAnswer(response, { status: 307, headers: { Location: location } })
   })
@@ -101,9 +102,9 @@ export function subscriptions<Principal = unknown>(
   streamer: Streamer,
   options: SubscriptionsOptions<Request, Principal> = {},
 ): Handler {
-  checkSubscriptions(streamer, options)
+  const rule = prepareSubscriptions(streamer, options)
   return handling(streamer, async (request, response) => {
-    sendAnswer(response, await answerSubscriptions(streamer, contextOf(request), options))
+    sendAnswer(response, await answerSubscriptions(streamer, contextOf(request), options, rule))
   })
 }
 
