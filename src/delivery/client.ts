@@ -1,5 +1,6 @@
 import type { Timer } from '../clock.js'
 import type { Batch } from '../wire/frame.js'
+import { errorMessage } from '../wire/messages.js'
 import type { ReplayMark } from '../wire/position.js'
 import { Position } from '../wire/position.js'
 import type { Connection } from './connection.js'
@@ -25,6 +26,14 @@ export type ClientEnd =
 
 /** How many failed subscriptions a client is remembered to have, until it shows that it knows. */
 const MOST_FAILED = 32
+/** A topic that was taken from a client, and its position when it was told so; Infinity if it was not. */
+interface Taken {
+  readonly topic: string
+  readonly at: number
+}
+
+/** Shared by all clients from which no topic was taken. */
+const NONE_TAKEN: readonly Taken[] = []
 /** Shared by all clients that have none. */
 const NONE: readonly Membership[] = []
 
@@ -69,9 +78,11 @@ export class Client {
   private isLive = false
   private isGreeted = false
   private isUntouched = true
+  private known = Infinity
   private replays = 0
   private named: Position | undefined = undefined
   private replayMark: (ReplayMark & { at: number }) | undefined = undefined
+  private taken: readonly Taken[] = NONE_TAKEN
   private isSuspended = false
   private reports = false
   private own: number
@@ -187,6 +198,19 @@ export class Client {
     this.isLive = false
   }
 
+  /**
+   * @internal It surely has everything through this number: it has named it, or nothing was on its
+   * way before. Infinity while it has had no stream; -1 where nobody knows.
+   */
+  get acknowledged(): number {
+    return this.known
+  }
+
+  /** @internal It surely has everything through this number. */
+  acknowledge(number: number): void {
+    this.known = number
+  }
+
   /** @internal Its connection is over, or another one takes its place. */
   detach(): void {
     this.fallBehind()
@@ -285,10 +309,15 @@ export class Client {
     return new Position(named.number, named.tie, this.marked)
   }
 
-  /** @internal It was taken from another server, where it stood at this position. */
-  comeFrom(position: string): void {
+  /**
+   * @internal It was taken from another server, where it stood at this position.
+   *
+   * @param streamed Whether it has had a stream there.
+   */
+  comeFrom(position: string, streamed: boolean): void {
     this.from = position
     this.isUntouched = false
+    if (streamed) this.known = -1
   }
 
   /** @internal @returns its {@link handover}, which is forgotten by that. */
@@ -391,9 +420,35 @@ export class Client {
     return cursor < this.forgotten
   }
 
+  /**
+   * @internal A topic was taken from it, since the user may not have it any more. A client that is
+   * connected is told at once, behind all that was written to it; another one with its next stream. It
+   * is told again until it names a later position, since what is written may be lost on its way.
+   */
+  takeAway(topic: string): void {
+    const told = this.isGreeted && this.current !== undefined
+    const others = this.taken.filter((one) => one.topic !== topic).slice(1 - MOST_FAILED)
+    this.taken = [...others, { topic, at: told ? this.position : Infinity }]
+    if (told) this.current?.write(errorMessage({ code: 'forbidden-topic', topic }))
+  }
+
+  /**
+   * @internal Its stream has begun: tells it which topics were taken from it.
+   *
+   * @param cursor Where it says that it stands, if it does.
+   */
+  tellTaken(cursor = -1): void {
+    if (this.taken.length === 0) return
+    const untold = this.taken.filter(({ topic, at }) => at >= cursor && !this.joined.has(topic))
+    this.taken = NONE_TAKEN
+    for (const { topic } of untold) this.takeAway(topic)
+  }
+
   /** @internal All numbers begin anew: it stands at this one. */
   restart(number: number): void {
     this.own = number
+    // What it was told of the old log may have been lost on its way.
+    if (this.known < Infinity) this.known = -1
     this.forgotten = 0
     for (const membership of this.sources()) membership.restart(number)
   }
