@@ -5,11 +5,18 @@ export async function loadJose(): Promise<Jose> {
   try {
     return await import('jose')
   } catch (error) {
-    // jose is an ES module. Node's `require` takes those, and that of Jest does not. Node's own is
-    // out of Jest's reach, and has no need of Jest: jose's code is neither mocked nor transformed.
+    // jose is an ES module. Node's `require` takes those, and that of Jest does not.
     const refused = (error as NodeJS.ErrnoException).code === 'ERR_REQUIRE_ESM'
-    if (!refused || typeof __filename !== 'string') throw error
-    const { createRequire } = process.getBuiltinModule('node:module')
-    return createRequire(__filename)('jose') as Jose
+    if (!refused || typeof require !== 'function') throw error
+    return await importByNode(require.resolve('jose'))
   }
+}
+
+/** Imports a file by Node's own loader, also where Jest has put itself in the place of it. */
+async function importByNode(path: string): Promise<Jose> {
+  const { constants, runInThisContext } = await import('node:vm')
+  const { pathToFileURL } = await import('node:url')
+  const program = `import(${JSON.stringify(pathToFileURL(path).href)})`
+  const importModuleDynamically = constants.USE_MAIN_CONTEXT_DEFAULT_LOADER
+  return (await runInThisContext(program, { importModuleDynamically })) as Jose
 }
