@@ -190,7 +190,9 @@ async function findOrMake<Context, Principal>(
   if (passing) return { client, plan: { ...plan, wanted: [], forbidden: [] } }
   const { grant, wanted } = plan
   try {
-    await Promise.all(wanted.map((topic) => door.subscribe(client.id, topic, { after, grant })))
+    await Promise.all(
+      wanted.map((topic) => door.subscribe(client.id, topic, { after, named: true, grant })),
+    )
   } catch (error) {
     await client.close()
     throw error

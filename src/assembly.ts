@@ -84,6 +84,9 @@ export class Assembly {
       timers: this.timers,
       encoding: driver.encoding ?? 'utf8',
       maxMessageBytes: settings.maxMessageBytes,
+      secret: settings.secret,
+      // A message that was sent at the end of its time, the next sign of life, and the time away.
+      positionLife: settings.history.maxAge + settings.heartbeatInterval + settings.clientTTL,
       host: {
         lost: (client, topic) => this.lost(client, topic),
         resumed: (resume) => void this.counts.resumes[resume]++,
@@ -325,5 +328,5 @@ export class Assembly {
 function goingOn(options: SubscribeOptions, position: string | undefined): JoinOptions {
   const { rewind, after } = options
   if (rewind !== undefined || after !== undefined || position === undefined) return options
-  return { after: position, goesOn: true }
+  return { after: position, goesOn: true, named: true }
 }

@@ -176,6 +176,12 @@ export interface StreamerOptions {
    */
   retry?: { min?: number; max?: number }
   /**
+   * What positions are signed with, so that a request can't make one up: a text of 32 bytes or more,
+   * the same on all servers that read one log. Default: what the driver's log has for it; without a
+   * log, a random one.
+   */
+  secret?: string
+  /**
    * Where servers share their clients, so that a client can reconnect to any of them, such as
    * `redisDirectory(url)`. The Streamer closes it. Default: clients exist in this process only.
    */
@@ -234,6 +240,7 @@ export interface Settings {
   maxConnectionsPerAddress: number
   ipv6Prefix: number
   retry: { min: number; max: number }
+  secret: string | undefined
   directory: Directory | undefined
   server: string
   takeoverTimeout: number
@@ -292,6 +299,11 @@ export const STREAMER_OPTIONS = {
   maxConnectionsPerAddress: count(1),
   ipv6Prefix: count(1, 128),
   retry: shape({ min: number(0, LONGEST), max: number(0, LONGEST) }),
+  secret: [
+    (value) => typeof value === 'string' && Buffer.byteLength(value) >= 32,
+    'a text of 32 bytes or more that only the servers know',
+    { given: true, hidden: true },
+  ],
   directory: methods('open', 'get', 'put', 'delete', 'idsOf', 'servers', 'ask', 'close'),
   server: [
     (value) => typeof value === 'string' && /^[\w-]{1,64}$/.test(value),
@@ -342,6 +354,7 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     maxAuthorizeCalls: options.maxAuthorizeCalls ?? 256,
     ipv6Prefix: options.ipv6Prefix ?? 64,
     retry,
+    secret: options.secret,
     directory: options.directory,
     server:
       options.server ??

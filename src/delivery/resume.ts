@@ -34,6 +34,8 @@ export interface ResumeHost {
   /** What a position names that has been read here, or undefined where it names nothing. */
   locate(position: string): Position | undefined
   format(place: Position): string
+  /** A position that a request has named, for the request's client to name again. */
+  again(position: string, named: Position): string
   /** What a client would name that has got all that was written to it. */
   positionOf(client: Client): string
   catchUp(client: Client): void
@@ -58,7 +60,8 @@ export function resume(host: ResumeHost, opening: Opening): void {
   client.greet(named)
   if (known) resumeSubscriptions(client, named)
   client.knows(client.cursor)
-  const id = known ? host.format(named) : host.positionOf(client)
+  // It is given back as it came: it is no younger than when it was given out.
+  const id = known ? host.again(position!, named) : host.positionOf(client)
   greet(opening, id)
   client.tellTaken(named?.cursor)
   if (known) host.resumedAt(client)

@@ -46,6 +46,8 @@ export interface JoinOptions extends SubscribeOptions {
    * before, on an earlier connection.
    */
   goesOn?: boolean
+  /** Whether `after` is what a request names: it counts only if it was given out by us. */
+  named?: boolean
   /**
    * The position after which the subscription counts, in a log that both servers read. A position
    * of another log counts as now; so does null, which says that the former server could not tell.
@@ -207,13 +209,15 @@ export class Subscriptions {
   }
 
   /** Puts a subscription at the place that the options name. @returns whether that is before now. */
-  private place(membership: Membership, { rewind, after, since, goesOn }: JoinOptions): boolean {
+  private place(membership: Membership, options: JoinOptions): boolean {
+    const { rewind, after, since, goesOn, named } = options
     const { topic } = membership
     if (rewind !== undefined && rewind > 0) {
       const first = topic.history.at(Math.max(0, topic.history.length - rewind))
       if (first !== undefined) membership.replayFrom(numberBefore(first.number))
     } else if (after !== undefined) {
-      const position = this.delivery.locate(after)
+      const counts = named !== true || this.delivery.vouchesFor(after)
+      const position = counts ? this.delivery.locate(after) : undefined
       if (position === undefined) {
         const older = membership.misplace()
         if (goesOn === true) this.tellMissing(membership)
