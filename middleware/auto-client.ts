@@ -229,6 +229,7 @@ async function planFor<Context, Principal>(
   })
   const forbidden = names.filter((_, index) => !answers[index])
   const wanted = names.filter((_, index) => answers[index])
+  door.refused(ownerOf(context, options), context.address, forbidden)
   if (forbidden.length > 0 && (!comesAgain || wanted.length === 0)) {
     throw new ForbiddenTopicError(forbidden, forbidden.every(mayBeAsked) ? '' : NOT_PLAIN)
   }

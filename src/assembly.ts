@@ -130,6 +130,10 @@ export class Assembly {
     this.door = {
       enter: (client, visit, plan) => this.rechecks.enter(client, visit, plan),
       rights,
+      refused: (owner, address, topics) => {
+        const whose = { owner, address: networkOf(address, settings.ipv6Prefix) }
+        for (const topic of topics) this.subscriptions.refused(whose, topic)
+      },
       goesWithStream: (id) => this.goesWithStream(id),
       subscribe: (id, topic, options) => this.join(id, topic, options),
       unsubscribe: (id, topic) => this.commands.unsubscribe(id, topic),

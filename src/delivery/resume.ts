@@ -64,6 +64,12 @@ export function resume(host: ResumeHost, opening: Opening): void {
   const id = known ? host.again(position!, named) : host.positionOf(client)
   greet(opening, id)
   client.tellTaken(named?.cursor)
+  for (const topic of client.takeOwed()) {
+    // With a log, the subscription knows of it, and tells it.
+    if (client.membership(topic)?.hasLoss(client.cursor) !== false) continue
+    opening.connection.write(errorMessage({ code: 'messages-lost', topic }))
+    host.lost(client, topic)
+  }
   if (known) host.resumedAt(client)
   host.catchUp(client)
 }
@@ -77,7 +83,8 @@ function greet({ client, connection, asked, greeting }: Opening, id: string | un
 function resumeSubscriptions(client: Client, named: Position): void {
   for (const membership of client.sources()) {
     membership.doubt(client.cursor)
-    membership.resume(named)
+    const isKept = client.owes(membership.topic.name)
+    membership.resume(isKept ? new Position(named.number, named.tie) : named)
   }
 }
 
@@ -89,6 +96,8 @@ function resumeSubscriptions(client: Client, named: Position): void {
 function startAnew(host: ResumeHost, opening: Opening): void {
   const { client, connection } = opening
   client.greet(new Position(host.delivered))
+  // It is told of all its topics.
+  client.takeOwed()
   const id = host.format(client.place)
   const memberships = client.sources()
   const lost = [...new Set(memberships.map(({ topic }) => topic.name))]
