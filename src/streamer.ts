@@ -19,6 +19,8 @@ import type { Door } from './http/door.js'
 import { DOOR } from './http/door.js'
 import { sendError } from './http/error-response.js'
 import type { AnyRequest } from './http/request.js'
+import type { ClosableServer, ShutdownOptions } from './http/shutdown.js'
+import { checkShutdown, LeavingServers } from './http/shutdown.js'
 import type { HandleOptions } from './http/stream.js'
 import { admit, checkHandleOptions, checkPair, serve } from './http/stream.js'
 import { LocalCommands } from './service/local-commands.js'
@@ -55,8 +57,10 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   private readonly cluster: Cluster | undefined
   private readonly commands: ClientCommands
   private readonly broker: BrokerWatch
-  private refusing = false
+  private state: 'open' | 'draining' | 'closing' = 'open'
   private closing: Promise<void> | undefined
+  /** When the last streams were ended, on the clock of `performance.now`. */
+  private goodbyeAt: number | undefined
 
   /** @internal How `handle` and the middleware open the stream of a request. */
   readonly [DOOR]: Door
@@ -153,13 +157,15 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       clients: this.clients,
       subscriptions: this.subscriptions,
       delivery: this.delivery,
-      refusing: () => this.refusing,
+      refusing: () => this.state === 'closing',
       report: (cause, message) => this.report(cause, message),
       warn: (details, message) => this.warn(details, message),
     })
     this.commands = new ClusterCommands(this.cluster)
     this.cluster.open().catch((error: unknown) => {
-      if (!this.refusing) this.report(error, 'The directory of clients could not be opened.')
+      if (this.state === 'open') {
+        this.report(error, 'The directory of clients could not be opened.')
+      }
     })
   }
 
@@ -177,7 +183,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   health(): Health {
     const { health } = this.broker
     const state = this.cluster?.state
-    const ok = !this.refusing && state?.directory !== 'down' && health.broker !== 'down'
+    const ok = this.state === 'open' && state?.directory !== 'down' && health.broker !== 'down'
     const changes = [health.since, state?.since].filter((since) => since !== undefined)
     return { ok, ...health, ...state, ...(changes.length > 0 && { since: Math.max(...changes) }) }
   }
@@ -305,7 +311,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   async subscribe(id: string, topic: string, options: SubscribeOptions = {}): Promise<void> {
     checkIdsType(id)
     checkSubscribeOptions(options)
-    if (this.refusing) throw new StreamerClosedError()
+    if (this.state === 'closing') throw new StreamerClosedError()
     await this.commands.subscribe(id, topic, options)
   }
 
@@ -359,23 +365,52 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * Ends the streams one by one over a period, then closes, so that not all browsers reconnect at
-   * once. Each browser is told to wait for the rest of the period, up to a further period at
-   * random, and a `retry` time. An example: with `over` 10,000 and a `retry` of 2,000, the browser
-   * of a stream that ends after 4,000 waits 8,000 to 18,000.
+   * Ends the streams one by one over a period, in a random order, then closes. The period spreads
+   * the browsers over the other servers, so each is told to come back after 100 to 500 milliseconds
+   * (or after `retry`, where that is less), and its user notices nothing. An example: with 1,000
+   * streams and `over` 5,000, the other servers get 200 browsers in each second.
    *
-   * Meanwhile the Streamer takes no new clients and subscriptions. A client gets its messages until
-   * its stream ends. A client that was disconnected and comes back gets them until the period is
-   * over.
+   * Meanwhile requests for streams are served, since a load balancer may send a browser here once
+   * more; such a stream lasts until the end of the period. Other new clients are refused. Without a
+   * period all streams end at once, and browsers wait for their usual `retry`.
    *
    * @param options.over The period, in milliseconds. Default: 0, all at once.
    */
   async drain(options: { over?: number } = {}): Promise<void> {
     checkOptions('drain', options, { over: number(0, Number.MAX_SAFE_INTEGER) })
     const { over = 0 } = options
-    this.refusing = true
-    await this.clients.drain(over, (client, wait) => this.sendAway(client, over - wait, over))
+    if (this.state === 'open') this.state = 'draining'
+    await this.clients.drain(over, (client, retry) => this.sendAway(client, retry))
     await this.close()
+  }
+
+  /**
+   * Takes this process out of service: has the server accept no more connections, drains, closes,
+   * and waits until all connections of the server have ended. It may be called whether or not
+   * `server.close()`, `drain` or `close` have been called. An example, for all that listens:
+   *
+   * ```ts
+   * process.once('SIGTERM', () => streamer.shutdown(server, { over: 5_000 }))
+   * ```
+   *
+   * It settles `over` and at most five seconds later, or `timeout` where that is longer.
+   *
+   * @param server A server of Node's, or several: what `app.listen` of Express and Koa returns,
+   *   `app.server` of Fastify, `app.getHttpServer()` of Nest.
+   * @throws OptionsError, and the error that the driver's `close` rejects with.
+   */
+  async shutdown(
+    server: ClosableServer | readonly ClosableServer[],
+    options: ShutdownOptions = {},
+  ): Promise<void> {
+    const servers = checkShutdown(server, options)
+    const { over = 0, timeout = 5_000 } = options
+    const leaving = new LeavingServers(servers, this[DOOR])
+    try {
+      await this.drain({ over })
+    } finally {
+      await leaving.gone((this.goodbyeAt ?? performance.now()) + timeout)
+    }
   }
 
   /**
@@ -404,7 +439,9 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     const owner = options.owner === false ? undefined : options.owner
     const opening = this.delivery.ready()
     if (opening !== undefined) await opening
-    if (this.refusing) throw new StreamerClosedError()
+    // A page that has its client made comes back to a server that drains, and is served once more.
+    const serves = this.state === 'open' || (this.state === 'draining' && options.transient)
+    if (!serves) throw new StreamerClosedError()
     checkClientId(id)
     const { index } = this.clients
     if (index.get(id) !== undefined) throw new ClientExistsError()
@@ -430,9 +467,10 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   }
 
   private async shutDown(): Promise<void> {
-    this.refusing = true
+    this.state = 'closing'
     // No `await` without a cluster: all clients get `Client closed` in this turn of the event loop.
     if (this.cluster !== undefined) await this.cluster.releaseAll()
+    this.goodbyeAt = performance.now()
     await this.clients.close()
     this.delivery.stop()
     await this.subscriptions.close()
@@ -448,10 +486,10 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     queueMicrotask(() => this.emit('messagesLost', client, topic))
   }
 
-  private sendAway(client: Client, remaining: number, spread: number): void {
-    // With a cluster the client may reconnect to another server at once.
-    if (this.cluster !== undefined) void this.cluster.release(client)
-    else this.clients.sendAway(client, remaining, spread)
+  private sendAway(client: Client, retry: number): void {
+    // With a cluster the client keeps its id and its topics.
+    if (this.cluster !== undefined) void this.cluster.release(client, retry)
+    else this.clients.remove(client, 'closed', retry)
   }
 
   /** Keeps a `random` of the application's from doing harm. What it does wrong is reported once. */

@@ -11,7 +11,7 @@ export interface ClusterParts {
   readonly clients: Clients
   readonly subscriptions: Subscriptions
   readonly delivery: Delivery
-  /** Whether the Streamer is draining or closed. */
+  /** Whether the Streamer is closing or closed. */
   refusing(): boolean
   report(cause: unknown, message: string): void
   warn(details: object, message: string): void
