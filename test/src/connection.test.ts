@@ -154,10 +154,10 @@ describe('a stream on a connection that other requests use', () => {
   test('closes it too where the application has sent a head that keeps it alive', async () => {
     served = await serve({}, ({ streamer }) => (req, res) => {
       const { writeHead } = res
-      res.writeHead = ((status: number) => {
+      res.writeHead = (status: number) => {
         res.setHeader('Connection', 'keep-alive')
         return writeHead.call(res, status)
-      })
+      }
       void streamer.handle(req, res)
     })
     served.server.keepAliveTimeout = 60_000
