@@ -218,6 +218,7 @@ export class Cluster implements DirectoryHost {
       ...{ id, owner, server: this.server, connected: false, generation: 1 },
       ...{ topics: new Map<string, string | null>(), granted: new Map(), rest: {} },
       position: delivery.position,
+      streamed: false,
     }
     const text = writeRecord(record)
     const revision = await this.directory.put({ id, owner, text }, undefined, settings.clientTTL)
