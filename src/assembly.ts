@@ -148,6 +148,8 @@ export class Assembly {
         this.clients.takeSeat(id, owner, networkOf(address, settings.ipv6Prefix)),
       checkRevoked: (logIn) => this.clients.revocations.check(logIn),
       noteLogIn: (client, logIn) => this.clients.revocations.note(client, logIn),
+      retryAfterRefusal: () =>
+        settings.passingRefusals === 'stream' ? this.clients.retry() : undefined,
       failed: (error) => this.report(error, 'A request failed.'),
       checkTopics: (names) => checkTopicNames(names, settings),
       authorizing,

@@ -182,6 +182,13 @@ export interface StreamerOptions {
    */
   secret?: string
   /**
+   * How a browser's EventSource is refused for what passes by itself (429, 502, 503, 504), such as a
+   * broker that is away. `stream`: by a stream that says so and ends, so that the browser comes back
+   * after `retry`; any status would end the EventSource for good. `status`: as everybody else, so
+   * that a load balancer can ask the next server. Default: `stream`.
+   */
+  passingRefusals?: 'stream' | 'status'
+  /**
    * Where servers share their clients, so that a client can reconnect to any of them, such as
    * `redisDirectory(url)`. The Streamer closes it. Default: clients exist in this process only.
    */
@@ -241,6 +248,7 @@ export interface Settings {
   ipv6Prefix: number
   retry: { min: number; max: number }
   secret: string | undefined
+  passingRefusals: 'stream' | 'status'
   directory: Directory | undefined
   server: string
   takeoverTimeout: number
@@ -304,6 +312,7 @@ export const STREAMER_OPTIONS = {
     'a text of 32 bytes or more that only the servers know',
     { given: true, hidden: true },
   ],
+  passingRefusals: oneOf('stream', 'status'),
   directory: methods('open', 'get', 'put', 'delete', 'idsOf', 'servers', 'ask', 'close'),
   server: [
     (value) => typeof value === 'string' && /^[\w-]{1,64}$/.test(value),
@@ -355,6 +364,7 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     ipv6Prefix: options.ipv6Prefix ?? 64,
     retry,
     secret: options.secret,
+    passingRefusals: options.passingRefusals ?? 'stream',
     directory: options.directory,
     server:
       options.server ??
