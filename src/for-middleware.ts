@@ -10,6 +10,7 @@ export {
   flag,
   given,
   isThenable,
+  number,
   refuse,
   show,
 } from './option-checks.js'
@@ -19,8 +20,10 @@ export { isOwner, nameFrom, ownerNameOf } from './service/owner.js'
 export { publicError, sendError } from './http/error-response.js'
 export { checkRequest, lastEventIdOf, queryOf } from './http/request.js'
 export { takeSeat } from './http/seats.js'
+export { WebOutlet } from './http/web-outlet.js'
 export {
   admit,
+  arrivalOf,
   EXPIRES,
   isExpiry,
   isIssueTime,

@@ -140,6 +140,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
         this.clients.takeSeat(id, owner, networkOf(address, settings.ipv6Prefix)),
       checkRevoked: (logIn) => this.clients.revocations.check(logIn),
       noteLogIn: (client, logIn) => this.clients.revocations.note(client, logIn),
+      failed: (error) => this.report(error, 'A request failed.'),
       checkTopics: (names) => checkTopicNames(names, settings),
       authorizing: new Turnstile(settings.maxAuthorizeCalls, this.timers),
     }

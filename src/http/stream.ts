@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { Client } from '../delivery/client.js'
 import { AuthenticationError, NoIdError, NotOwnerError, RequestGoneError } from '../errors.js'
+import type { Arrival } from '../service/clients.js'
 import { isOwner } from '../service/owner.js'
 import type { OptionCheck } from '../option-checks.js'
 import { checkOptions, refuse, text } from '../option-checks.js'
@@ -193,12 +194,17 @@ export function openStream(
   // HTTP/2's compatibility response has this method too; its types lack it.
   const { flushHeaders } = response as Partial<ServerResponse>
   flushHeaders?.call(response)
-  door.attach(client, new ResponseOutlet(response, end), {
+  door.attach(client, new ResponseOutlet(response, end), arrivalOf(request, options))
+}
+
+/** What a request for a stream says of it. */
+export function arrivalOf(request: AnyRequest, options: HandleOptions): Arrival {
+  return {
     position: lastEventIdOf(request),
     address: addressOf(request, options),
     lifetime: options.expires === undefined ? undefined : options.expires - Date.now(),
     seat: seatOf(request),
-  })
+  }
 }
 
 function addressOf(request: AnyRequest, { address }: HandleOptions): string | undefined {

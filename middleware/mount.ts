@@ -1,0 +1,183 @@
+import type { AnyResponse, Streamer } from '../src/index.js'
+import type { OptionTable } from '../src/for-middleware.js'
+import {
+  callback,
+  checkOptions,
+  count,
+  doorOf,
+  flag,
+  given,
+  number,
+  serve,
+} from '../src/for-middleware.js'
+import type { AuthenticateOptions } from './authenticate.js'
+import { checkAuthenticateOptions, identify } from './authenticate.js'
+import type { AutoClientOptions } from './auto-client.js'
+import { assureClient, checkAutoClient } from './auto-client.js'
+import { answerClients } from './clients.js'
+import type { Answer, Authorize, RequestContext, StreamOptions } from './request-context.js'
+import { STREAM_OPTIONS } from './request-context.js'
+import { admitStream } from './stream.js'
+import { checkStreamer } from './streamer-argument.js'
+import { answerSubscriptions } from './subscriptions.js'
+
+/** Options of all routes that a plugin or a module mounts at once. */
+export interface MountOptions<FrameworkRequest, Principal = unknown> extends StreamOptions<
+  FrameworkRequest,
+  Principal
+> {
+  /** What the clients are made on. It is closed with the application. */
+  streamer: Streamer
+  /** Lets through only requests with a valid token. Default: whoever is there. */
+  authenticate?: AuthenticateOptions<FrameworkRequest, Principal>
+  /**
+   * Whether the user may have a topic that a request names. Only `true` allows it. Default: no topic
+   * is allowed.
+   */
+  authorize?: Authorize<FrameworkRequest, Principal>
+  /**
+   * Makes a client for each request for a stream that names none: `true`, or options. Default:
+   * false, so that such a request gets 400.
+   */
+  autoClient?:
+    boolean | Pick<AutoClientOptions<FrameworkRequest, Principal>, 'topics' | 'id' | 'redirect'>
+  /** The largest body that is read, in bytes. A larger one gets 413. Default: 65,536. */
+  maxBodyBytes?: number
+  /**
+   * Where the routes are; false leaves one out. Default: `/events`, `/clients`, `/subscriptions`.
+   */
+  paths?: MountPaths
+  /**
+   * Over how many milliseconds the streams are ended when the application closes, so that not all
+   * browsers reconnect at once. Default: 0, all at once. See `Streamer.drain`.
+   */
+  drainOver?: number
+}
+
+/** The paths of the routes. */
+export interface MountPaths {
+  events?: string | false
+  clients?: string | false
+  subscriptions?: string | false
+}
+
+const path = given([
+  (value) => value === false || (typeof value === 'string' && value !== ''),
+  'a path, such as "/events", or false for none',
+])
+
+const PATHS: OptionTable = { events: path, clients: path, subscriptions: path }
+
+/** Checks where routes are. @throws OptionsError */
+export function checkPaths(caller: string, paths: MountPaths | undefined): void {
+  if (paths !== undefined) checkOptions(`${caller} (paths)`, paths, PATHS)
+}
+
+/** The routes of one Streamer, for a framework to mount. */
+export class Mount<FrameworkRequest, Principal = unknown> {
+  readonly streamer: Streamer
+  private readonly auto: AutoClientOptions<FrameworkRequest, Principal> | undefined
+
+  /**
+   * @param more The checks of further options that the framework takes.
+   * @throws OptionsError
+   */
+  constructor(
+    caller: string,
+    private readonly options: MountOptions<FrameworkRequest, Principal>,
+    more: OptionTable = {},
+  ) {
+    const isOptions = [
+      (value: unknown) => typeof value === 'object' && value !== null,
+      'options',
+      { given: true },
+    ] as const
+    checkOptions(caller, options, {
+      ...STREAM_OPTIONS,
+      streamer: [() => true, 'a Streamer'],
+      authenticate: isOptions,
+      authorize: given(callback('a function from a user and a topic to true or false')),
+      autoClient: [(value) => flag[0](value) || isOptions[0](value), 'true, false, or options'],
+      maxBodyBytes: count(0),
+      paths: isOptions,
+      drainOver: number(0, Number.MAX_SAFE_INTEGER),
+      ...more,
+    })
+    const { streamer, authenticate, authorize, autoClient = false, paths } = options
+    checkStreamer(caller, streamer)
+    this.streamer = streamer
+    checkPaths(caller, paths)
+    if (authenticate !== undefined) checkAuthenticateOptions(authenticate)
+    if (autoClient === false) return
+    const { principal, owner, session, origins } = options
+    this.auto = {
+      ...(principal !== undefined && { principal }),
+      ...(owner !== undefined && { owner }),
+      ...(session !== undefined && { session }),
+      ...(origins !== undefined && { origins }),
+      ...(authorize !== undefined && { authorize }),
+      ...(autoClient !== true && autoClient),
+    }
+    checkAutoClient(streamer, this.auto)
+  }
+
+  get authenticates(): boolean {
+    return this.options.authenticate !== undefined
+  }
+
+  /** The user, by the token of the request. @throws AuthenticationError, CallbackError */
+  async identify(context: RequestContext<FrameworkRequest>): Promise<Principal | undefined> {
+    const { authenticate } = this.options
+    return authenticate === undefined ? undefined : identify(context, authenticate)
+  }
+
+  /**
+   * Opens a stream.
+   *
+   * @param begin Prepares the response, which is then the stream's.
+   * @returns an answer to send instead of a stream, or undefined.
+   */
+  async stream(
+    context: RequestContext<FrameworkRequest>,
+    response: AnyResponse,
+    begin: () => void,
+  ): Promise<Answer | undefined> {
+    const { streamer, auto } = this
+    if (auto !== undefined) {
+      const location = await assureClient(streamer, context, auto, response)
+      if (location !== undefined) return { status: 307, headers: { Location: location } }
+    }
+    const { client, terms } = await admitStream(streamer, context, response, this.options)
+    begin()
+    serve(doorOf(streamer), client, context.request, response, terms)
+    return undefined
+  }
+
+  clients(context: RequestContext<FrameworkRequest>): Promise<Answer> {
+    return answerClients(this.streamer, context, this.options)
+  }
+
+  subscriptions(context: RequestContext<FrameworkRequest>): Promise<Answer> {
+    return answerSubscriptions(this.streamer, context, this.options)
+  }
+
+  /** Ends all streams and closes the Streamer. */
+  async close(): Promise<void> {
+    await this.streamer.drain({ over: this.options.drainOver ?? 0 })
+  }
+}
+
+/** Where the routes are, without those that are left out. */
+export function pathsOf(paths: MountPaths = {}): Required<MountPaths> {
+  return {
+    events: paths.events ?? '/events',
+    clients: paths.clients ?? '/clients',
+    subscriptions: paths.subscriptions ?? '/subscriptions',
+  }
+}
+
+/** Headers of every answer but a stream. */
+export const ANSWER_HEADERS: Readonly<Record<string, string>> = {
+  'Cache-Control': 'no-store',
+  'X-Content-Type-Options': 'nosniff',
+}
