@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 
 // Sources and tests are compiled to CommonJS, which is what users' Jest runs as well. Packages
 // that exist as ES modules only have to go through the same mill.
-const esmOnly = ['jose', 'uuid']
+const esmOnly = ['jose', 'uuid', 'light-my-request/node_modules/cookie', 'cookie']
 
 const swc = (parser) => [
   '@swc/jest',

@@ -64,7 +64,7 @@ export class Exchange {
   private readonly onAbort = () => {
     this.incoming.abort()
     if (this.outlet === undefined) this.close()
-    else this.outlet.destroy()
+    else this.outlet.leave()
   }
 
   constructor(

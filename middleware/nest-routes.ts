@@ -6,7 +6,7 @@ import { doorOf, publicError } from '../src/for-middleware.js'
 import { UnifrostError } from '../src/index.js'
 import { placeOfUser } from './elsewhere.js'
 import { fastifyContext, sendReply, takeReply } from './fastify-reply.js'
-import type { MountPaths , Mount} from './mount.js'
+import type { MountPaths, Mount } from './mount.js'
 import { ANSWER_HEADERS, pathsOf } from './mount.js'
 import type { Answer, RequestContext } from './request-context.js'
 

@@ -60,6 +60,14 @@ export class WebOutlet implements Outlet {
     queueMicrotask(() => this.over())
   }
 
+  /** The reader has left. A failure would be logged as one of the server's. */
+  leave(): void {
+    if (this.state === 'over') return
+    this.asked = false
+    this.controller.close()
+    this.over()
+  }
+
   private pull(): void {
     if (this.size > 0) this.hand()
     else if (this.state === 'ending') this.close()
