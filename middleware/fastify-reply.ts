@@ -1,7 +1,7 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { placeOfUser } from './elsewhere.js'
-import { ANSWER_HEADERS } from './mount.js'
 import type { Answer, RequestContext } from './request-context.js'
+import { ANSWER_HEADERS } from './send-answer.js'
 
 /** Where users stand who are not at `request.auth` or `request.user`. */
 const PLACES = ['session.user', 'session.userId', 'currentUser', 'userId']

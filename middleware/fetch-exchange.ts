@@ -3,8 +3,8 @@ import { Readable } from 'node:stream'
 import type { AnyRequest, AnyResponse, Client, HandleOptions, Streamer } from '../src/index.js'
 import { OptionsError, RequestGoneError, UnifrostError } from '../src/index.js'
 import { arrivalOf, doorOf, publicError, STREAM_HEADERS, WebOutlet } from '../src/for-middleware.js'
-import { ANSWER_HEADERS } from './mount.js'
 import type { Answer } from './request-context.js'
+import { ANSWER_HEADERS } from './send-answer.js'
 
 /** What a framework or a runtime knows of a request, and the request does not say. */
 export interface FetchContext {

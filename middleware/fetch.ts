@@ -3,7 +3,7 @@ import { checkOptions, given, isThenable, refuse } from '../src/for-middleware.j
 import type { AuthenticateOptions } from './authenticate.js'
 import { checkAuthenticateOptions, identify } from './authenticate.js'
 import type { AutoClientOptions } from './auto-client.js'
-import { assureClient, checkAutoClient } from './auto-client.js'
+import { assureClient, prepareAutoClient } from './auto-client.js'
 import type { ClientsOptions } from './clients.js'
 import { answerClients, checkClients } from './clients.js'
 import { placeOfUser } from './elsewhere.js'
@@ -13,7 +13,7 @@ import type { RequestContext, StreamOptions } from './request-context.js'
 import type { OwnStreamerOptions } from './stream.js'
 import { admitStream, checkStreamOptions, streamerFrom } from './stream.js'
 import type { SubscriptionsOptions } from './subscriptions.js'
-import { answerSubscriptions, checkSubscriptions } from './subscriptions.js'
+import { answerSubscriptions, prepareSubscriptions } from './subscriptions.js'
 
 export type { AuthenticateOptions, TokenSource } from './authenticate.js'
 export type { AutoClientOptions } from './auto-client.js'
@@ -85,12 +85,12 @@ export function autoClient<Principal = unknown>(
   streamer: Streamer,
   options: AutoClientOptions<Request, Principal> = {},
 ): FetchMiddleware {
-  checkAutoClient(streamer, options)
+  const rule = prepareAutoClient(streamer, options)
   return (next) => {
     checkNext('autoClient', next)
     return handling(streamer, async (exchange) => {
       const { response } = exchange
-      const location = await assureClient(streamer, contextOf(exchange), options, response)
+      const location = await assureClient(streamer, contextOf(exchange), options, response, rule)
       if (location === undefined) return next(exchange.original)
       return exchange.answer({ status: 307, headers: { Location: location } })
     })
@@ -114,10 +114,10 @@ export function subscriptions<Principal = unknown>(
   streamer: Streamer,
   options: SubscriptionsOptions<Request, Principal> = {},
 ): StreamerHandler {
-  checkSubscriptions(streamer, options)
+  const rule = prepareSubscriptions(streamer, options)
   return handling(streamer, async (exchange) => {
     checkBody(exchange.original)
-    return exchange.answer(await answerSubscriptions(streamer, contextOf(exchange), options))
+    return exchange.answer(await answerSubscriptions(streamer, contextOf(exchange), options, rule))
   })
 }
 

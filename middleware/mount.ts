@@ -13,26 +13,28 @@ import {
 import type { AuthenticateOptions } from './authenticate.js'
 import { checkAuthenticateOptions, identify } from './authenticate.js'
 import type { AutoClientOptions } from './auto-client.js'
-import { assureClient, checkAutoClient } from './auto-client.js'
+import { assureClient, prepareAutoClient } from './auto-client.js'
 import { answerClients } from './clients.js'
 import type { Answer, Authorize, RequestContext, StreamOptions } from './request-context.js'
 import { STREAM_OPTIONS } from './request-context.js'
 import { admitStream } from './stream.js'
 import { checkStreamer } from './streamer-argument.js'
-import { answerSubscriptions } from './subscriptions.js'
+import type { SubscriptionsOptions } from './subscriptions.js'
+import { answerSubscriptions, prepareSubscriptions } from './subscriptions.js'
+import type { WildcardOptions } from './wildcards.js'
+import { WILDCARD_OPTIONS } from './wildcards.js'
 
 /** Options of all routes that a plugin or a module mounts at once. */
-export interface MountOptions<FrameworkRequest, Principal = unknown> extends StreamOptions<
-  FrameworkRequest,
-  Principal
-> {
+export interface MountOptions<FrameworkRequest, Principal = unknown>
+  extends StreamOptions<FrameworkRequest, Principal>, WildcardOptions {
   /** What the clients are made on. It is closed with the application. */
   streamer: Streamer
   /** Lets through only requests with a valid token. Default: whoever is there. */
   authenticate?: AuthenticateOptions<FrameworkRequest, Principal>
   /**
-   * Whether the user may have a topic that a request names. Only `true` allows it. Default: no topic
-   * is allowed.
+   * Whether the user may have a topic that a request names. Only `true` allows it. It is asked again
+   * each time that the client opens a stream, and by `streamer.recheck`. Beside the Streamer's own
+   * `authorize`, both must allow a topic. Default: what the Streamer's says, else no topic is allowed.
    */
   authorize?: Authorize<FrameworkRequest, Principal>
   /**
@@ -77,6 +79,9 @@ export function checkPaths(caller: string, paths: MountPaths | undefined): void 
 export class Mount<FrameworkRequest, Principal = unknown> {
   readonly streamer: Streamer
   private readonly auto: AutoClientOptions<FrameworkRequest, Principal> | undefined
+  private readonly change: SubscriptionsOptions<FrameworkRequest, Principal>
+  /** The names of the rules by which topics are allowed, and asked for again. */
+  private readonly rules: { auto?: string | undefined; change: string | undefined }
 
   /**
    * @param more The checks of further options that the framework takes.
@@ -94,6 +99,7 @@ export class Mount<FrameworkRequest, Principal = unknown> {
     ] as const
     checkOptions(caller, options, {
       ...STREAM_OPTIONS,
+      ...WILDCARD_OPTIONS,
       streamer: [() => true, 'a Streamer'],
       authenticate: isOptions,
       authorize: given(callback('a function from a user and a topic to true or false')),
@@ -103,22 +109,25 @@ export class Mount<FrameworkRequest, Principal = unknown> {
       drainOver: number(0, Number.MAX_SAFE_INTEGER),
       ...more,
     })
-    const { streamer, authenticate, authorize, autoClient = false, paths } = options
+    const { streamer, authenticate, autoClient = false, paths, maxBodyBytes } = options
     checkStreamer(caller, streamer)
     this.streamer = streamer
     checkPaths(caller, paths)
     if (authenticate !== undefined) checkAuthenticateOptions(authenticate)
-    if (autoClient === false) return
-    const { principal, owner, session, origins } = options
-    this.auto = {
-      ...(principal !== undefined && { principal }),
-      ...(owner !== undefined && { owner }),
-      ...(session !== undefined && { session }),
-      ...(origins !== undefined && { origins }),
-      ...(authorize !== undefined && { authorize }),
-      ...(autoClient !== true && autoClient),
-    }
-    checkAutoClient(streamer, this.auto)
+    const shared = pick(
+      options,
+      'principal',
+      'owner',
+      'session',
+      'origins',
+      'authorize',
+      'wildcards',
+    )
+    this.change = { ...shared, ...(maxBodyBytes !== undefined && { maxBodyBytes }) }
+    const change = prepareSubscriptions(streamer, this.change)
+    this.auto =
+      autoClient === false ? undefined : { ...shared, ...(autoClient !== true && autoClient) }
+    this.rules = { change, auto: this.auto && prepareAutoClient(streamer, this.auto) }
   }
 
   get authenticates(): boolean {
@@ -144,7 +153,7 @@ export class Mount<FrameworkRequest, Principal = unknown> {
   ): Promise<Answer | undefined> {
     const { streamer, auto } = this
     if (auto !== undefined) {
-      const location = await assureClient(streamer, context, auto, response)
+      const location = await assureClient(streamer, context, auto, response, this.rules.auto)
       if (location !== undefined) return { status: 307, headers: { Location: location } }
     }
     const { client, terms } = await admitStream(streamer, context, response, this.options)
@@ -158,7 +167,7 @@ export class Mount<FrameworkRequest, Principal = unknown> {
   }
 
   subscriptions(context: RequestContext<FrameworkRequest>): Promise<Answer> {
-    return answerSubscriptions(this.streamer, context, this.options)
+    return answerSubscriptions(this.streamer, context, this.change, this.rules.change)
   }
 
   /** Ends all streams and closes the Streamer. */
@@ -167,17 +176,18 @@ export class Mount<FrameworkRequest, Principal = unknown> {
   }
 }
 
-/** Where the routes are, without those that are left out. */
+/** Those of an object's properties that it has. */
+function pick<T extends object, K extends keyof T>(from: T, ...keys: K[]): Pick<T, K> {
+  return Object.fromEntries(
+    keys.filter((key) => Object.hasOwn(from, key)).map((key) => [key, from[key]]),
+  ) as Pick<T, K>
+}
+
+/** Where the routes are: false for one that is left out. */
 export function pathsOf(paths: MountPaths = {}): Required<MountPaths> {
   return {
     events: paths.events ?? '/events',
     clients: paths.clients ?? '/clients',
     subscriptions: paths.subscriptions ?? '/subscriptions',
   }
-}
-
-/** Headers of every answer but a stream. */
-export const ANSWER_HEADERS: Readonly<Record<string, string>> = {
-  'Cache-Control': 'no-store',
-  'X-Content-Type-Options': 'nosniff',
 }

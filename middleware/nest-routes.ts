@@ -7,8 +7,9 @@ import { UnifrostError } from '../src/index.js'
 import { placeOfUser } from './elsewhere.js'
 import { fastifyContext, sendReply, takeReply } from './fastify-reply.js'
 import type { MountPaths, Mount } from './mount.js'
-import { ANSWER_HEADERS, pathsOf } from './mount.js'
+import { pathsOf } from './mount.js'
 import type { Answer, RequestContext } from './request-context.js'
+import { ANSWER_HEADERS } from './send-answer.js'
 
 /** The platform's request: Express's or Fastify's. */
 export type NestRequest = Request | FastifyRequest

@@ -1,8 +1,20 @@
+/** Marks the errors of every copy of this package. A registered symbol is one for all copies. */
+const BRAND: unique symbol = Symbol.for('unifrost.error') as never
+
 /**
  * Base of all errors that this package throws. `code` is stable and part of the public API.
- * Express, Koa and other users of `http-errors` read `status`, `expose` and `headers`.
+ * Express, Koa and other users of `http-errors` read `status`, `statusCode`, `expose` and `headers`.
+ *
+ * `error instanceof UnifrostError` is also true for an error of the package's other module format
+ * (ESM beside CommonJS), whose classes are others. Tell single errors apart by `code`.
  */
 export abstract class UnifrostError extends Error {
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    // A subclass inherits this method.
+    if (this !== UnifrostError) return Function.prototype[Symbol.hasInstance].call(this, value)
+    return typeof value === 'object' && value !== null && BRAND in value
+  }
+
   /** Names the cause: `ERR_UNIFROST_…`. It is stable. */
   abstract readonly code: string
   /** The HTTP status of the answer. */
@@ -14,6 +26,16 @@ export abstract class UnifrostError extends Error {
 
   override get name(): string {
     return this.constructor.name
+  }
+
+  /** `status`, by the name that Fastify, NestJS and many error handlers read. */
+  get statusCode(): number {
+    return this.status
+  }
+
+  /** @internal */
+  get [BRAND](): true {
+    return true
   }
 }
 
@@ -45,6 +67,19 @@ export class ClientExistsError extends UnifrostError {
   readonly status = 409
   constructor() {
     super('A client with this id is live. Use it (getClient), remove it first, or take another id.')
+  }
+}
+
+/** A topic was to be added to a client that goes with its connection: it would be gone with the next drop. */
+export class TransientClientError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_TRANSIENT_CLIENT'
+  readonly status = 409
+  constructor() {
+    super(
+      'This client goes with its connection, and so would the topic. Name the topic in the ' +
+        "stream's address, subscribe it in a listener of 'connect', or let the client last: " +
+        'autoClient takes redirect: true or id for that.',
+    )
   }
 }
 
@@ -238,8 +273,13 @@ export class RevokedError extends UnifrostError {
 export class ForbiddenTopicError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_FORBIDDEN_TOPIC'
   readonly status = 403
-  constructor(readonly topics: readonly string[]) {
-    super(`You may not subscribe to ${topics.map(quote).join(', ')}.`)
+  /** @param reason Further sentences, which are sent to the client. */
+  constructor(
+    readonly topics: readonly string[],
+    reason = '',
+  ) {
+    const names = topics.map(quote).join(', ')
+    super(`You may not subscribe to ${names}.${reason && ` ${reason}`}`)
   }
 }
 
@@ -338,4 +378,27 @@ export class CrossSiteError extends UnifrostError {
   constructor() {
     super('A page of another site made this request. It may not use the cookies of this site.')
   }
+}
+
+/**
+ * Whether an error says itself that the client may see its status and message, as the errors of
+ * `http-errors` do with `expose`.
+ */
+export function isExposed(
+  error: unknown,
+): error is Error & { status: number; headers?: Record<string, string> } {
+  if (!(error instanceof Error)) return false
+  const { expose, status } = error as { expose?: unknown; status?: unknown }
+  return (
+    expose === true &&
+    Number.isInteger(status) &&
+    (status as number) >= 400 &&
+    (status as number) < 600
+  )
+}
+
+/** What to throw for an error of a function of the application's: what is meant for the client as it is. */
+export function callbackError(callback: string, error: unknown): unknown {
+  if (error instanceof UnifrostError || isExposed(error)) return error
+  return new CallbackError(callback, error)
 }

@@ -1,6 +1,7 @@
 /** What `middleware/` needs beyond the public API. The package does not export it. */
 export type { Door } from './http/door.js'
 export { doorOf, hasDoor } from './http/door.js'
+export { callbackError, isExposed } from './errors.js'
 export { answerOf, ignoreRejection } from './callbacks.js'
 export type { OptionCheck, OptionTable } from './option-checks.js'
 export {
@@ -21,9 +22,11 @@ export { publicError, sendError } from './http/error-response.js'
 export { checkRequest, lastEventIdOf, queryOf } from './http/request.js'
 export { takeSeat } from './http/seats.js'
 export { WebOutlet } from './http/web-outlet.js'
+export type { AdmitOptions } from './http/stream.js'
 export {
   admit,
   arrivalOf,
+  checkPair,
   EXPIRES,
   isExpiry,
   isIssueTime,
@@ -31,3 +34,5 @@ export {
   serve,
   STREAM_HEADERS,
 } from './http/stream.js'
+export type { Plan } from './service/rechecks.js'
+export type { Visit } from './service/rights.js'

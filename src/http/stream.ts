@@ -1,7 +1,10 @@
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Client } from '../delivery/client.js'
 import { AuthenticationError, NoIdError, NotOwnerError, RequestGoneError } from '../errors.js'
 import type { Arrival } from '../service/clients.js'
+import type { Plan } from '../service/rechecks.js'
+import type { Visit } from '../service/rights.js'
 import { isOwner } from '../service/owner.js'
 import type { OptionCheck } from '../option-checks.js'
 import { checkOptions, refuse, text } from '../option-checks.js'
@@ -16,8 +19,13 @@ import { seatOf, takeSeat } from './seats.js'
 
 /** Options of `Streamer.handle`. */
 export interface HandleOptions extends CrossSiteOptions {
-  /** The client's id. Default: the query's `id`. */
-  id?: string | undefined
+  /**
+   * The client's id. Where it is named, it alone counts, and undefined is an error. Default: the
+   * query's `id`.
+   */
+  id?: string
+  /** The user who sends the request, for `authorize`. Default: `owner`. */
+  principal?: unknown
   /**
    * The user who sends the request. Only its owner gets a client with an owner. Default, or false:
    * nobody.
@@ -52,6 +60,7 @@ export const EXPIRES = 'milliseconds since 1970, or undefined for never'
 
 const HANDLE_OPTIONS = {
   id: [(value) => typeof value === 'string' && value !== '', 'the id of a client', { given: true }],
+  principal: [() => true, 'the user who sends the request'],
   owner: [
     (value) => value === false || isOwner(value),
     'the name of an owner, or false for nobody',
@@ -85,13 +94,13 @@ export function checkHandleOptions(options: HandleOptions): void {
 }
 
 /** @throws OptionsError for what is not Node's request and response, such as a framework's own. */
-export function checkPair(request: AnyRequest, response: AnyResponse): void {
+export function checkPair(caller: string, request: AnyRequest, response: AnyResponse): void {
   const { headers } = Object(request) as { headers?: unknown }
   const { setHeader, end } = Object(response) as { setHeader?: unknown; end?: unknown }
   const takes = "of Node's; with Fastify, request.raw and reply.raw"
-  if (typeof headers !== 'object') refuse('handle', 'request', request, `a request ${takes}`)
+  if (typeof headers !== 'object') refuse(caller, 'request', request, `a request ${takes}`)
   if (typeof setHeader !== 'function' || typeof end !== 'function') {
-    refuse('handle', 'response', response, `a response ${takes}`)
+    refuse(caller, 'response', response, `a response ${takes}`)
   }
 }
 
@@ -117,7 +126,7 @@ export async function admit(
   door: Door,
   request: AnyRequest,
   response: AnyResponse,
-  options: HandleOptions,
+  options: AdmitOptions,
 ): Promise<Client> {
   checkRequest(request)
   checkSite(request, options)
@@ -137,8 +146,10 @@ export async function admit(
     takeSeat(door, { request, response, id, owner, address: addressOf(request, options) })
     door.checkRevoked(logIn)
   })
+  const { principal = options.owner || undefined } = options
   try {
-    // The client may have been on its way here when its log-in was revoked.
+    await door.enter(client, options.visit ?? { principal, request }, options.plan)
+    // Its log-in may have been revoked while the client was on its way here.
     door.checkRevoked(logIn)
   } catch (error) {
     door.abandon(client)
@@ -146,6 +157,13 @@ export async function admit(
   }
   door.noteLogIn(client, logIn)
   return client
+}
+
+/** What the middleware knows of a request beside the options of `handle`. */
+export interface AdmitOptions extends HandleOptions {
+  visit?: Visit
+  /** The topics that `autoClient` has found for the request. */
+  plan?: Plan | undefined
 }
 
 /** Answers a request with a client's stream. The response's headers have not been sent. */
@@ -184,12 +202,13 @@ export function openStream(
   options: HandleOptions,
   end?: () => void,
 ): void {
-  const { socket } = request
   if (request.httpVersionMajor === 1) {
+    // A mocked request's socket (Fastify's inject) lacks these methods.
+    const socket: Partial<Socket> = request.socket
     // The application's time-out for hanging requests must not end a quiet stream.
-    socket.setTimeout(0)
-    socket.setNoDelay(true)
-    socket.setKeepAlive(true, 30_000)
+    socket.setTimeout?.(0)
+    socket.setNoDelay?.(true)
+    socket.setKeepAlive?.(true, 30_000)
   }
   // HTTP/2's compatibility response has this method too; its types lack it.
   const { flushHeaders } = response as Partial<ServerResponse>

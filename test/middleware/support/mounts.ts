@@ -91,10 +91,10 @@ function fastifyApp(options: AppOptions): Listener {
     app.setErrorHandler((error, _request, reply) => reply.code(499).send(pageOf(error)))
   }
   app.register(unifrostFastify, mountOptions(options))
-  return (async (request: never, response: never) => {
+  return async (request: never, response: never) => {
     await app.ready()
     app.routing(request, response)
-  })
+  }
 }
 
 class OwnPage implements ExceptionFilter {
@@ -123,10 +123,10 @@ function nestApp(platform: () => ExpressAdapter | FastifyAdapter) {
       }
       return adapter.getInstance<Listener>()
     })
-    return (async (request: never, response: never) => {
+    return async (request: never, response: never) => {
       const listener = await made
       listener(request, response)
-    })
+    }
   }
 }
 
