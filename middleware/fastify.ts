@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify'
-import { publicError } from '../src/for-middleware.js'
+import type { OptionTable } from '../src/for-middleware.js'
+import { isThenable, publicError } from '../src/for-middleware.js'
 import { MethodError, UnifrostError } from '../src/index.js'
 import { fastifyContext, sendReply, takeReply } from './fastify-reply.js'
 import { CLIENTS_BODY, ERROR, SUBSCRIPTIONS_BODY } from './fastify-schemas.js'
@@ -26,11 +27,14 @@ export interface UnifrostFastifyOptions<Principal = unknown> extends MountOption
 }
 
 /** What Fastify takes beside the plugin's own options. */
-const FASTIFYS = {
-  prefix: [() => true, 'what all paths begin with'],
-  logLevel: [() => true, 'a log level'],
-  logSerializers: [() => true, 'serializers'],
-} as const
+const isObject = (value: unknown) =>
+  typeof value === 'object' && value !== null && !isThenable(value)
+const isText = (value: unknown) => typeof value === 'string'
+const FASTIFYS: OptionTable = {
+  prefix: [isText, 'what all paths begin with'],
+  logLevel: [isText, 'a level of the log'],
+  logSerializers: [isObject, 'serializers by name'],
+}
 
 /**
  * A Fastify plugin: `GET /events` streams a client's events, `POST` and `DELETE /clients` make and
@@ -43,11 +47,22 @@ const FASTIFYS = {
  * await app.register(unifrostFastify, { streamer, authorize: (user, topic) => mayRead(user, topic) })
  * ```
  *
+ * A user of your own type: `app.register(unifrostFastify<User>, …)`.
+ *
  * @throws OptionsError
  */
-export async function unifrostFastify<Principal = unknown>(
+export function unifrostFastify<Principal>(
   app: FastifyInstance,
   options: UnifrostFastifyOptions<Principal>,
+): Promise<void>
+// `register` takes the types of the last signature, and can't infer any from a generic one.
+export function unifrostFastify(
+  app: FastifyInstance,
+  options: UnifrostFastifyOptions,
+): Promise<void>
+export async function unifrostFastify(
+  app: FastifyInstance,
+  options: UnifrostFastifyOptions,
 ): Promise<void> {
   const mount = new Mount('unifrostFastify', options, FASTIFYS)
   // The body is read with the checks, and the errors, that all frameworks share.

@@ -5,20 +5,21 @@ import {
   checkOptions,
   count,
   doorOf,
-  flag,
   given,
   number,
+  refuse,
   serve,
+  shape,
 } from '../src/for-middleware.js'
 import type { AuthenticateOptions } from './authenticate.js'
-import { checkAuthenticateOptions, identify } from './authenticate.js'
+import { AUTHENTICATE_OPTIONS, checkAuthenticateOptions, identify } from './authenticate.js'
 import type { AutoClientOptions } from './auto-client.js'
-import { assureClient, prepareAutoClient } from './auto-client.js'
+import { assureClient, CLIENT_OPTIONS, prepareAutoClient } from './auto-client.js'
 import { answerClients } from './clients.js'
 import type { Answer, Authorize, RequestContext, StreamOptions } from './request-context.js'
 import { STREAM_OPTIONS } from './request-context.js'
 import { admitStream } from './stream.js'
-import { checkStreamer } from './streamer-argument.js'
+import { isStreamer } from './streamer-argument.js'
 import type { SubscriptionsOptions } from './subscriptions.js'
 import { answerSubscriptions, prepareSubscriptions } from './subscriptions.js'
 import type { WildcardOptions } from './wildcards.js'
@@ -68,11 +69,22 @@ const path = given([
   'a path, such as "/events", or false for none',
 ])
 
-const PATHS: OptionTable = { events: path, clients: path, subscriptions: path }
+/** The check of `paths`. */
+export const PATHS_CHECK = shape({ events: path, clients: path, subscriptions: path })
 
-/** Checks where routes are. @throws OptionsError */
-export function checkPaths(caller: string, paths: MountPaths | undefined): void {
-  if (paths !== undefined) checkOptions(`${caller} (paths)`, paths, PATHS)
+const MOUNT_OPTIONS: OptionTable = {
+  ...STREAM_OPTIONS,
+  ...WILDCARD_OPTIONS,
+  streamer: given([isStreamer, 'a Streamer']),
+  authenticate: given(shape(AUTHENTICATE_OPTIONS)),
+  authorize: given(callback('a function from a user and a topic to true or false')),
+  autoClient: [
+    (value) => typeof value === 'boolean' || (typeof value === 'object' && value !== null),
+    'true, false, or an object of options',
+  ],
+  maxBodyBytes: count(0),
+  paths: PATHS_CHECK,
+  drainOver: number(0, Number.MAX_SAFE_INTEGER),
 }
 
 /** The routes of one Streamer, for a framework to mount. */
@@ -92,27 +104,14 @@ export class Mount<FrameworkRequest, Principal = unknown> {
     private readonly options: MountOptions<FrameworkRequest, Principal>,
     more: OptionTable = {},
   ) {
-    const isOptions = [
-      (value: unknown) => typeof value === 'object' && value !== null,
-      'options',
-      { given: true },
-    ] as const
-    checkOptions(caller, options, {
-      ...STREAM_OPTIONS,
-      ...WILDCARD_OPTIONS,
-      streamer: [() => true, 'a Streamer'],
-      authenticate: isOptions,
-      authorize: given(callback('a function from a user and a topic to true or false')),
-      autoClient: [(value) => flag[0](value) || isOptions[0](value), 'true, false, or options'],
-      maxBodyBytes: count(0),
-      paths: isOptions,
-      drainOver: number(0, Number.MAX_SAFE_INTEGER),
-      ...more,
-    })
-    const { streamer, authenticate, autoClient = false, paths, maxBodyBytes } = options
-    checkStreamer(caller, streamer)
+    const table = { ...MOUNT_OPTIONS, ...more }
+    checkOptions(caller, options, table)
+    const { streamer, authenticate, autoClient = false, maxBodyBytes } = options
+    if (typeof autoClient === 'object') {
+      checkOptions(caller, options, { ...table, autoClient: shape(CLIENT_OPTIONS) })
+    }
+    if (streamer === undefined) refuse(caller, 'streamer', streamer, 'a Streamer')
     this.streamer = streamer
-    checkPaths(caller, paths)
     if (authenticate !== undefined) checkAuthenticateOptions(authenticate)
     const shared = pick(
       options,

@@ -8,9 +8,10 @@ import type {
 } from '@nestjs/common'
 import { Inject, Module } from '@nestjs/common'
 import { Streamer } from '../src/index.js'
-import { checkOptions, refuse } from '../src/for-middleware.js'
+import type { OptionTable } from '../src/for-middleware.js'
+import { callback, checkOptions, flag, given, refuse } from '../src/for-middleware.js'
 import type { MountOptions, MountPaths } from './mount.js'
-import { checkPaths, Mount } from './mount.js'
+import { Mount, PATHS_CHECK } from './mount.js'
 import type { NestRequest } from './nest-routes.js'
 import { controllerFor, MOUNT } from './nest-routes.js'
 
@@ -54,12 +55,12 @@ export interface UnifrostModuleAsyncOptions<Principal = unknown> extends Unifros
     | Promise<Omit<MountOptions<NestRequest, Principal>, 'paths'>>
 }
 
-const isList = [(value: unknown) => Array.isArray(value), 'a list'] as const
+const isList = (value: unknown) => Array.isArray(value)
 const ROUTES = {
-  guards: [isList[0], 'a list of guards'],
-  paths: [(value: unknown) => typeof value === 'object' && value !== null, 'an object'],
-  isGlobal: [(value: unknown) => typeof value === 'boolean', 'true or false'],
-} as const
+  guards: given([isList, 'a list of guards']),
+  paths: PATHS_CHECK,
+  isGlobal: flag,
+} satisfies OptionTable
 
 /**
  * A NestJS module with the routes of a Streamer: `GET /events` streams a client's events, `POST` and
@@ -85,11 +86,10 @@ export class UnifrostModule implements BeforeApplicationShutdown {
     const caller = 'UnifrostModule.forRootAsync'
     checkOptions(caller, options, {
       ...ROUTES,
-      imports: isList,
-      inject: isList,
-      useFactory: [(value) => typeof value === 'function', 'a function to the options'],
+      imports: [isList, 'a list of modules'],
+      inject: [isList, 'a list of what the factory is called with'],
+      useFactory: given(callback('a function to the options')),
     })
-    checkPaths(caller, options.paths)
     const { imports = [], inject = [], useFactory } = options
     if (useFactory === undefined) {
       refuse(caller, 'useFactory', useFactory, 'a function to the options')

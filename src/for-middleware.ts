@@ -13,6 +13,7 @@ export {
   isThenable,
   number,
   refuse,
+  shape,
   show,
 } from './option-checks.js'
 export type { CrossSiteOptions } from './http/cross-site.js'

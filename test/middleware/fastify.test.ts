@@ -121,6 +121,27 @@ test('describes its POST routes for OpenAPI', async () => {
   expect(schemas.get('POST /clients')).toMatchObject({ type: ['object', 'null'] })
 })
 
+test('gives callbacks the user in a type of the application’s', async () => {
+  interface User {
+    sub: string
+    reads: string[]
+  }
+  await app.register(unifrostFastify<User>, {
+    streamer,
+    authenticate: { verify: (token) => ({ sub: token, reads: ['news'] }) },
+    authorize: (user, topic) => user.reads.includes(topic),
+    autoClient: true,
+  })
+  const ask = (topic: string) =>
+    app.inject({
+      method: 'HEAD',
+      url: `/events?topic=${topic}`,
+      headers: { authorization: 'Bearer ann' },
+    })
+  expect((await ask('news')).statusCode).toBe(200)
+  expect((await ask('secret')).statusCode).toBe(403)
+})
+
 test('leaves out the routes whose paths are false', async () => {
   await start({ paths: { events: '/stream', clients: false, subscriptions: false } })
   expect((await app.inject({ method: 'POST', url: '/clients' })).statusCode).toBe(404)

@@ -9,7 +9,7 @@ import fastify from 'fastify'
 import { Hono } from 'hono'
 import { unifrostFastify } from 'unifrost/fastify'
 import * as forFetch from 'unifrost/fetch'
-import type { NestRequest, UnifrostModuleOptions } from 'unifrost/nest'
+import type { UnifrostModuleOptions } from 'unifrost/nest'
 import { UnifrostModule } from 'unifrost/nest'
 import type { FetchHandler } from 'unifrost/fetch'
 import type { App, AppOptions } from './apps.js'
@@ -110,7 +110,7 @@ Catch()(OwnPage)
 function nestApp(platform: () => ExpressAdapter | FastifyAdapter) {
   return (options: AppOptions): Listener => {
     class AppModule {}
-    const given = mountOptions(options) as UnifrostModuleOptions<NestRequest>
+    const given: UnifrostModuleOptions = mountOptions(options)
     Module({ imports: [UnifrostModule.forRoot(given)] })(AppModule)
     const adapter = platform()
     const made = NestFactory.create(AppModule, adapter, { logger: false }).then(async (app) => {
