@@ -1,4 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify'
+import type { Streamer } from '../src/index.js'
+import { doorOf, passingRefusal, sendPassingRefusal } from '../src/for-middleware.js'
 import { placeOfUser } from './elsewhere.js'
 import type { Answer, RequestContext } from './request-context.js'
 import { ANSWER_HEADERS } from './send-answer.js'
@@ -28,6 +30,23 @@ export function takeReply(reply: FastifyReply): void {
   for (const [name, value] of Object.entries(reply.getHeaders())) {
     if (value !== undefined) reply.raw.setHeader(name, value)
   }
+}
+
+/**
+ * Tells an EventSource in a stream what passes by itself.
+ *
+ * @throws the error, where it does not pass or somebody else asks
+ */
+export function refuseInStream(
+  mount: { readonly streamer: Streamer },
+  request: FastifyRequest,
+  reply: FastifyReply,
+  error: unknown,
+): void {
+  const door = doorOf(mount.streamer)
+  if (passingRefusal(door, request.raw, error) === undefined) throw error
+  takeReply(reply)
+  sendPassingRefusal(door, request.raw, reply.raw, error)
 }
 
 export function sendReply(reply: FastifyReply, { status, headers = {}, body }: Answer): void {

@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 
 import type { OptionTable } from '../src/for-middleware.js'
 import { isThenable, publicError } from '../src/for-middleware.js'
 import { MethodError, UnifrostError } from '../src/index.js'
-import { fastifyContext, sendReply, takeReply } from './fastify-reply.js'
+import { fastifyContext, refuseInStream, sendReply, takeReply } from './fastify-reply.js'
 import { CLIENTS_BODY, ERROR, SUBSCRIPTIONS_BODY } from './fastify-schemas.js'
 import type { MountOptions } from './mount.js'
 import { Mount, pathsOf } from './mount.js'
@@ -70,8 +70,13 @@ export async function unifrostFastify(
   app.addContentTypeParser('*', (_request, _payload, done) => done(null))
   if (mount.authenticates) {
     if (!app.hasRequestDecorator('auth')) app.decorateRequest('auth', null)
-    app.addHook('onRequest', async (request) => {
-      Object.assign(request, { auth: await mount.identify(fastifyContext(request, undefined)) })
+    app.addHook('onRequest', async (request, reply) => {
+      try {
+        Object.assign(request, { auth: await mount.identify(fastifyContext(request, undefined)) })
+      } catch (error) {
+        refuseInStream(mount, request, reply, error)
+        return reply
+      }
     })
   }
   app.addHook('preClose', () => mount.close())
@@ -80,8 +85,12 @@ export async function unifrostFastify(
   if (events !== false) {
     routes(app, events, ['GET', 'HEAD'], undefined, async (request, reply) => {
       const context = fastifyContext(request, undefined)
-      const answer = await mount.stream(context, reply.raw, () => takeReply(reply))
-      if (answer !== undefined) sendReply(reply, answer)
+      try {
+        const answer = await mount.stream(context, reply.raw, () => takeReply(reply))
+        if (answer !== undefined) sendReply(reply, answer)
+      } catch (error) {
+        refuseInStream(mount, request, reply, error)
+      }
       return reply
     })
   }

@@ -2,7 +2,14 @@ import { EventEmitter } from 'node:events'
 import { Readable } from 'node:stream'
 import type { AnyRequest, AnyResponse, Client, HandleOptions, Streamer } from '../src/index.js'
 import { OptionsError, RequestGoneError, UnifrostError } from '../src/index.js'
-import { arrivalOf, doorOf, publicError, STREAM_HEADERS, WebOutlet } from '../src/for-middleware.js'
+import {
+  arrivalOf,
+  doorOf,
+  passingRefusal,
+  publicError,
+  STREAM_HEADERS,
+  WebOutlet,
+} from '../src/for-middleware.js'
 import type { Answer } from './request-context.js'
 import { ANSWER_HEADERS } from './send-answer.js'
 
@@ -112,8 +119,17 @@ export class Exchange {
     return body === undefined ? new Response(null, init) : Response.json(body, init)
   }
 
+  /** The stream that says what passes by itself, to an EventSource. */
+  private refusal(error: unknown, streamer: Streamer | undefined): Response | undefined {
+    if (this.outgoing.destroyed) return undefined
+    const refusal = passingRefusal(streamer && doorOf(streamer), this.request, error)
+    return refusal && new Response(new Uint8Array(refusal.body), { headers: refusal.headers })
+  }
+
   /** Answers an error. @throws the error where nobody could be told why the answer is a 500 */
   async fail(error: unknown, streamer: Streamer | undefined): Promise<Response> {
+    const refusal = this.refusal(error, streamer)
+    if (refusal !== undefined) return refusal
     if (this.errorPage !== undefined) return this.errorPage(error, this.original)
     if (!(error instanceof UnifrostError && error.expose)) {
       if (streamer === undefined) throw error

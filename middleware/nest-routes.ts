@@ -2,7 +2,7 @@ import type { CanActivate, Type } from '@nestjs/common'
 import { All, Controller, HttpException, Inject, Req, Res, UseGuards } from '@nestjs/common'
 import type { Request, Response } from 'express'
 import type { FastifyReply, FastifyRequest } from 'fastify'
-import { doorOf, publicError } from '../src/for-middleware.js'
+import { doorOf, passingRefusal, publicError, sendPassingRefusal } from '../src/for-middleware.js'
 import { UnifrostError } from '../src/index.js'
 import { placeOfUser } from './elsewhere.js'
 import { fastifyContext, sendReply, takeReply } from './fastify-reply.js'
@@ -77,8 +77,24 @@ async function answering(
     const answer = await handle(contextOf(request))
     if (answer !== undefined) send(response, answer)
   } catch (error) {
-    throw toHttp(mount, response, error)
+    if (!isToldInStream(mount, request, response, error)) throw toHttp(mount, response, error)
   }
+}
+
+/** Tells an EventSource in a stream what passes by itself. @returns whether it has. */
+function isToldInStream(
+  mount: Mount<NestRequest>,
+  request: NestRequest,
+  response: NestResponse,
+  error: unknown,
+): boolean {
+  const door = doorOf(mount.streamer)
+  if (!('raw' in request && 'hijack' in response)) {
+    return sendPassingRefusal(door, request as Request, response as Response, error)
+  }
+  if (passingRefusal(door, request.raw, error) === undefined) return false
+  takeReply(response)
+  return sendPassingRefusal(door, request.raw, response.raw, error)
 }
 
 /** The error as NestJS's own, for the application's exception filters. */

@@ -78,6 +78,7 @@ export class Client {
   private isLive = false
   private isGreeted = false
   private isUntouched = true
+  private known = Infinity
   private replays = 0
   private named: Position | undefined = undefined
   private replayMark: (ReplayMark & { at: number }) | undefined = undefined
@@ -197,6 +198,19 @@ export class Client {
     this.isLive = false
   }
 
+  /**
+   * @internal It surely has everything through this number: it has named it, or nothing was on its
+   * way before. Infinity while it has had no stream; -1 where nobody knows.
+   */
+  get acknowledged(): number {
+    return this.known
+  }
+
+  /** @internal It surely has everything through this number. */
+  acknowledge(number: number): void {
+    this.known = number
+  }
+
   /** @internal Its connection is over, or another one takes its place. */
   detach(): void {
     this.fallBehind()
@@ -295,10 +309,15 @@ export class Client {
     return new Position(named.number, named.tie, this.marked)
   }
 
-  /** @internal It was taken from another server, where it stood at this position. */
-  comeFrom(position: string): void {
+  /**
+   * @internal It was taken from another server, where it stood at this position.
+   *
+   * @param streamed Whether it has had a stream there.
+   */
+  comeFrom(position: string, streamed: boolean): void {
     this.from = position
     this.isUntouched = false
+    if (streamed) this.known = -1
   }
 
   /** @internal @returns its {@link handover}, which is forgotten by that. */
@@ -428,6 +447,8 @@ export class Client {
   /** @internal All numbers begin anew: it stands at this one. */
   restart(number: number): void {
     this.own = number
+    // What it was told of the old log may have been lost on its way.
+    if (this.known < Infinity) this.known = -1
     this.forgotten = 0
     for (const membership of this.sources()) membership.restart(number)
   }

@@ -1,8 +1,8 @@
-import { behindPosition } from '../wire/encode.js'
 import { configMessage, errorMessage } from '../wire/messages.js'
 import { Position } from '../wire/position.js'
 import type { Client } from './client.js'
 import type { Connection } from './connection.js'
+import type { Membership } from './membership.js'
 
 /** How a connection went on from where its client said that it was. */
 export type Resume = 'exact' | 'lost' | 'unknown-position'
@@ -57,18 +57,37 @@ export function resume(host: ResumeHost, opening: Opening): void {
   }
   client.greet(named)
   if (known) resumeSubscriptions(client, named)
-  client.knows(client.cursor)
   const id = known ? host.format(named) : host.positionOf(client)
-  greet(opening, id)
-  client.tellTaken(named?.cursor)
+  if (opening.asked === undefined) {
+    goOnUnasked(host, opening, id)
+  } else {
+    client.acknowledge(client.cursor)
+    client.knows(client.cursor)
+    greet(opening, id)
+    client.tellTaken(named?.cursor)
+  }
   if (known) host.resumedAt(client)
   host.catchUp(client)
 }
 
+/**
+ * For a client that names no position. If it has had a stream before, what was on its way then may
+ * never have come: it is told so of each topic of which something was written to it since it last
+ * showed what it has. An example: it has named 3, of topic `a` it was written 5, and of `b` nothing.
+ * It is told of `a`, and goes on after 5.
+ */
+function goOnUnasked(host: ResumeHost, opening: Opening, id: string): void {
+  const { client } = opening
+  const { acknowledged, cursor } = client
+  if (acknowledged === Infinity) client.acknowledge(cursor)
+  const unsure = client.sources().filter((membership) => membership.isUnsure(acknowledged, cursor))
+  tellLosses(host, opening, id, unsure)
+}
+
 /** Writes the first message. */
 function greet({ client, connection, asked, greeting }: Opening, id: string | undefined): void {
-  const first = configMessage(greeting.config, client.topics, { id, retry: greeting.retry })
-  connection.write(asked === undefined ? first : behindPosition(asked, first))
+  const fields = { id, retry: greeting.retry, resumes: asked }
+  connection.write(configMessage(greeting.config, client.topics, fields))
 }
 
 function resumeSubscriptions(client: Client, named: Position): void {
@@ -79,17 +98,34 @@ function resumeSubscriptions(client: Client, named: Position): void {
 }
 
 /**
- * For a client whose position says nothing to us: everything may be missing. The position
- * that it is given stands in the last message that says so; were it in the first, a client
- * cut off in between would come back as if it knew.
+ * For a client whose position says nothing to us: everything may be missing. The position that it is
+ * given stands in the last message that says so; were it in the first, a client that is cut off in
+ * between would come back as if it knew.
  */
 function startAnew(host: ResumeHost, opening: Opening): void {
-  const { client, connection } = opening
+  const { client } = opening
   client.greet(new Position(host.delivered))
+  client.acknowledge(-1)
   const id = host.format(client.place)
   const memberships = client.sources()
-  const lost = [...new Set(memberships.map(({ topic }) => topic.name))]
   for (const membership of memberships) membership.startAnew(client.cursor)
+  tellLosses(host, opening, id, memberships)
+  host.resumedAnew()
+  host.catchUp(client)
+}
+
+/**
+ * Writes the first message, and a `messages-lost` for the topic of each of these subscriptions. The
+ * position stands in the last message.
+ */
+function tellLosses(
+  host: ResumeHost,
+  opening: Opening,
+  id: string,
+  memberships: readonly Membership[],
+): void {
+  const { client, connection } = opening
+  const lost = [...new Set(memberships.map(({ topic }) => topic.name))]
   greet(opening, lost.length === 0 ? id : undefined)
   for (const [index, topic] of lost.entries()) {
     const last = index === lost.length - 1
@@ -97,6 +133,4 @@ function startAnew(host: ResumeHost, opening: Opening): void {
     host.lost(client, topic)
   }
   client.tellTaken()
-  host.resumedAnew()
-  host.catchUp(client)
 }

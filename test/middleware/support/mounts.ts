@@ -132,8 +132,8 @@ function nestApp(platform: () => ExpressAdapter | FastifyAdapter) {
 
 /** The ways to mount a Streamer beside Express and Koa. */
 export const mounts: App[] = [
-  { name: 'fetch', build: plainApp },
-  { name: 'hono', build: honoApp },
+  { name: 'fetch', build: plainApp, leavesConnections: true },
+  { name: 'hono', build: honoApp, leavesConnections: true },
   { name: 'fastify', build: fastifyApp },
   { name: 'nest on express (with its body parser)', build: nestApp(() => new ExpressAdapter()) },
   { name: 'nest on fastify (with its body parser)', build: nestApp(() => new FastifyAdapter()) },
