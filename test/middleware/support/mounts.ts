@@ -113,16 +113,18 @@ function nestApp(platform: () => ExpressAdapter | FastifyAdapter) {
     const given: UnifrostModuleOptions = mountOptions(options)
     Module({ imports: [UnifrostModule.forRoot(given)] })(AppModule)
     const adapter = platform()
-    const made = NestFactory.create(AppModule, adapter, { logger: false }).then(async (app) => {
-      if (options.ownErrorPage) app.useGlobalFilters(new OwnPage())
-      await app.init()
-      if (adapter instanceof FastifyAdapter) {
-        const instance = adapter.getInstance()
-        await instance.ready()
-        return instance.routing.bind(instance) as Listener
-      }
-      return adapter.getInstance<Listener>()
-    })
+    const made = NestFactory.create(AppModule, adapter, { logger: false }).then(
+      async (app): Promise<Listener> => {
+        if (options.ownErrorPage) app.useGlobalFilters(new OwnPage())
+        await app.init()
+        if (adapter instanceof FastifyAdapter) {
+          const instance = adapter.getInstance()
+          await instance.ready()
+          return (request, response) => instance.routing(request, response)
+        }
+        return adapter.getInstance<Listener>()
+      },
+    )
     return async (request: never, response: never) => {
       const listener = await made
       listener(request, response)
