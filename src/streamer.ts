@@ -93,6 +93,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       timers: this.timers,
       encoding: driver.encoding ?? 'utf8',
       maxMessageBytes: settings.maxMessageBytes,
+      infoEvent: settings.infoEvent,
       host: {
         lost: (client, topic) => this.lost(client, topic),
         resumed: (resume) => void this.counts.resumes[resume]++,
@@ -396,7 +397,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   /** @throws TopicNameError if `name` can't be a topic's. */
   checkTopicName(name: unknown): asserts name is string {
-    checkTopicName(name, this.settings.maxTopicLength)
+    checkTopicName(name, this.settings.maxTopicLength, this.settings.infoEvent)
   }
 
   private async make(caller: string, id: string, options: ClientOptions): Promise<Client> {

@@ -41,7 +41,8 @@ export class ClusterCommands implements ClientCommands {
   }
 
   async subscribe(id: string, topic: string, options: SubscribeOptions): Promise<void> {
-    checkTopicName(topic, this.cluster.parts.settings.maxTopicLength)
+    const { maxTopicLength, infoEvent } = this.cluster.parts.settings
+    checkTopicName(topic, maxTopicLength, infoEvent)
     await this.onHolder({ ask: 'subscribe', id, topic, options }, () =>
       this.here.subscribe(id, topic, options),
     )

@@ -20,7 +20,7 @@ import {
   routingChecks,
   Sources,
 } from '../driver-kit/index.js'
-import type { BrokerDriver, OpenSource, OptionCheck } from '../driver-kit/index.js'
+import type { BrokerDriver, ChoosePayload, OpenSource, OptionCheck } from '../driver-kit/index.js'
 
 export type { IoRedisClient, NodeRedisClient, RedisLibrary, RedisTarget }
 
@@ -34,8 +34,11 @@ export interface RedisMessage {
 export interface RedisDriverOptions extends RedisOptions {
   /** The channel a topic is read from. Default: the topic's own name. */
   address?: (topic: string) => string
-  /** What of a message is sent. Default: its payload, byte for byte. */
-  payload?: (message: RedisMessage) => string | Uint8Array
+  /**
+   * What of a message is sent to the clients of a topic: text, bytes, or `{ event, data }` for an
+   * event of another name than the topic's. Default: its payload, byte for byte.
+   */
+  payload?: ChoosePayload<RedisMessage>
 }
 
 /** A driver on Redis pub/sub. */

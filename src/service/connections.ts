@@ -7,7 +7,7 @@ import { TooManyConnectionsError } from '../errors.js'
 import type { Place } from './places.js'
 import { Places } from './places.js'
 import { Stalled } from './stalled.js'
-import { errorMessage, heartbeatMessage } from '../wire/messages.js'
+import { errorMessage, heartbeatMessage, writtenName } from '../wire/messages.js'
 import type { Settings } from '../options.js'
 
 /** How long a connection may take to end before it is cut off, in milliseconds. */
@@ -62,6 +62,8 @@ export class Connections implements ConnectionHost {
   /** All connections that have not ended yet, also those that are ending. */
   readonly open = new Set<Connection>()
   private readonly heartbeat: Encoded
+  /** The event name of info messages, as it is written. */
+  private readonly infoEvent: string | undefined
   /** The last heartbeat that was made with a position; most clients share it. */
   private positioned: { id: string; heartbeat: Encoded } | undefined
   /** Connections whose peers accept no bytes. */
@@ -83,7 +85,9 @@ export class Connections implements ConnectionHost {
     private readonly timers: Timers,
     private readonly host: ConnectionsHost,
   ) {
-    this.heartbeat = settings.heartbeat === 'message' ? heartbeatMessage() : encodeComment()
+    const event = (this.infoEvent = writtenName(settings.infoEvent))
+    this.heartbeat =
+      settings.heartbeat === 'message' ? heartbeatMessage({ event }) : encodeComment()
     this.stalls = new Stalled(settings.maxStalledBytes)
   }
 
@@ -191,7 +195,12 @@ export class Connections implements ConnectionHost {
     const wait = Math.min(Math.max(lifetime, 0), LONGEST_WAIT)
     connection.expiry = this.timers.after(wait, () => {
       if (wait < lifetime) this.expireAfter(connection, lifetime - wait)
-      else this.end(connection, 'expired', errorMessage({ code: 'token-expired' }))
+      else
+        this.end(
+          connection,
+          'expired',
+          errorMessage({ code: 'token-expired' }, { event: this.infoEvent }),
+        )
     })
   }
 
@@ -204,8 +213,12 @@ export class Connections implements ConnectionHost {
     // The first message of a stream is `config`, so before it a heartbeat must be a comment.
     if (id === undefined) return client.greeted ? this.heartbeat : encodeComment()
     if (this.positioned?.id !== id) {
+      const { infoEvent: event } = this
       const visible = this.settings.heartbeat === 'message'
-      this.positioned = { id, heartbeat: visible ? heartbeatMessage(id) : encodePosition(id) }
+      this.positioned = {
+        id,
+        heartbeat: visible ? heartbeatMessage({ id, event }) : encodePosition(id),
+      }
     }
     return this.positioned.heartbeat
   }
