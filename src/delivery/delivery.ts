@@ -290,7 +290,7 @@ export class Delivery implements ResumeHost {
   }
 
   /** An error message under the name of info messages. */
-  protected errorMessage(error: Parameters<typeof errorMessage>[0], id?: string): Encoded {
+  errorMessage(error: Parameters<typeof errorMessage>[0], id?: string): Encoded {
     return errorMessage(error, { id, event: this.infoEvent })
   }
 

@@ -66,6 +66,7 @@ export function resume(host: ResumeHost, opening: Opening): void {
     client.acknowledge(client.cursor)
     client.knows(client.cursor)
     greet(host, opening, id)
+    client.tellTaken(named?.cursor)
   }
   if (known) host.resumedAt(client)
   host.catchUp(client)
@@ -138,4 +139,5 @@ function tellLosses(
     connection.write(errorMessage({ code: 'messages-lost', topic }, fields))
     host.lost(client, topic)
   }
+  client.tellTaken()
 }

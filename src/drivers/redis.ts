@@ -20,7 +20,10 @@ import {
   routingChecks,
   Sources,
 } from '../driver-kit/index.js'
+import { kindOfTopic } from '../driver-kit/topic-kind.js'
+import { SPECIAL_CHANNELS } from '../brokers/redis/special.js'
 import type { BrokerDriver, ChoosePayload, OpenSource, OptionCheck } from '../driver-kit/index.js'
+import { watchedServer } from './redis/watched.js'
 
 export type { IoRedisClient, NodeRedisClient, RedisLibrary, RedisTarget }
 
@@ -45,7 +48,8 @@ export interface RedisDriverOptions extends RedisOptions {
 export type RedisDriver = BrokerDriver
 
 /**
- * Carries the channels of Redis pub/sub, over one connection.
+ * Carries the channels of Redis pub/sub, over one connection, with another one to ask whether that
+ * still leads where it did.
  *
  * @param target `redis://…` or `rediss://…`; or a client of `redis` or `ioredis`, whose settings
  *   are taken for a connection of the driver's own. The client itself is not used or changed.
@@ -60,7 +64,7 @@ export function redisDriver(target: RedisTarget, options: RedisDriverOptions = {
   const timing = redisTiming(options)
   const closings = new Closings('Redis')
   const server = redisServer('redisDriver', target, library)
-  const link = redisLink(server, timing)
+  const link = redisLink(watchedServer(server), timing)
   const nameOf = (channel: string) => `channel ${JSON.stringify(channel)}`
 
   const listen = listenOver<RedisConnection, RedisMessage>(link, {
@@ -83,6 +87,7 @@ export function redisDriver(target: RedisTarget, options: RedisDriverOptions = {
     closings,
     brokerState: link.state,
     encoding: options.encoding,
+    kindOf: kindOfTopic(SPECIAL_CHANNELS, address),
     connect: () => connectNow(link, timing.connectTimeout),
     subscribe: (topic, sink) => sources.subscribe(topic, sink),
     async close() {

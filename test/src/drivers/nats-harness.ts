@@ -108,11 +108,16 @@ export function natsHarness(
   const running = 'the server was running already and is not ours to break'
 
   const harness: DriverHarness = {
+    bound: 20_000,
     create: async () =>
       source === 'connection'
         ? natsDriver(await bring(), LIMITS)
         : natsDriver({ servers: fixture.url, ...QUICK }, { connect, ...LIMITS }),
     publish: (topic, payload) => fixture.publish(topic, payload),
+    special: {
+      wildcard: ['orders.*', 'orders.>'],
+      internal: ['>', '*.x', '$KV.x.>', '$JS.API.INFO', '$SYS.>', '_INBOX.x'],
+    },
     badTopics: NAMES,
     cut: () => fixture.link.cut(),
     stall: () => fixture.link.stall(),

@@ -100,7 +100,7 @@ export class RedisFixture {
     const sending = this.admin.sendCommand(args)
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`No answer to ${String(args[0])}.`)), 2_000)
+      timer = setTimeout(() => reject(new Error(`No answer to ${String(args[0])}.`)), 5_000)
     })
     try {
       return await Promise.race([sending, late])
@@ -146,12 +146,14 @@ export function redisHarness(
   const running = 'the server was running already and is not ours to break'
 
   const harness: DriverHarness = {
+    bound: 20_000,
     create: () =>
       source === 'client'
         ? // Not connected, so that what is counted on the server is the driver's alone.
           make(newClient(library, fixture.url), {})
         : make(fixture.url, { library }),
     publish,
+    special: { internal: ['__keyspace@0__:x', '__sentinel__:hello', 'unifrost:server:a'] },
     badTopics: ['', '\ud800', 'a\udc00b'],
     cut: () => fixture.link.cut(),
     stall: () => fixture.link.stall(),
