@@ -1,9 +1,9 @@
 import type { AnyResponse, Client, Streamer } from '../src/index.js'
 import {
-  ClientExistsError,
   ForbiddenTopicError,
   NotOwnerError,
   RequestGoneError,
+  UnifrostError,
 } from '../src/index.js'
 import type { CrossSiteOptions, Door, Plan, Visit } from '../src/for-middleware.js'
 import {
@@ -184,7 +184,7 @@ async function findOrMake<Context, Principal>(
         : await streamer.newCustomClient(id, settings)
   } catch (error) {
     // Another request has just made it, here or on another server.
-    if (id !== undefined && error instanceof ClientExistsError) return { client: { id }, plan }
+    if (id !== undefined && isTaken(error)) return { client: { id }, plan }
     throw error
   }
   if (passing) return { client, plan: { ...plan, wanted: [], forbidden: [] } }
@@ -196,6 +196,11 @@ async function findOrMake<Context, Principal>(
     throw error
   }
   return { client, plan }
+}
+
+/** By its code, since the Streamer may be of the package's other module format. */
+function isTaken(error: unknown): boolean {
+  return error instanceof UnifrostError && error.code === 'ERR_UNIFROST_CLIENT_EXISTS'
 }
 
 /**

@@ -141,6 +141,7 @@ export class Assembly {
         this.clients.takeSeat(id, owner, networkOf(address, settings.ipv6Prefix)),
       checkRevoked: (logIn) => this.clients.revocations.check(logIn),
       noteLogIn: (client, logIn) => this.clients.revocations.note(client, logIn),
+      failed: (error) => this.report(error, 'A request failed.'),
       checkTopics: (names) => checkTopicNames(names, settings),
       authorizing,
     }

@@ -23,6 +23,7 @@ export { takeSeat } from './http/seats.js'
 export type { AdmitOptions } from './http/stream.js'
 export {
   admit,
+  checkPair,
   EXPIRES,
   isExpiry,
   isIssueTime,

@@ -3,7 +3,7 @@ import { Assembly } from './assembly.js'
 import { answerOf } from './callbacks.js'
 import type { Client } from './delivery/client.js'
 import type { Driver } from './driver.js'
-import { isExposed, OptionsError, UnifrostError } from './errors.js'
+import { isExposed, OptionsError } from './errors.js'
 import type { Door } from './http/door.js'
 import { DOOR } from './http/door.js'
 import { sendError } from './http/error-response.js'
@@ -260,14 +260,14 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     response: AnyResponse,
     options: HandleOptions = {},
   ): Promise<void> {
-    checkPair(request, response)
+    checkPair('handle', request, response)
     try {
       checkHandleOptions(options)
       const client = await admit(this[DOOR], request, response, options)
       serve(this[DOOR], client, request, response, options)
     } catch (error) {
-      if (!(error instanceof UnifrostError || isExposed(error)))
-        this.parts.report(error, 'A request failed.')
+      // The answer does not say what was wrong, so the application is told.
+      if (!isExposed(error)) this[DOOR].failed(error)
       sendError(response, error)
     }
   }

@@ -58,6 +58,8 @@ export interface Door {
   checkRevoked(logIn: LogIn): void
   /** Notes with which log-in a request has its client, so that `revoke` finds it. */
   noteLogIn(client: Client, logIn: LogIn): void
+  /** Reports why a request failed, where its answer does not say so and nobody else is told. */
+  failed(error: unknown): void
   /**
    * Checks topics that one request names: how many, and their names.
    *

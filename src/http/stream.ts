@@ -92,13 +92,13 @@ export function checkHandleOptions(options: HandleOptions): void {
 }
 
 /** @throws OptionsError for what is not Node's request and response, such as a framework's own. */
-export function checkPair(request: AnyRequest, response: AnyResponse): void {
+export function checkPair(caller: string, request: AnyRequest, response: AnyResponse): void {
   const { headers } = Object(request) as { headers?: unknown }
   const { setHeader, end } = Object(response) as { setHeader?: unknown; end?: unknown }
   const takes = "of Node's; with Fastify, request.raw and reply.raw"
-  if (typeof headers !== 'object') refuse('handle', 'request', request, `a request ${takes}`)
+  if (typeof headers !== 'object') refuse(caller, 'request', request, `a request ${takes}`)
   if (typeof setHeader !== 'function' || typeof end !== 'function') {
-    refuse('handle', 'response', response, `a response ${takes}`)
+    refuse(caller, 'response', response, `a response ${takes}`)
   }
 }
 
