@@ -56,8 +56,9 @@ export class Assembly {
   readonly door: Door
   private readonly rechecks: Rechecks
   private readonly broker: BrokerWatch
-  /** Whether it takes no new clients and subscriptions any more. */
-  private refusing = false
+  /** When the last streams were ended, on the clock of `performance.now`. */
+  goodbyeAt: number | undefined
+  private state: 'open' | 'draining' | 'closing' = 'open'
 
   constructor(
     private readonly driver: Driver,
@@ -159,7 +160,7 @@ export class Assembly {
       subscriptions: this.subscriptions,
       delivery: this.delivery,
       rights,
-      refusing: () => this.refusing,
+      refusing: () => this.state === 'closing',
       report: (cause, message) => this.report(cause, message),
       warn: (details, message) => this.warn(details, message),
     })
@@ -168,14 +169,16 @@ export class Assembly {
     this.rightsCommands = commands
     this.rechecks = this.cluster.rechecks
     this.cluster.open().catch((error: unknown) => {
-      if (!this.refusing) this.report(error, 'The directory of clients could not be opened.')
+      if (this.state === 'open') {
+        this.report(error, 'The directory of clients could not be opened.')
+      }
     })
   }
 
   get health(): Health {
     const { health } = this.broker
     const state = this.cluster?.state
-    const ok = !this.refusing && state?.directory !== 'down' && health.broker !== 'down'
+    const ok = this.state === 'open' && state?.directory !== 'down' && health.broker !== 'down'
     const changes = [health.since, state?.since].filter((since) => since !== undefined)
     return { ok, ...health, ...state, ...(changes.length > 0 && { since: Math.max(...changes) }) }
   }
@@ -193,8 +196,8 @@ export class Assembly {
 
   /** See `Streamer.drain`. */
   async drain(over: number): Promise<void> {
-    this.refusing = true
-    await this.clients.drain(over, (client, wait) => this.sendAway(client, over - wait, over))
+    if (this.state === 'open') this.state = 'draining'
+    await this.clients.drain(over, (client, retry) => this.sendAway(client, retry))
   }
 
   /** See `Streamer.stats`. */
@@ -218,7 +221,9 @@ export class Assembly {
     const owner = options.owner === false ? undefined : options.owner
     const opening = this.delivery.ready()
     if (opening !== undefined) await opening
-    if (this.refusing) throw new StreamerClosedError()
+    // A page that has its client made comes back to a server that drains, and is served once more.
+    const serves = this.state === 'open' || (this.state === 'draining' && options.transient)
+    if (!serves) throw new StreamerClosedError()
     checkClientId(id)
     const { index } = this.clients
     if (index.get(id) !== undefined) throw new ClientExistsError()
@@ -245,9 +250,10 @@ export class Assembly {
 
   /** See `Streamer.close`. */
   async close(): Promise<void> {
-    this.refusing = true
+    this.state = 'closing'
     // No `await` without a cluster: all clients get `Client closed` in this turn of the event loop.
     if (this.cluster !== undefined) await this.cluster.releaseAll()
+    this.goodbyeAt = performance.now()
     await this.clients.close()
     this.delivery.stop()
     await this.subscriptions.close()
@@ -268,7 +274,7 @@ export class Assembly {
   }
 
   private async join(id: string, topic: string, options: JoinOptions): Promise<boolean> {
-    if (this.refusing) throw new StreamerClosedError()
+    if (this.state === 'closing') throw new StreamerClosedError()
     return this.commands.subscribe(id, topic, options)
   }
 
@@ -292,10 +298,10 @@ export class Assembly {
     queueMicrotask(() => this.host.emit('messagesLost', client, topic))
   }
 
-  private sendAway(client: Client, remaining: number, spread: number): void {
-    // With a cluster the client may reconnect to another server at once.
-    if (this.cluster !== undefined) void this.cluster.release(client)
-    else this.clients.sendAway(client, remaining, spread)
+  private sendAway(client: Client, retry: number): void {
+    // With a cluster the client keeps its id and its topics.
+    if (this.cluster !== undefined) void this.cluster.release(client, retry)
+    else this.clients.remove(client, 'closed', retry)
   }
 
   /** Keeps a `random` of the application's from doing harm. What it does wrong is reported once. */

@@ -40,6 +40,7 @@ const factories: Record<string, Factory> = {
   'Streamer.subscribe': method((it, id, options) => it.subscribe(id, 'a', options)),
   'Streamer.revoke': method((it, _id, options) => it.revoke('alice', options)),
   'Streamer.drain': method((it, _id, options) => it.drain(options)),
+  'Streamer.shutdown': method((it, _id, options) => it.shutdown(createServer(), options)),
   'unifrost memoryDriver': (options) => memoryDriver(options as never),
   'unifrost limitConnectionRate': (options) =>
     core.limitConnectionRate(createServer(), withRest(options, { perSecond: 1 }) as never),

@@ -14,6 +14,7 @@ import { checkRequest, lastEventIdOf, queryOf } from './request.js'
 import type { AnyResponse } from './response-outlet.js'
 import { ResponseOutlet } from './response-outlet.js'
 import { seatOf, takeSeat } from './seats.js'
+import { noteSession } from './sessions.js'
 
 /** Options of `Streamer.handle`. */
 export interface HandleOptions extends CrossSiteOptions {
@@ -202,14 +203,18 @@ export function openStream(
 ): void {
   const { socket } = request
   if (request.httpVersionMajor === 1) {
-    // The application's time-out for hanging requests must not end a quiet stream.
-    socket.setTimeout(0)
-    socket.setNoDelay(true)
-    socket.setKeepAlive(true, 30_000)
+    // The application's time-out for hanging requests must not end a quiet stream. A request that
+    // was injected, as in tests, has no real socket.
+    socket.setTimeout?.(0)
+    socket.setNoDelay?.(true)
+    socket.setKeepAlive?.(true, 30_000)
+    // The stream's end is the connection's end, so that the next request finds another server.
+    if (!response.headersSent) response.setHeader?.('Connection', 'close')
   }
   // HTTP/2's compatibility response has this method too; its types lack it.
   const { flushHeaders } = response as Partial<ServerResponse>
   flushHeaders?.call(response)
+  noteSession(door, response)
   door.attach(client, new ResponseOutlet(response, end), {
     position: lastEventIdOf(request),
     address: addressOf(request, options),
