@@ -142,6 +142,9 @@ export class Assembly {
         this.clients.takeSeat(id, owner, networkOf(address, settings.ipv6Prefix)),
       checkRevoked: (logIn) => this.clients.revocations.check(logIn),
       noteLogIn: (client, logIn) => this.clients.revocations.note(client, logIn),
+      retryAfterRefusal: () =>
+        settings.passingRefusals === 'stream' ? this.clients.retry() : undefined,
+      infoEvent: this.delivery.infoEvent,
       failed: (error) => this.report(error, 'A request failed.'),
       checkTopics: (names) => checkTopicNames(names, settings),
       authorizing,

@@ -29,7 +29,8 @@ export {
   isIssueTime,
   openStream,
   serve,
-  STREAM_HEADERS,
 } from './http/stream.js'
+export { STREAM_HEADERS } from './http/stream-headers.js'
+export { passingRefusal, sendPassingRefusal } from './http/passing-refusal.js'
 export type { Plan } from './service/rechecks.js'
 export type { Visit } from './service/rights.js'

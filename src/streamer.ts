@@ -7,6 +7,7 @@ import { isExposed, OptionsError } from './errors.js'
 import type { Door } from './http/door.js'
 import { DOOR } from './http/door.js'
 import { sendError } from './http/error-response.js'
+import { sendPassingRefusal } from './http/passing-refusal.js'
 import type { AnyRequest } from './http/request.js'
 import type { AnyResponse } from './http/response-outlet.js'
 import type { ClosableServer, ShutdownOptions } from './http/shutdown.js'
@@ -270,7 +271,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     } catch (error) {
       // The answer does not say what was wrong, so the application is told.
       if (!isExposed(error)) this[DOOR].failed(error)
-      sendError(response, error)
+      if (!sendPassingRefusal(this[DOOR], request, response, error)) sendError(response, error)
     }
   }
 

@@ -58,6 +58,13 @@ export interface Door {
   checkRevoked(logIn: LogIn): void
   /** Notes with which log-in a request has its client, so that `revoke` finds it. */
   noteLogIn(client: Client, logIn: LogIn): void
+  /**
+   * After how many milliseconds a page comes back that is refused for the moment. Undefined where
+   * the option `passingRefusals` says that it gets a status.
+   */
+  retryAfterRefusal(): number | undefined
+  /** The event name of info messages, as it is written. */
+  readonly infoEvent: string | undefined
   /** Reports why a request failed, where its answer does not say so and nobody else is told. */
   failed(error: unknown): void
   /**

@@ -15,6 +15,7 @@ import type { AnyResponse } from './response-outlet.js'
 import { ResponseOutlet } from './response-outlet.js'
 import { seatOf, takeSeat } from './seats.js'
 import { noteSession } from './sessions.js'
+import { STREAM_HEADERS } from './stream-headers.js'
 
 /** Options of `Streamer.handle`. */
 export interface HandleOptions extends CrossSiteOptions {
@@ -101,16 +102,6 @@ export function checkPair(caller: string, request: AnyRequest, response: AnyResp
   if (typeof setHeader !== 'function' || typeof end !== 'function') {
     refuse(caller, 'response', response, `a response ${takes}`)
   }
-}
-
-/**
- * The headers of a stream. `no-transform` keeps middleware and proxies from compressing it, which
- * would buffer it. `X-Accel-Buffering` keeps nginx from buffering it.
- */
-export const STREAM_HEADERS: Readonly<Record<string, string>> = {
-  'Content-Type': 'text/event-stream; charset=utf-8',
-  'Cache-Control': 'no-cache, no-transform',
-  'X-Accel-Buffering': 'no',
 }
 
 /**

@@ -360,7 +360,8 @@ export class Clients {
     client.startTTL(this.timers.after(this.settings.clientTTL, this.expire, client))
   }
 
-  private retry(): number {
+  /** How long a browser waits before it comes back, in milliseconds: at random, by `retry`. */
+  retry(): number {
     const { min, max } = this.settings.retry
     return Math.round(min + this.settings.random() * (max - min))
   }
