@@ -190,7 +190,9 @@ async function findOrMake<Context, Principal>(
   if (passing) return { client, plan: { ...plan, wanted: [], forbidden: [] } }
   const { grant, wanted } = plan
   try {
-    await Promise.all(wanted.map((topic) => door.subscribe(client.id, topic, { after, grant })))
+    await Promise.all(
+      wanted.map((topic) => door.subscribe(client.id, topic, { after, named: true, grant })),
+    )
   } catch (error) {
     await client.close()
     throw error
@@ -232,6 +234,7 @@ async function planFor<Context, Principal>(
   })
   const forbidden = names.filter((_, index) => !answers[index])
   const wanted = names.filter((_, index) => answers[index])
+  door.refused(ownerOf(context, options), context.address, forbidden)
   if (forbidden.length > 0 && (!comesAgain || wanted.length === 0)) {
     throw new ForbiddenTopicError(forbidden, forbidden.every(mayBeAsked) ? '' : NOT_PLAIN)
   }

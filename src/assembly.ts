@@ -86,6 +86,9 @@ export class Assembly {
       encoding: driver.encoding ?? 'utf8',
       maxMessageBytes: settings.maxMessageBytes,
       infoEvent: settings.infoEvent,
+      secret: settings.secret,
+      // A message that was sent at the end of its time, the next sign of life, and the time away.
+      positionLife: settings.history.maxAge + settings.heartbeatInterval + settings.clientTTL,
       host: {
         lost: (client, topic) => this.lost(client, topic),
         resumed: (resume) => void this.counts.resumes[resume]++,
@@ -129,6 +132,10 @@ export class Assembly {
     this.door = {
       enter: (client, visit, plan) => this.rechecks.enter(client, visit, plan),
       rights,
+      refused: (owner, address, topics) => {
+        const whose = { owner, address: networkOf(address, settings.ipv6Prefix) }
+        for (const topic of topics) this.subscriptions.refused(whose, topic)
+      },
       goesWithStream: (id) => this.goesWithStream(id),
       subscribe: (id, topic, options) => this.join(id, topic, options),
       unsubscribe: (id, topic) => this.commands.unsubscribe(id, topic),
@@ -336,5 +343,5 @@ export class Assembly {
 function goingOn(options: SubscribeOptions, position: string | undefined): JoinOptions {
   const { rewind, after } = options
   if (rewind !== undefined || after !== undefined || position === undefined) return options
-  return { after: position, goesOn: true }
+  return { after: position, goesOn: true, named: true }
 }

@@ -34,6 +34,8 @@ interface Taken {
 
 /** Shared by all clients from which no topic was taken. */
 const NONE_TAKEN: readonly Taken[] = []
+/** Shared by all clients that are owed nothing. */
+const NONE_OWED: readonly string[] = []
 /** Shared by all clients that have none. */
 const NONE: readonly Membership[] = []
 
@@ -85,6 +87,7 @@ export class Client {
   private named: Position | undefined = undefined
   private replayMark: (ReplayMark & { at: number }) | undefined = undefined
   private taken: readonly Taken[] = NONE_TAKEN
+  private owed: readonly string[] = NONE_OWED
   private isSuspended = false
   private reports = false
   private own: number
@@ -447,6 +450,23 @@ export class Client {
     const untold = this.taken.filter(({ topic, at }) => at >= cursor && !this.joined.has(topic))
     this.taken = NONE_TAKEN
     for (const { topic } of untold) this.takeAway(topic)
+  }
+
+  /** @internal Messages of a topic are kept from it, which it is told when its stream begins. */
+  owe(topic: string): void {
+    this.owed = [...this.owed, topic]
+  }
+
+  /** @internal */
+  owes(topic: string): boolean {
+    return this.owed.includes(topic)
+  }
+
+  /** @internal @returns the topics that {@link owe} was called with. */
+  takeOwed(): readonly string[] {
+    const { owed } = this
+    this.owed = NONE_OWED
+    return owed
   }
 
   /** @internal All numbers begin anew: it stands at this one. */

@@ -36,6 +36,8 @@ export interface ResumeHost {
   /** What a position names that has been read here, or undefined where it names nothing. */
   locate(position: string): Position | undefined
   format(place: Position): string
+  /** A position that a request has named, for the request's client to name again. */
+  again(position: string, named: Position): string
   /** What a client would name that has got all that was written to it. */
   positionOf(client: Client): string
   catchUp(client: Client): void
@@ -59,7 +61,8 @@ export function resume(host: ResumeHost, opening: Opening): void {
   }
   client.greet(named)
   if (known) resumeSubscriptions(client, named)
-  const id = known ? host.format(named) : host.positionOf(client)
+  // It is given back as it came: it is no younger than when it was given out.
+  const id = known ? host.again(position!, named) : host.positionOf(client)
   if (opening.asked === undefined) {
     goOnUnasked(host, opening, id)
   } else {
@@ -67,6 +70,7 @@ export function resume(host: ResumeHost, opening: Opening): void {
     client.knows(client.cursor)
     greet(host, opening, id)
     client.tellTaken(named?.cursor)
+    tellOwed(host, opening)
   }
   if (known) host.resumedAt(client)
   host.catchUp(client)
@@ -86,6 +90,16 @@ function goOnUnasked(host: ResumeHost, opening: Opening, id: string): void {
   tellLosses(host, opening, id, unsure)
 }
 
+/** Tells a client of the topics of which its position brings nothing. */
+function tellOwed(host: ResumeHost, { client, connection }: Opening): void {
+  for (const topic of client.takeOwed()) {
+    // With a log, the subscription knows of it, and tells it.
+    if (client.membership(topic)?.hasLoss(client.cursor) !== false) continue
+    connection.write(errorMessage({ code: 'messages-lost', topic }))
+    host.lost(client, topic)
+  }
+}
+
 /** Writes the first message. */
 function greet(
   { infoEvent: event }: ResumeHost,
@@ -99,7 +113,8 @@ function greet(
 function resumeSubscriptions(client: Client, named: Position): void {
   for (const membership of client.sources()) {
     membership.doubt(client.cursor)
-    membership.resume(named)
+    const isKept = client.owes(membership.topic.name)
+    membership.resume(isKept ? new Position(named.number, named.tie) : named)
   }
 }
 
@@ -111,6 +126,8 @@ function resumeSubscriptions(client: Client, named: Position): void {
 function startAnew(host: ResumeHost, opening: Opening): void {
   const { client } = opening
   client.greet(new Position(host.delivered))
+  // It is told of all its topics.
+  client.takeOwed()
   client.acknowledge(-1)
   const id = host.format(client.place)
   const memberships = client.sources()

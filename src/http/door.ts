@@ -36,6 +36,8 @@ export interface Door {
   enter(client: Client, visit: Visit, plan: Plan | undefined): Promise<void>
   /** Who may have which topic. */
   readonly rights: Rights
+  /** A user, or who has none at a network address, was refused these topics. */
+  refused(owner: string | undefined, address: string | undefined, topics: readonly string[]): void
   /** Whether what is added to this client would be gone with its stream. */
   goesWithStream(id: string): boolean
   /** Subscribes a client to a topic that a request asked for. @returns whether it had it not before. */

@@ -11,6 +11,7 @@ import { Connections } from './connections.js'
 import { drain } from './drain.js'
 import type { Place } from './places.js'
 import { Places } from './places.js'
+import { UNKNOWN_POSITION } from '../wire/position.js'
 import { closedMessage, comeBackMessage, errorMessage, writtenName } from '../wire/messages.js'
 import type { OptionCheck } from '../option-checks.js'
 import { flag, text } from '../option-checks.js'
@@ -242,6 +243,10 @@ export class Clients {
 
   /** Where a client says that it stands, or where the server that it was taken from says so. */
   private whereIs(client: Client, position: string | undefined): string | undefined {
+    // Its request says all that it is given, so it may not make that up.
+    if (client.transient && position !== undefined && !this.delivery.vouchesFor(position)) {
+      return UNKNOWN_POSITION
+    }
     const handover = client.takeHandover()
     return handover === undefined ? position : this.delivery.placeAfterMove(position ?? handover)
   }
