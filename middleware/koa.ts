@@ -17,6 +17,7 @@ import type { ClientsOptions } from './clients.js'
 import { answerClients, checkClients } from './clients.js'
 import { placeOfUser } from './elsewhere.js'
 import type { Answer, RequestContext, StreamOptions } from './request-context.js'
+import { ANSWER_HEADERS } from './send-answer.js'
 import type { OwnStreamerOptions } from './stream.js'
 import { admitStream, checkStreamOptions, streamerFrom } from './stream.js'
 import type { SubscriptionsOptions } from './subscriptions.js'
@@ -181,8 +182,7 @@ function contextOf(ctx: Context): RequestContext<Context> {
 
 function send(ctx: Context, { status, headers = {}, body }: Answer): void {
   ctx.status = status
-  ctx.set('Cache-Control', 'no-store')
-  ctx.set('X-Content-Type-Options', 'nosniff')
+  ctx.set(ANSWER_HEADERS)
   ctx.set(headers)
   ctx.body = body ?? null
   // Setting an empty body changes the status to 204.

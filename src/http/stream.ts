@@ -1,6 +1,8 @@
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Client } from '../delivery/client.js'
 import { AuthenticationError, NoIdError, NotOwnerError, RequestGoneError } from '../errors.js'
+import type { Arrival } from '../service/clients.js'
 import type { Plan } from '../service/rechecks.js'
 import type { Visit } from '../service/rights.js'
 import { isOwner } from '../service/owner.js'
@@ -192,8 +194,8 @@ export function openStream(
   options: HandleOptions,
   end?: () => void,
 ): void {
-  const { socket } = request
   if (request.httpVersionMajor === 1) {
+    const socket: Partial<Socket> = request.socket
     // The application's time-out for hanging requests must not end a quiet stream. A request that
     // was injected, as in tests, has no real socket.
     socket.setTimeout?.(0)
@@ -206,12 +208,17 @@ export function openStream(
   const { flushHeaders } = response as Partial<ServerResponse>
   flushHeaders?.call(response)
   noteSession(door, response)
-  door.attach(client, new ResponseOutlet(response, end), {
+  door.attach(client, new ResponseOutlet(response, end), arrivalOf(request, options))
+}
+
+/** What a request for a stream says of it. */
+export function arrivalOf(request: AnyRequest, options: HandleOptions): Arrival {
+  return {
     position: lastEventIdOf(request),
     address: addressOf(request, options),
     lifetime: options.expires === undefined ? undefined : options.expires - Date.now(),
     seat: seatOf(request),
-  })
+  }
 }
 
 function addressOf(request: AnyRequest, { address }: HandleOptions): string | undefined {

@@ -9,6 +9,7 @@ import { openEvents } from '../support/event-stream.js'
 import { until } from '../support/until.js'
 import type { App } from './support/apps.js'
 import { apps, listen } from './support/apps.js'
+import { mounts } from './support/mounts.js'
 
 /** What Chromium, Firefox and WebKit send for an EventSource, by the standard. */
 const EVENT_SOURCE = { accept: 'text/event-stream', 'cache-control': 'no-cache' }
@@ -43,7 +44,7 @@ afterEach(async () => {
   await running.close()
 })
 
-const everywhere = apps.map((app) => [app.name, app] as const)
+const everywhere = [...apps, ...mounts].map((app) => [app.name, app] as const)
 
 describe.each(everywhere)('%s', (_, app) => {
   test('tells an EventSource in a stream that the broker is away, and it comes back', async () => {
@@ -53,7 +54,7 @@ describe.each(everywhere)('%s', (_, app) => {
     await refused.end()
     expect(refused.status).toBe(200)
     expect(refused.headers['content-type']).toBe('text/event-stream; charset=utf-8')
-    expect(refused.headers.connection).toBe('close')
+    if (!app.leavesConnections) expect(refused.headers.connection).toBe('close')
     expect(refused.text).toMatch(/^retry: 150\ndata: \{"error":\{"code":"ERR_UNIFROST_SUBSCRIBE",/)
     expect(refused.text.endsWith('\n\n')).toBe(true)
     // The browser keeps the position that it has.
