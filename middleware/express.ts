@@ -1,6 +1,6 @@
 import type { Request } from 'express'
 import type { AnyRequest, AnyResponse, Streamer } from '../src/index.js'
-import { checkPair, doorOf, refuse, serve } from '../src/for-middleware.js'
+import { checkPair, doorOf, refuse, sendPassingRefusal, serve } from '../src/for-middleware.js'
 import type { AuthenticateOptions } from './authenticate.js'
 import { checkAuthenticateOptions, identify } from './authenticate.js'
 import type { AutoClientOptions } from './auto-client.js'
@@ -155,6 +155,8 @@ function handling(
   return (request, response, next) => {
     checkPair('The middleware', request, response)
     handle(request as Request, response, next).catch((error: unknown) => {
+      const door = streamer && doorOf(streamer)
+      if (sendPassingRefusal(door, request, response, error)) return
       fail(error, request, response, next, streamer)
     })
   }

@@ -1,12 +1,18 @@
 import type { AnyResponse } from '../src/index.js'
 import type { Answer } from './request-context.js'
 
+/** Headers of every answer but a stream. */
+export const ANSWER_HEADERS: Readonly<Record<string, string>> = {
+  'Cache-Control': 'no-store',
+  'X-Content-Type-Options': 'nosniff',
+}
+
 /** Sends a complete answer on Node's response, which every framework that takes such middleware has. */
 export function sendAnswer(response: AnyResponse, { status, headers = {}, body }: Answer): void {
   response.statusCode = status
-  response.setHeader('Cache-Control', 'no-store')
-  response.setHeader('X-Content-Type-Options', 'nosniff')
-  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
+  for (const [name, value] of Object.entries({ ...ANSWER_HEADERS, ...headers })) {
+    response.setHeader(name, value)
+  }
   if (body === undefined) {
     response.end()
     return

@@ -5,7 +5,16 @@ export type { DisconnectReason } from './delivery/connection.js'
 export type { ConnectionRate } from './http/connection-rate.js'
 export { limitConnectionRate } from './http/connection-rate.js'
 export type { Directory, DirectoryHost, Entry, Outcome, Revision, Stored } from './directory.js'
-export type { BrokerOutage, BrokerState, Driver, Sink, Subscription, TopicKind } from './driver.js'
+export type {
+  BrokerOutage,
+  BrokerState,
+  Driver,
+  NamedPayload,
+  Payload,
+  Sink,
+  Subscription,
+  TopicKind,
+} from './driver.js'
 export type { Log, LogDriver, LogEntry, LogSink, LogSubscription } from './log.js'
 export type { MemoryDriver, MemoryDriverOptions } from './drivers/memory.js'
 export { memoryDriver } from './drivers/memory.js'
@@ -44,6 +53,7 @@ export {
 export type { StreamerEvents } from './service/events.js'
 export type { AnyRequest } from './http/request.js'
 export type { HandleOptions } from './http/stream.js'
+export type { ClosableServer, ShutdownOptions } from './http/shutdown.js'
 export type { WireErrorCode } from './wire/messages.js'
 export type { Asked, Authorize, Logger, StreamerOptions } from './options.js'
 export type { Resume } from './delivery/resume.js'

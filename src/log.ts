@@ -1,4 +1,4 @@
-import type { Driver, Sink, Subscription } from './driver.js'
+import type { Driver, Payload, Sink, Subscription } from './driver.js'
 
 /**
  * What a driver adds if its broker keeps all topics in one log, as JetStream and Redis Streams do.
@@ -15,7 +15,7 @@ export interface LogSink extends Sink {
    * @param shared Whether the driver hands the entry to several open topics. It does so in one go,
    *   in the order of their names (by code units, as `<` compares).
    */
-  message(payload: string | Uint8Array, number?: number, shared?: boolean): void
+  message(payload: Payload, number?: number, shared?: boolean): void
 
   /**
    * Messages may be missing. See {@link Sink.gap}.
@@ -34,8 +34,15 @@ export interface LogSubscription extends Subscription {
 
 /** What reading a {@link Log} yields. */
 export type LogEntry =
-  /** An entry, and the requested topics that it goes to, in the order of their names. */
-  | { readonly number: number; readonly payload: string | Uint8Array; readonly topics: string[] }
+  /**
+   * An entry, and the requested topics that it goes to, in the order of their names. Its payload is
+   * one for all of them, or a list with one for each.
+   */
+  | {
+      readonly number: number
+      readonly payload: Payload | readonly Payload[]
+      readonly topics: string[]
+    }
   /** Entries up to this number were requested and are no longer in the log. */
   | { readonly lostThrough: number }
 
@@ -53,6 +60,13 @@ export interface Log {
    * anew has another one. Undefined until `open` has resolved.
    */
   readonly epoch: string | undefined
+
+  /**
+   * Text that all servers which read this log find out alike, and that clients can't: positions are
+   * signed with it, so that a request can't make one up. It may change with `epoch`. Without one,
+   * a server takes positions of another server only if both have the Streamer's option `secret`.
+   */
+  readonly secret?: string | undefined
 
   /**
    * The driver has handed all entries up to this number to the sinks, and passed over those that go

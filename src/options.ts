@@ -5,6 +5,7 @@ import type { Clock } from './clock.js'
 import { systemClock } from './clock.js'
 import type { Directory } from './directory.js'
 import { OptionsError } from './errors.js'
+import { faultOfEventName } from './event-names.js'
 import type { OptionTable } from './option-checks.js'
 import {
   callback,
@@ -81,6 +82,12 @@ export interface StreamerOptions {
    * connection is alive. Default: `comment`.
    */
   heartbeat?: 'comment' | 'message'
+  /**
+   * The event name of info messages: the first message, errors, heartbeats, the goodbye. A page whose
+   * `onmessage` is for its own messages gives one, such as `unifrost`; no topic may have it. Default:
+   * `message`.
+   */
+  infoEvent?: string
   /** How often it is sent. Default: 25,000; proxies close at 60,000 or later. 0: never. */
   heartbeatInterval?: number
   /**
@@ -176,6 +183,19 @@ export interface StreamerOptions {
    */
   retry?: { min?: number; max?: number }
   /**
+   * What positions are signed with, so that a request can't make one up: a text of 32 bytes or more,
+   * the same on all servers that read one log. Default: what the driver's log has for it; without a
+   * log, a random one.
+   */
+  secret?: string
+  /**
+   * How a browser's EventSource is refused for what passes by itself (429, 502, 503, 504), such as a
+   * broker that is away. `stream`: by a stream that says so and ends, so that the browser comes back
+   * after `retry`; any status would end the EventSource for good. `status`: as everybody else, so
+   * that a load balancer can ask the next server. Default: `stream`.
+   */
+  passingRefusals?: 'stream' | 'status'
+  /**
    * Where servers share their clients, so that a client can reconnect to any of them, such as
    * `redisDirectory(url)`. The Streamer closes it. Default: clients exist in this process only.
    */
@@ -218,6 +238,7 @@ export interface Settings {
   slowClientTimeout: number
   heartbeat: 'comment' | 'message'
   heartbeatInterval: number
+  infoEvent: string
   maxConnectionAge: number
   maxStalledBytes: number
   maxMessageBytes: number
@@ -234,6 +255,8 @@ export interface Settings {
   maxConnectionsPerAddress: number
   ipv6Prefix: number
   retry: { min: number; max: number }
+  secret: string | undefined
+  passingRefusals: 'stream' | 'status'
   directory: Directory | undefined
   server: string
   takeoverTimeout: number
@@ -271,6 +294,10 @@ export const STREAMER_OPTIONS = {
   slowClientTimeout: number(1, LONGEST),
   heartbeat: oneOf('comment', 'message'),
   heartbeatInterval: number(0, LONGEST),
+  infoEvent: [
+    (value) => faultOfEventName(value) === undefined,
+    'the name of an event, which is not open, error or unifrost-connection',
+  ],
   maxConnectionAge: number(0, LONGEST),
   authorize: given(callback('a function from a user and a topic to true or false')),
   recheck: [
@@ -292,6 +319,12 @@ export const STREAMER_OPTIONS = {
   maxConnectionsPerAddress: count(1),
   ipv6Prefix: count(1, 128),
   retry: shape({ min: number(0, LONGEST), max: number(0, LONGEST) }),
+  secret: [
+    (value) => typeof value === 'string' && Buffer.byteLength(value) >= 32,
+    'a text of 32 bytes or more that only the servers know',
+    { given: true, hidden: true },
+  ],
+  passingRefusals: oneOf('stream', 'status'),
   directory: methods('open', 'get', 'put', 'delete', 'idsOf', 'servers', 'ask', 'close'),
   server: [
     (value) => typeof value === 'string' && /^[\w-]{1,64}$/.test(value),
@@ -334,6 +367,7 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     slowClientTimeout: options.slowClientTimeout ?? 30_000,
     heartbeat: options.heartbeat ?? 'comment',
     heartbeatInterval: options.heartbeatInterval ?? 25_000,
+    infoEvent: options.infoEvent ?? 'message',
     maxConnectionAge: options.maxConnectionAge ?? 0,
     maxStalledBytes: options.maxStalledBytes ?? maxBytes,
     maxMessageBytes: options.maxMessageBytes ?? 8 * MEBIBYTE,
@@ -342,6 +376,8 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     maxAuthorizeCalls: options.maxAuthorizeCalls ?? 256,
     ipv6Prefix: options.ipv6Prefix ?? 64,
     retry,
+    secret: options.secret,
+    passingRefusals: options.passingRefusals ?? 'stream',
     directory: options.directory,
     server:
       options.server ??

@@ -6,12 +6,16 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 // The wings of the core, and what lies on the ground between them.
-const ground = /^src\/(driver|log|directory|errors|clock|options|option-checks|callbacks)\.ts$/
+const ground =
+  /^src\/(driver|log|directory|errors|clock|options|option-checks|callbacks|event-names)\.ts$/
 const wire = /^src\/wire\//
 const delivery = /^src\/delivery\//
 const service = /^src\/service\//
 const cluster = /^src\/cluster\//
 const http = /^src\/http\//
+
+// What all middleware shares: the files that are no framework's.
+const shared = /^middleware\/(?!(express|koa|fetch|fastify|nest)(-[a-z-]+)?\.ts$)/
 
 const kit = /^src\/driver-kit\//
 
@@ -82,7 +86,7 @@ export const layers = [
   {
     name: 'driver kit',
     files: kit,
-    reaches: [/^src\/(driver|log|errors|option-checks)\.ts$/, kit],
+    reaches: [/^src\/(driver|log|errors|option-checks|event-names)\.ts$/, kit],
   },
   broker('nats', ['nats', '@nats-io/transport-node', '@nats-io/jetstream']),
   driver('nats', [], ['nats']),
@@ -111,19 +115,47 @@ export const layers = [
   {
     name: 'Express adapter',
     files: /^middleware\/express(-errors)?\.ts$/,
-    reaches: [/^src\/(index|for-middleware)\.ts$/, /^middleware\/(?!koa\.ts$)/],
+    reaches: [/^src\/(index|for-middleware)\.ts$/, shared, /^middleware\/express(-errors)?\.ts$/],
     types: ['express'],
   },
   {
     name: 'Koa adapter',
     files: /^middleware\/koa\.ts$/,
-    reaches: [/^src\/(index|for-middleware)\.ts$/, /^middleware\/(?!express(-errors)?\.ts$)/],
+    reaches: [/^src\/(index|for-middleware)\.ts$/, shared],
     types: ['koa', '@koa/router'],
+  },
+  {
+    name: 'fetch adapter',
+    files: /^middleware\/fetch(-exchange)?\.ts$/,
+    reaches: [/^src\/(index|for-middleware)\.ts$/, shared, /^middleware\/fetch(-exchange)?\.ts$/],
+  },
+  {
+    name: 'Fastify adapter',
+    files: /^middleware\/fastify(-reply|-schemas)?\.ts$/,
+    reaches: [
+      /^src\/(index|for-middleware)\.ts$/,
+      shared,
+      /^middleware\/fastify-(reply|schemas)\.ts$/,
+    ],
+    types: ['fastify'],
+  },
+  {
+    name: 'NestJS adapter',
+    files: /^middleware\/nest(-routes)?\.ts$/,
+    // NestJS runs on Fastify, too.
+    reaches: [
+      /^src\/(index|for-middleware)\.ts$/,
+      shared,
+      /^middleware\/(nest-routes|fastify-reply)\.ts$/,
+    ],
+    // An application that imports this has NestJS.
+    packages: ['@nestjs/common'],
+    types: ['express', 'fastify'],
   },
   {
     name: 'middleware',
     files: /^middleware\//,
-    reaches: [/^src\/(index|for-middleware)\.ts$/, /^middleware\/(?!(express(-errors)?|koa)\.ts$)/],
+    reaches: [/^src\/(index|for-middleware)\.ts$/, shared],
     packages: ['cookie'],
     lazy: ['jose'],
   },

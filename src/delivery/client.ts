@@ -34,6 +34,8 @@ interface Taken {
 
 /** Shared by all clients from which no topic was taken. */
 const NONE_TAKEN: readonly Taken[] = []
+/** Shared by all clients that are owed nothing. */
+const NONE_OWED: readonly string[] = []
 /** Shared by all clients that have none. */
 const NONE: readonly Membership[] = []
 
@@ -42,6 +44,8 @@ export interface ClientHost {
   removeClient(id: string): Promise<unknown>
   /** Every live client has been given everything through this number. */
   readonly delivered: number
+  /** The event name of info messages, as it is written. */
+  readonly infoEvent: string | undefined
 }
 
 /**
@@ -83,6 +87,7 @@ export class Client {
   private named: Position | undefined = undefined
   private replayMark: (ReplayMark & { at: number }) | undefined = undefined
   private taken: readonly Taken[] = NONE_TAKEN
+  private owed: readonly string[] = NONE_OWED
   private isSuspended = false
   private reports = false
   private own: number
@@ -429,7 +434,10 @@ export class Client {
     const told = this.isGreeted && this.current !== undefined
     const others = this.taken.filter((one) => one.topic !== topic).slice(1 - MOST_FAILED)
     this.taken = [...others, { topic, at: told ? this.position : Infinity }]
-    if (told) this.current?.write(errorMessage({ code: 'forbidden-topic', topic }))
+    if (told)
+      this.current?.write(
+        errorMessage({ code: 'forbidden-topic', topic }, { event: this.host.infoEvent }),
+      )
   }
 
   /**
@@ -442,6 +450,23 @@ export class Client {
     const untold = this.taken.filter(({ topic, at }) => at >= cursor && !this.joined.has(topic))
     this.taken = NONE_TAKEN
     for (const { topic } of untold) this.takeAway(topic)
+  }
+
+  /** @internal Messages of a topic are kept from it, which it is told when its stream begins. */
+  owe(topic: string): void {
+    this.owed = [...this.owed, topic]
+  }
+
+  /** @internal */
+  owes(topic: string): boolean {
+    return this.owed.includes(topic)
+  }
+
+  /** @internal @returns the topics that {@link owe} was called with. */
+  takeOwed(): readonly string[] {
+    const { owed } = this
+    this.owed = NONE_OWED
+    return owed
   }
 
   /** @internal All numbers begin anew: it stands at this one. */

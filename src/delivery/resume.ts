@@ -28,12 +28,16 @@ export interface Opening {
 
 /** What opening a stream takes of the delivery. */
 export interface ResumeHost {
+  /** The event name of info messages, as it is written. */
+  readonly infoEvent: string | undefined
   /** Every live client has been given everything through this number. */
   readonly delivered: number
   flush(): void
   /** What a position names that has been read here, or undefined where it names nothing. */
   locate(position: string): Position | undefined
   format(place: Position): string
+  /** A position that a request has named, for the request's client to name again. */
+  again(position: string, named: Position): string
   /** What a client would name that has got all that was written to it. */
   positionOf(client: Client): string
   catchUp(client: Client): void
@@ -57,14 +61,16 @@ export function resume(host: ResumeHost, opening: Opening): void {
   }
   client.greet(named)
   if (known) resumeSubscriptions(client, named)
-  const id = known ? host.format(named) : host.positionOf(client)
+  // It is given back as it came: it is no younger than when it was given out.
+  const id = known ? host.again(position!, named) : host.positionOf(client)
   if (opening.asked === undefined) {
     goOnUnasked(host, opening, id)
   } else {
     client.acknowledge(client.cursor)
     client.knows(client.cursor)
-    greet(opening, id)
+    greet(host, opening, id)
     client.tellTaken(named?.cursor)
+    tellOwed(host, opening)
   }
   if (known) host.resumedAt(client)
   host.catchUp(client)
@@ -84,16 +90,31 @@ function goOnUnasked(host: ResumeHost, opening: Opening, id: string): void {
   tellLosses(host, opening, id, unsure)
 }
 
+/** Tells a client of the topics of which its position brings nothing. */
+function tellOwed(host: ResumeHost, { client, connection }: Opening): void {
+  for (const topic of client.takeOwed()) {
+    // With a log, the subscription knows of it, and tells it.
+    if (client.membership(topic)?.hasLoss(client.cursor) !== false) continue
+    connection.write(errorMessage({ code: 'messages-lost', topic }))
+    host.lost(client, topic)
+  }
+}
+
 /** Writes the first message. */
-function greet({ client, connection, asked, greeting }: Opening, id: string | undefined): void {
-  const fields = { id, retry: greeting.retry, resumes: asked }
+function greet(
+  { infoEvent: event }: ResumeHost,
+  { client, connection, asked, greeting }: Opening,
+  id: string | undefined,
+): void {
+  const fields = { id, event, retry: greeting.retry, resumes: asked }
   connection.write(configMessage(greeting.config, client.topics, fields))
 }
 
 function resumeSubscriptions(client: Client, named: Position): void {
   for (const membership of client.sources()) {
     membership.doubt(client.cursor)
-    membership.resume(named)
+    const isKept = client.owes(membership.topic.name)
+    membership.resume(isKept ? new Position(named.number, named.tie) : named)
   }
 }
 
@@ -105,6 +126,8 @@ function resumeSubscriptions(client: Client, named: Position): void {
 function startAnew(host: ResumeHost, opening: Opening): void {
   const { client } = opening
   client.greet(new Position(host.delivered))
+  // It is told of all its topics.
+  client.takeOwed()
   client.acknowledge(-1)
   const id = host.format(client.place)
   const memberships = client.sources()
@@ -126,10 +149,11 @@ function tellLosses(
 ): void {
   const { client, connection } = opening
   const lost = [...new Set(memberships.map(({ topic }) => topic.name))]
-  greet(opening, lost.length === 0 ? id : undefined)
+  greet(host, opening, lost.length === 0 ? id : undefined)
   for (const [index, topic] of lost.entries()) {
     const last = index === lost.length - 1
-    connection.write(errorMessage({ code: 'messages-lost', topic }, { id: last ? id : undefined }))
+    const fields = { id: last ? id : undefined, event: host.infoEvent }
+    connection.write(errorMessage({ code: 'messages-lost', topic }, fields))
     host.lost(client, topic)
   }
   client.tellTaken()

@@ -1,8 +1,7 @@
-import { isUint8Array } from 'node:util/types'
 import type { Client } from '../delivery/client.js'
 import type { Timers } from '../clock.js'
 import type { Delivery } from '../delivery/delivery.js'
-import type { Driver } from '../driver.js'
+import type { Driver, Payload } from '../driver.js'
 import {
   NoClientError,
   OptionsError,
@@ -17,8 +16,10 @@ import { checkOptions, count } from '../option-checks.js'
 import type { Settings } from '../options.js'
 import type { Counters } from './stats.js'
 import type { LogPlace, Topic } from '../delivery/topic.js'
-import { errorMessage } from '../wire/messages.js'
+import { checkPayload } from '../wire/messages.js'
 import { numberBefore } from '../wire/position.js'
+import type { Whose } from './refusals.js'
+import { Refusals } from './refusals.js'
 import { Topics } from './topics.js'
 
 /** Where a new subscription begins. Default: with the next message. */
@@ -46,6 +47,8 @@ export interface JoinOptions extends SubscribeOptions {
    * before, on an earlier connection.
    */
   goesOn?: boolean
+  /** Whether `after` is what a request names: it counts only if it was given out by us. */
+  named?: boolean
   /**
    * The position after which the subscription counts, in a log that both servers read. A position
    * of another log counts as now; so does null, which says that the former server could not tell.
@@ -67,6 +70,7 @@ export interface SubscriptionsHost {
 /** Which client is subscribed to which topic, and what the broker says of the topics. */
 export class Subscriptions {
   private readonly topics: Topics
+  private readonly refusals: Refusals
 
   constructor(
     driver: Driver,
@@ -76,6 +80,9 @@ export class Subscriptions {
     private readonly counts: Counters,
     private readonly host: SubscriptionsHost,
   ) {
+    const { history, heartbeatInterval, clientTTL } = settings
+    const life = history.maxAge + heartbeatInterval + clientTTL
+    this.refusals = new Refusals(timers.clock, life)
     this.topics = new Topics(driver, settings, timers, delivery, {
       received: (topic, payload, place) => this.received(topic, payload, place),
       gapped: (topic, reason, through) => this.gapped(topic, reason, through),
@@ -97,7 +104,7 @@ export class Subscriptions {
    * @returns whether it was not subscribed before.
    */
   async subscribe(client: Client, name: string, options: JoinOptions): Promise<boolean> {
-    checkTopicName(name, this.settings.maxTopicLength)
+    checkTopicName(name, this.settings.maxTopicLength, this.settings.infoEvent)
     const reaching = options.after === undefined ? undefined : this.delivery.reach(options.after)
     if (reaching !== undefined) {
       await reaching
@@ -169,9 +176,15 @@ export class Subscriptions {
     return membership !== undefined
   }
 
+  /** A user may not have a topic: no position from before counts for it. */
+  refused(whose: Whose, name: string): void {
+    this.delivery.flush()
+    this.refusals.note(whose, name, this.delivery.delivered)
+  }
+
   /** Takes a topic from a client whose user may not have it any more. The client is told in its place. */
   withdraw(client: Client, name: string): void {
-    this.delivery.flush()
+    this.refused(client, name)
     this.unsubscribe(client, name)
     client.takeAway(name)
   }
@@ -207,13 +220,14 @@ export class Subscriptions {
   }
 
   /** Puts a subscription at the place that the options name. @returns whether that is before now. */
-  private place(membership: Membership, { rewind, after, since, goesOn }: JoinOptions): boolean {
+  private place(membership: Membership, options: JoinOptions): boolean {
+    const { rewind, after, since, goesOn, named } = options
     const { topic } = membership
     if (rewind !== undefined && rewind > 0) {
       const first = topic.history.at(Math.max(0, topic.history.length - rewind))
       if (first !== undefined) membership.replayFrom(numberBefore(first.number))
     } else if (after !== undefined) {
-      const position = this.delivery.locate(after)
+      const position = this.placeOf(membership, after, named === true)
       if (position === undefined) {
         const older = membership.misplace()
         if (goesOn === true) this.tellMissing(membership)
@@ -227,10 +241,23 @@ export class Subscriptions {
     return false
   }
 
+  /** Where in the numbering a topic begins; undefined where that is not known, or not the client's. */
+  private placeOf({ client, topic }: Membership, after: string, named: boolean) {
+    if (named && !this.delivery.vouchesFor(after)) return undefined
+    const position = this.delivery.locate(after)
+    if (!named || position === undefined) return position
+    const begins = position.cursorOf(topic.name)
+    if (!this.refusals.since(client, topic.name, begins)) return position
+    client.owe(topic.name)
+    return undefined
+  }
+
   /** Tells a client that it may have missed messages, where the delivery does not tell it by itself. */
   private tellMissing({ client, topic }: Membership): void {
     if (client.membership(topic.name)?.hasLoss(client.position) === true) return
-    client.connection?.write(errorMessage({ code: 'messages-lost', topic: topic.name }))
+    client.connection?.write(
+      this.delivery.errorMessage({ code: 'messages-lost', topic: topic.name }),
+    )
     this.delivery.lost(client, topic.name)
   }
 
@@ -263,7 +290,7 @@ export class Subscriptions {
   }
 
   /** The one guard of the sink, which never throws: what can't be taken is a told loss. */
-  private received(topic: Topic, payload: string | Uint8Array, place?: LogPlace): void {
+  private received(topic: Topic, payload: Payload, place?: LogPlace): void {
     this.counts.received++
     try {
       this.take(topic, payload, place)
@@ -273,10 +300,8 @@ export class Subscriptions {
     }
   }
 
-  private take(topic: Topic, payload: string | Uint8Array, place?: LogPlace): void {
-    if (typeof payload !== 'string' && !isUint8Array(payload)) {
-      throw new TypeError(`A driver hands over text or bytes; this is ${typeof payload}.`)
-    }
+  private take(topic: Topic, payload: Payload, place?: LogPlace): void {
+    checkPayload(payload)
     const refusal = this.delivery.receive(topic, payload, place)
     if (refusal === undefined) return
     this.counts.refused++

@@ -1,7 +1,7 @@
+import type { Payload } from '../../driver.js'
 import type { Log } from '../../log.js'
 import type { Encoded } from '../../wire/encode.js'
 import type { Refusal, WireErrorCode } from '../../wire/messages.js'
-import { errorMessage } from '../../wire/messages.js'
 import { numberBefore } from '../../wire/position.js'
 import type { Step } from '../catch-up.js'
 import type { Client } from '../client.js'
@@ -25,6 +25,7 @@ import { LogTopicHistory } from './topic-history.js'
 export class LogDelivery extends Delivery {
   declare protected readonly numbering: LogNumbering
   private readonly logReplay: LogReplay
+  private readonly positionLife: number
   /** What a client would name of a log that was made anew, until it was sent frame `until`. */
   private readonly outdated = new WeakMap<Client, { position: string; until: number }>()
   /** Topics that wait for the others which an entry goes to: nobody is given a part of it. */
@@ -34,7 +35,8 @@ export class LogDelivery extends Delivery {
     private readonly log: Log,
     parts: DeliveryParts,
   ) {
-    super(parts, new LogNumbering(log))
+    super(parts, new LogNumbering(log, parts.secret))
+    this.positionLife = parts.positionLife
     this.logReplay = new LogReplay(log, this.timers, this)
   }
 
@@ -52,11 +54,7 @@ export class LogDelivery extends Delivery {
     return new LogMembership(client, topic, now)
   }
 
-  override receive(
-    topic: LogTopic,
-    payload: string | Uint8Array,
-    place: LogPlace,
-  ): Refusal | undefined {
+  override receive(topic: LogTopic, payload: Payload, place: LogPlace): Refusal | undefined {
     const refusal = this.refusalOf(payload)
     const { number, shared } = place
     const tie = shared ? topic.name : undefined
@@ -72,7 +70,7 @@ export class LogDelivery extends Delivery {
   }
 
   /** An entry of the log as it is sent, with a tie where it goes to several topics. */
-  encodeEntry(topic: string, payload: string | Uint8Array, number: number, tie: boolean): Encoded {
+  encodeEntry(topic: string, payload: Payload, number: number, tie: boolean): Encoded {
     const id = this.numbering.format(number, tie ? topic : undefined)
     return this.encode(topic, payload, this.refusalOf(payload), id)
   }
@@ -81,7 +79,7 @@ export class LogDelivery extends Delivery {
     const number = this.numberOfOurs(topic)
     this.boundBefore(number)
     // No other server knows of it, so there is no position behind it.
-    return this.append(topic, () => errorMessage({ code, topic: topic.name }), number).number
+    return this.append(topic, () => this.errorMessage({ code, topic: topic.name }), number).number
   }
 
   override tellGap(topic: LogTopic, through?: number): void {
@@ -95,6 +93,11 @@ export class LogDelivery extends Delivery {
     if (position <= this.history.last) return
     this.history.last = position
     this.broadcast.advance(position)
+  }
+
+  override vouchesFor(position: string): boolean {
+    const age = this.numbering.ageOf(position)
+    return age !== undefined && age <= this.positionLife
   }
 
   override reach(position: string): Promise<unknown> | undefined {

@@ -1,6 +1,7 @@
+import type { Payload } from '../../driver.js'
 import type { Log, LogEntry, LogSink, LogSubscription } from '../../log.js'
 import { Watchers } from '../../driver-kit/index.js'
-import { epochKey, settleEpoch } from './epoch.js'
+import { epochKey, partsOf, settleEpoch } from './epoch.js'
 import type { Call } from './epoch.js'
 import { EntryIdError, numberOf } from './number.js'
 import type { StreamInfo } from './position.js'
@@ -11,6 +12,7 @@ import type { LogEvents, RedisStreamMessage, StreamEvents } from './stream.js'
 
 /** A topic that somebody has subscribed to. */
 interface OpenTopic {
+  readonly name: string
   readonly sink: LogSink
   /** It gets the entries after this number. */
   after: number
@@ -23,12 +25,15 @@ interface OpenTopic {
 export class StreamLog implements Log, StreamEvents {
   onRestart: (() => void) | undefined = undefined
   epoch: string | undefined = undefined
+  secret: string | undefined = undefined
   position = 0
   readonly log: LogEvents
   readonly #topics = new Map<string, OpenTopic>()
   readonly #watchers = new Watchers()
   #opening: Promise<void> | undefined
   #isOpen = false
+  /** The value of the key, of which the epoch is a part. */
+  #value: string | undefined = undefined
   #looking: Promise<StreamInfo | undefined> | undefined
   #lookingNext: Promise<StreamInfo | undefined> | undefined
 
@@ -42,7 +47,7 @@ export class StreamLog implements Log, StreamEvents {
     this.log = {
       key: epochKey(stream),
       settle: (call, found, last, isAnew) => this.#settle(call, found, last, isAnew),
-      begin: (epoch, id) => this.#begin(epoch, id),
+      begin: (value, id) => this.#begin(value, id),
       at: (id) => this.#moveTo(numberOf(id) ?? 0),
     }
   }
@@ -62,7 +67,7 @@ export class StreamLog implements Log, StreamEvents {
     if (!this.#isOpen) throw new Error(`The stream ${JSON.stringify(this.stream)} was given up.`)
     // Entries that were read since that answer did not go to this topic.
     const position = Math.max(this.position, (info && numberOf(info.last)) ?? 0)
-    const open = { sink, after: position }
+    const open = { name: topic, sink, after: position }
     this.#topics.set(topic, open)
     const close = async () => {
       if (this.#topics.get(topic) === open) this.#topics.delete(topic)
@@ -85,7 +90,8 @@ export class StreamLog implements Log, StreamEvents {
   }
 
   async *read(topics: readonly string[], after: number, through: number): AsyncGenerator<LogEntry> {
-    const { stream, epoch, routes } = this
+    const { stream, routes } = this
+    const epoch = this.#value
     const call = await this.reader.commands()
     yield* replay(call, { stream, key: this.log.key, epoch, routes, topics, after, through })
   }
@@ -132,33 +138,37 @@ export class StreamLog implements Log, StreamEvents {
 
   #hand(message: RedisStreamMessage, number: number, topics: readonly OpenTopic[]): void {
     if (topics.length === 0) return
-    let payload: string | Uint8Array
+    let payloads: Payload[]
     try {
-      payload = this.routes.payloadOf(message)
+      payloads = topics.map(({ name }) => this.routes.payloadOf(message, name))
     } catch (error) {
       const reason = `payload failed on a message from ${this.stream}: ${String(error)}`
       for (const { sink } of topics) sink.gap(reason, number)
       return
     }
-    for (const { sink } of topics) sink.message(payload, number, topics.length > 1)
+    const shared = topics.length > 1
+    for (const [i, { sink }] of topics.entries()) sink.message(payloads[i]!, number, shared)
   }
 
   async #settle(call: Call, found: string | undefined, last: string, isAnew: boolean) {
     const number = numberOf(last)
     if (number === undefined) throw new EntryIdError(this.stream, last)
     const isBack = isAnew || (!this.#isOpen && number < this.position)
-    return settleEpoch(call, this.log.key, found, this.epoch, isBack)
+    return settleEpoch(call, this.log.key, found, this.#value, isBack)
   }
 
-  #begin(epoch: string, id: string): void {
-    const before = this.epoch
+  #begin(value: string, id: string): void {
+    const before = this.#value
     this.#isOpen = true
     const position = numberOf(id) ?? 0
-    if (epoch === before) {
+    if (value === before) {
       this.#moveTo(position)
       return
     }
+    this.#value = value
+    const { epoch, secret } = partsOf(value)
     this.epoch = epoch
+    this.secret = secret
     this.position = position
     for (const topic of this.#topics.values()) topic.after = 0
     this.#watchers.look()

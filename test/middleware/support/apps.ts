@@ -35,6 +35,8 @@ export interface App {
   readonly name: string
   /** Whether the last answer to an error is a router's own, which is not JSON of our shape. */
   readonly answersErrors?: boolean
+  /** Whether connections are its server's matter: under fetch, nobody sees them. */
+  readonly leavesConnections?: boolean
   build(options: AppOptions): (request: never, response: never) => void
 }
 
