@@ -140,14 +140,13 @@ class Worker {
       this.#outage = greeting.broker
       const goesOn = greeting.epoch === epoch
       this.#byId.clear()
-      this.#log.greeted(greeting.epoch, greeting.position)
+      const isTold = this.#log.greeted(greeting.epoch, greeting.position)
       names.forEach((name, index) => {
         const topic = this.#topics.get(name)
         if (topic === undefined) return
         topic.id = goesOn ? (greeting.topics[index] ?? 0) : 0
         if (topic.id !== 0) this.#byId.set(topic.id, topic)
-        // The Streamer has told all clients of a hub that was started anew.
-        else void this.#reopen(connection, topic, goesOn)
+        else void this.#reopen(connection, topic, !isTold)
       })
     })
   }

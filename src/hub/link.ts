@@ -34,12 +34,17 @@ export function hubLink(
       const events = eventsOf(() => holder.connection!)
       const connection = await HubConnection.open(address, events, signal)
       holder.connection = connection
+      // A hub that was frozen may answer an attempt that has been given up.
+      const abort = () => connection.end()
+      signal.addEventListener('abort', abort, { once: true })
       try {
         await greet(connection)
         return connection
       } catch (error) {
         connection.end()
         throw error
+      } finally {
+        signal.removeEventListener('abort', abort)
       }
     },
     lost: ({ lost }) => lost,

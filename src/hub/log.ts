@@ -57,14 +57,20 @@ export class HubLog implements Log {
     this.#watchers.look()
   }
 
-  /** The hub's numbering, as it is at the start of a connection. */
-  greeted(epoch: string, position: number): void {
-    if (epoch === this.epoch) return
+  /**
+   * The hub's numbering, as it is at the start of a connection.
+   *
+   * @returns whether the Streamer has been told that the hub was started anew.
+   */
+  greeted(epoch: string, position: number): boolean {
+    if (epoch === this.epoch) return false
     const isFirst = this.epoch === undefined
     this.epoch = epoch
     this.position = position
     this.#watchers.look()
-    if (!isFirst) this.onRestart?.()
+    if (isFirst || this.onRestart === undefined) return false
+    this.onRestart()
+    return true
   }
 
   close(): void {
