@@ -111,7 +111,7 @@ export const layers = [
     name: 'hub',
     files: /^src\/hub\//,
     reaches: [
-      /^src\/(driver|log|directory|errors|option-checks)\.ts$/,
+      /^src\/(driver|log|directory|errors|options|option-checks|streamer)\.ts$/,
       kit,
       /^src\/directories\/toolbox\//,
       /^src\/hub\//,

@@ -2,6 +2,8 @@
  * One hub for all workers of a machine: it has the broker's connections, the messages and the
  * clients' directory; the workers have the sockets of the browsers.
  */
+export { startWorkers } from './workers.js'
+export type { Role, WorkerApp, WorkerContext, Workers, WorkersOptions } from './workers.js'
 export { hubDirectory } from './directory.js'
 export type { HubDirectoryOptions } from './directory.js'
 export { hubDriver } from './driver.js'

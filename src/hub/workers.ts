@@ -1,0 +1,168 @@
+import cluster from 'node:cluster'
+import { availableParallelism } from 'node:os'
+import type { Driver } from '../driver.js'
+import { OptionsError } from '../errors.js'
+import type { OptionCheck } from '../option-checks.js'
+import { callback, checkOptions, count, number, text } from '../option-checks.js'
+import type { StreamerOptions } from '../options.js'
+import type { Streamer } from '../streamer.js'
+import { checkAddress } from './address.js'
+import { startHub } from './hub.js'
+import type { HubOptions } from './hub.js'
+import type { Part, Role } from './roles.js'
+import { takePart, tellParent, whenToEnd } from './roles.js'
+import { serve } from './serve.js'
+import type { WorkerApp, WorkerContext } from './serve.js'
+import { Supervisor } from './supervisor.js'
+
+export type { Role, WorkerApp, WorkerContext }
+
+/** What `startWorkers` takes. Durations are in milliseconds. */
+export interface WorkersOptions {
+  /** How many workers. Default: `auto`, one for each core. */
+  workers?: number | 'auto'
+  /** Makes the broker's driver. It is called in the hub only. */
+  driver: () => Driver | Promise<Driver>
+  /** Makes the app. It is called in each worker, with the worker's Streamer. */
+  app: (streamer: Streamer, worker: WorkerContext) => WorkerApp | Promise<WorkerApp>
+  /** The port that all workers share. 0: any free one. */
+  port: number
+  /** The address to listen on. Default: all of this machine. */
+  host?: string
+  /** Options of each worker's Streamer. The directory is the hub's. */
+  streamer?: Omit<StreamerOptions, 'directory' | 'server'>
+  /** Options of the hub. */
+  hub?: Pick<HubOptions, 'history' | 'topicLinger'>
+  /** Where the hub listens: see `startHub`. Default: a socket in a new folder. */
+  address?: string
+  /** Over how long a worker that ends sends its clients away. Default: 5,000. */
+  drain?: number
+  /** Gets a line for each process that ended and is replaced. Default: it goes to stderr. */
+  report?: (message: string) => void
+}
+
+/** What runs, as the process sees it that called `startWorkers`. */
+export interface Workers {
+  /** What this process is. The script runs in all of them. */
+  readonly role: Role
+  /** The port that the workers listen on. In the first process only. */
+  readonly port: number | undefined
+  /** The processes that run. In the first process only. */
+  pids(): Promise<{ hub: number | undefined; workers: number[] }>
+  /** Replaces the workers one after the other, as SIGHUP does. Their clients resume at the others. */
+  restart(): Promise<void>
+  /** Ends the workers and then the hub, as SIGTERM does. Calling it again does nothing. */
+  close(): Promise<void>
+}
+
+/**
+ * Serves one app on all cores: one hub process with the broker's connections, and workers that share
+ * a port. The script that calls it runs in each of these processes; the first one starts the others
+ * and replaces what dies. SIGHUP replaces the workers one by one, SIGTERM and SIGINT end everything.
+ *
+ * @throws OptionsError; Error if the hub or a worker does not start. Nothing is left then.
+ */
+export async function startWorkers(options: WorkersOptions): Promise<Workers> {
+  checkWorkersOptions(options)
+  const part = takePart()
+  if (part === undefined) return supervise(options)
+  try {
+    if (part.role === 'hub') await beHub(part, options)
+    else await beWorker(part, options)
+  } catch (error) {
+    await tellParent({ unifrost: 'failed', message: (error as Error).message })
+    process.exit(1)
+  }
+  return {
+    role: part.role,
+    port: undefined,
+    pids: onlyInFirst,
+    restart: onlyInFirst,
+    close: onlyInFirst,
+  }
+}
+
+async function supervise(options: WorkersOptions): Promise<Workers> {
+  const { workers = 'auto', address, drain = 5_000 } = options
+  const report = options.report ?? ((message: string) => process.stderr.write(`${message}\n`))
+  const supervisor = new Supervisor({
+    workers: workers === 'auto' ? availableParallelism() : workers,
+    address,
+    drain,
+    report,
+  })
+  const restart = () => {
+    supervisor.restart().catch((error: unknown) => report((error as Error).message))
+  }
+  const end = () => void supervisor.end().finally(() => process.exit(0))
+  process.on('SIGHUP', restart)
+  process.on('SIGTERM', end)
+  process.on('SIGINT', end)
+  const forget = () => {
+    process.off('SIGHUP', restart)
+    process.off('SIGTERM', end)
+    process.off('SIGINT', end)
+  }
+  try {
+    await supervisor.start()
+  } catch (error) {
+    forget()
+    throw error
+  }
+  return {
+    role: 'primary',
+    port: supervisor.port,
+    pids: () => supervisor.pids(),
+    restart: () => supervisor.restart(),
+    close: () => supervisor.end().finally(forget),
+  }
+}
+
+async function beHub({ address }: Part, { driver, hub: settings = {} }: WorkersOptions) {
+  const made = await driver()
+  const hub = await startHub({ ...settings, address, driver: made })
+  whenToEnd(false, () => void hub.close().finally(() => process.exit(0)))
+  await tellParent({ unifrost: 'ready', encoding: made.encoding ?? 'utf8' })
+}
+
+async function beWorker(part: Part, options: WorkersOptions): Promise<void> {
+  const { app, streamer = {}, port, host, drain = 5_000 } = options
+  await serve(part, { app, streamer, port, host, drain })
+}
+
+function onlyInFirst(): never {
+  throw new Error('Call this in the process whose role is primary.')
+}
+
+/** Checked where they are used: in the workers, and in the hub. */
+const settings: OptionCheck = [
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
+  'an object',
+]
+
+function checkWorkersOptions(options: WorkersOptions): void {
+  checkOptions('startWorkers', options, {
+    workers: [
+      (value) => value === 'auto' || (Number.isInteger(value) && (value as number) > 0),
+      '"auto" or a whole number from 1',
+    ],
+    driver: callback('a function that makes a driver'),
+    app: callback('a function from a Streamer to an app'),
+    port: count(0, 65_535),
+    host: text,
+    streamer: settings,
+    hub: settings,
+    address: text,
+    drain: number(0, 2 ** 31 - 1),
+    report: callback('a function that gets a line of text'),
+  })
+  if (options.address !== undefined) checkAddress('startWorkers', options.address)
+  if (typeof options.driver !== 'function' || typeof options.app !== 'function') {
+    throw new OptionsError('startWorkers needs driver and app, two functions.')
+  }
+  if (cluster.isWorker && process.env['UNIFROST_WORKERS_PART'] === undefined) {
+    throw new OptionsError(
+      'startWorkers: call it in the first process, not in a worker of cluster.',
+    )
+  }
+}
