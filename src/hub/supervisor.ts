@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Backoff, pause, within } from '../driver-kit/index.js'
+import { closeWhatIsOnItsWay } from './handed-over.js'
 import type { ChildSays, Part } from './roles.js'
 import { PART } from './roles.js'
 
@@ -180,7 +181,9 @@ function startHubProcess(part: Part): Promise<Child> {
 }
 
 function startWorker(part: Part): Promise<Child> {
-  return started('worker', cluster.fork({ [PART]: JSON.stringify(part) }).process)
+  const { process: child } = cluster.fork({ [PART]: JSON.stringify(part) })
+  closeWhatIsOnItsWay(child)
+  return started('worker', child)
 }
 
 /** Waits until a child says that it is ready. @throws Error with what it said, if it ends before. */

@@ -8,17 +8,18 @@ const workers = await startWorkers({
   workers: 2,
   port: Number(process.env.PORT ?? 0),
   host: '127.0.0.1',
+  address: process.env.HUB!,
   drain: 500,
   driver: () => memoryDriver(),
   streamer: { retry: { min: 50, max: 100 } },
-  app: (streamer, { driver }) => {
+  app: (streamer) => {
     const app = express()
     app.get('/pid', (_request, response) => void response.json(process.pid))
-    app.post('/publish/:topic/:text', async (request, response) => {
-      await driver.publish(request.params.topic, request.params.text)
-      response.sendStatus(204)
-    })
-    app.use('/events', autoClient(streamer, { topics: () => ['a', 'b'] }), unifrostExpress(streamer))
+    app.use(
+      '/events',
+      autoClient(streamer, { topics: () => ['a', 'b'] }),
+      unifrostExpress(streamer),
+    )
     return app
   },
 })
