@@ -28,7 +28,7 @@ export class HubHistory {
   /** @param bounds Bytes, and milliseconds. */
   constructor(private readonly bounds: { maxBytes: number; maxAge: number }) {}
 
-  /** The number of the newest entry, or of the topic that was opened last. */
+  /** The number that was taken last. */
   get last(): number {
     return this.#last
   }
@@ -48,7 +48,7 @@ export class HubHistory {
     return this.#entries.length - this.#head
   }
 
-  /** A number for what is no entry: after a topic was opened, no older position is of use to it. */
+  /** Takes a number for what is no entry. */
   takeNumber(): number {
     return ++this.#last
   }

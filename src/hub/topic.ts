@@ -6,7 +6,7 @@ export class HubTopic {
   users = 0
   /** The newest of its entries that the history let go. */
   evictedThrough = 0
-  /** No position before it is of use: what was published then was not read. */
+  /** The log's last number when it was opened: what was published before was not read. */
   openedAt = Infinity
   /** Settles when the broker has opened it, or has refused it. */
   opening: Promise<void> | undefined

@@ -88,7 +88,7 @@ export class HubTopics {
         },
       })
       if (failure !== undefined) throw failure
-      topic.openedAt = this.history.takeNumber()
+      topic.openedAt = this.history.last
     } catch (error) {
       void this.#end(topic)
       throw error
@@ -97,8 +97,12 @@ export class HubTopics {
   }
 
   async #end(topic: HubTopic): Promise<void> {
+    if (topic.isOver) return
     topic.isOver = true
     clearTimeout(topic.lingering)
+    // Opened again, it begins behind every position that a client of now may name.
+    this.history.takeNumber()
+    this.appended()
     if (this.#byName.get(topic.name) === topic) this.#byName.delete(topic.name)
     await this.#release(topic)
   }
