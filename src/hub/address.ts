@@ -1,5 +1,5 @@
 import { connect } from 'node:net'
-import { unlink } from 'node:fs/promises'
+import { lstat, unlink } from 'node:fs/promises'
 import type { Server } from 'node:net'
 import { OptionsError } from '../errors.js'
 import { show } from '../option-checks.js'
@@ -42,6 +42,7 @@ export async function listen(server: Server, address: string): Promise<void> {
         { cause: error },
       )
     }
+    if (!(await lstat(address)).isSocket()) throw refused(address, new Error('it is no socket'))
     await unlink(address)
     await bind(server, address).catch((again: unknown) => {
       throw refused(address, again)

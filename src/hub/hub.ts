@@ -3,7 +3,8 @@ import { createServer } from 'node:net'
 import type { Socket } from 'node:net'
 import type { BrokerDriver } from '../driver-kit/index.js'
 import type { BrokerOutage, Driver } from '../driver.js'
-import { checkOptions, count, methods, number } from '../option-checks.js'
+import type { OptionTable } from '../option-checks.js'
+import { checkOptions, count, given, methods, number, shape, text } from '../option-checks.js'
 import { checkAddress, listen } from './address.js'
 import { HubHistory } from './history.js'
 import { Leases } from './leases.js'
@@ -55,6 +56,12 @@ export interface HubStats {
   history: { messages: number; bytes: number }
 }
 
+/** Checks the options beside address and driver. */
+export const hubTable: OptionTable = {
+  history: shape({ maxBytes: count(1), maxAge: number(1, 2 ** 31 - 1) }),
+  topicLinger: number(0, 2 ** 31 - 1),
+}
+
 /** How often old messages are let go where no new ones come, in milliseconds. */
 const TRIM_EVERY = 5_000
 
@@ -66,14 +73,9 @@ const TRIM_EVERY = 5_000
  */
 export async function startHub(options: HubOptions): Promise<Hub> {
   checkOptions('startHub', options, {
-    address: [() => true, 'the path of a Unix socket'],
-    driver: methods('subscribe', 'close'),
-    history: [
-      () => true,
-      'an object',
-      { table: { maxBytes: count(0), maxAge: number(0, 2 ** 31 - 1) } },
-    ],
-    topicLinger: number(0, 2 ** 31 - 1),
+    address: given(text),
+    driver: given(methods('subscribe', 'close')),
+    ...hubTable,
   })
   const { address } = options
   checkAddress('startHub', address)

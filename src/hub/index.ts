@@ -3,7 +3,9 @@
  * clients' directory; the workers have the sockets of the browsers.
  */
 export { startWorkers } from './workers.js'
-export type { Role, WorkerApp, WorkerContext, Workers, WorkersOptions } from './workers.js'
+export type { WorkerApp, WorkerContext } from './serve.js'
+export type { Role, Workers } from './workers.js'
+export type { WorkersOptions } from './workers-options.js'
 export { hubDirectory } from './directory.js'
 export type { HubDirectoryOptions } from './directory.js'
 export { hubDriver } from './driver.js'

@@ -1,45 +1,13 @@
-import cluster from 'node:cluster'
 import { availableParallelism } from 'node:os'
-import type { Driver } from '../driver.js'
-import { OptionsError } from '../errors.js'
-import type { OptionCheck } from '../option-checks.js'
-import { callback, checkOptions, count, number, text } from '../option-checks.js'
-import type { StreamerOptions } from '../options.js'
-import type { Streamer } from '../streamer.js'
-import { checkAddress } from './address.js'
 import { startHub } from './hub.js'
-import type { HubOptions } from './hub.js'
 import type { Part, Role } from './roles.js'
 import { takePart, tellParent, whenToEnd } from './roles.js'
 import { serve } from './serve.js'
-import type { WorkerApp, WorkerContext } from './serve.js'
 import { Supervisor } from './supervisor.js'
+import { checkWorkersOptions } from './workers-options.js'
+import type { WorkersOptions } from './workers-options.js'
 
-export type { Role, WorkerApp, WorkerContext }
-
-/** What `startWorkers` takes. Durations are in milliseconds. */
-export interface WorkersOptions {
-  /** How many workers. Default: `auto`, one for each core. */
-  workers?: number | 'auto'
-  /** Makes the broker's driver. It is called in the hub only. */
-  driver: () => Driver | Promise<Driver>
-  /** Makes the app. It is called in each worker, with the worker's Streamer. */
-  app: (streamer: Streamer, worker: WorkerContext) => WorkerApp | Promise<WorkerApp>
-  /** The port that all workers share. 0: any free one. */
-  port: number
-  /** The address to listen on. Default: all of this machine. */
-  host?: string
-  /** Options of each worker's Streamer. The directory is the hub's. */
-  streamer?: Omit<StreamerOptions, 'directory' | 'server'>
-  /** Options of the hub. */
-  hub?: Pick<HubOptions, 'history' | 'topicLinger'>
-  /** Where the hub listens: see `startHub`. Default: a socket in a new folder. */
-  address?: string
-  /** Over how long a worker that ends sends its clients away. Default: 5,000. */
-  drain?: number
-  /** Gets a line for each process that ended and is replaced. Default: it goes to stderr. */
-  report?: (message: string) => void
-}
+export type { Role }
 
 /** What runs, as the process sees it that called `startWorkers`. */
 export interface Workers {
@@ -132,37 +100,4 @@ async function beWorker(part: Part, options: WorkersOptions): Promise<void> {
 
 function onlyInFirst(): never {
   throw new Error('Call this in the process whose role is primary.')
-}
-
-/** Checked where they are used: in the workers, and in the hub. */
-const settings: OptionCheck = [
-  (value) => typeof value === 'object' && value !== null && !Array.isArray(value),
-  'an object',
-]
-
-function checkWorkersOptions(options: WorkersOptions): void {
-  checkOptions('startWorkers', options, {
-    workers: [
-      (value) => value === 'auto' || (Number.isInteger(value) && (value as number) > 0),
-      '"auto" or a whole number from 1',
-    ],
-    driver: callback('a function that makes a driver'),
-    app: callback('a function from a Streamer to an app'),
-    port: count(0, 65_535),
-    host: text,
-    streamer: settings,
-    hub: settings,
-    address: text,
-    drain: number(0, 2 ** 31 - 1),
-    report: callback('a function that gets a line of text'),
-  })
-  if (options.address !== undefined) checkAddress('startWorkers', options.address)
-  if (typeof options.driver !== 'function' || typeof options.app !== 'function') {
-    throw new OptionsError('startWorkers needs driver and app, two functions.')
-  }
-  if (cluster.isWorker && process.env['UNIFROST_WORKERS_PART'] === undefined) {
-    throw new OptionsError(
-      'startWorkers: call it in the first process, not in a worker of cluster.',
-    )
-  }
 }
