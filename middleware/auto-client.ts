@@ -29,6 +29,7 @@ import {
   principalOf,
 } from './request-context.js'
 import { checkStreamer } from './streamer-argument.js'
+import { topicsInAddress } from './topic-parameter.js'
 
 /** Options of `autoClient`. */
 export interface AutoClientOptions<Context, Principal = unknown>
@@ -177,7 +178,7 @@ async function topicsFor<Context, Principal>(
     door.checkTopics(chosen)
     return chosen
   }
-  const named = [...new Set(queryOf(context.request).getAll('topic'))]
+  const named = topicsInAddress(context.request)
   door.checkTopics(named)
   const principal = principalOf(context, options)
   const allowed = await areAllowed(streamer, options.authorize, context, principal, named)

@@ -55,7 +55,7 @@ void counted(struct conn *c, uint32_t events) {
   counters.frames += events;
 }
 
-// An event ends with an empty line. One that is only a comment is a heartbeat and doesn't count.
+// An event ends with an empty line. One without data doesn't count: no page sees it.
 void count_events(struct conn *c, const char *text, size_t size) {
   const char *at = text, *end = text + size;
   uint32_t events = 0;
@@ -63,12 +63,12 @@ void count_events(struct conn *c, const char *text, size_t size) {
   while (at < end) {
     if (c->at_start) {
       if (*at == '\n') {
-        if (!c->comment) events++;
-        c->comment = 1;  // until a line of the next event says otherwise
+        if (!c->dataless) events++;
+        c->dataless = 1;
         at++;
         continue;
       }
-      c->comment = *at == ':';
+      if (*at == 'd') c->dataless = 0;
     }
     const char *line = memchr(at, '\n', (size_t)(end - at));
     c->at_start = line != NULL;

@@ -29,7 +29,7 @@ int feed_http1(struct conn *c, const char *bytes, size_t size) {
       c->stage = CHUNK_SIZE;
       c->left = 0;
       c->at_start = 1;
-      c->comment = 1;
+      c->dataless = 1;
     } else if (c->stage == CHUNK_SIZE) {
       char byte = bytes[at++];
       if (byte == '\n') c->stage = c->left > 0 ? CHUNK_DATA : CHUNK_END;

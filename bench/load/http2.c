@@ -48,7 +48,7 @@ int greet(struct conn *c) {
   memcpy(out + at, head, size);
   c->stage = FRAME_HEAD;
   c->head_size = 0;
-  c->at_start = c->comment = 1;
+  c->at_start = c->dataless = 1;
   return say(c, out, at + size);
 }
 

@@ -19,7 +19,7 @@ struct conn {
   uint8_t stalled;     // reads nothing any more
   uint8_t matched;     // how much of the head's end has been seen
   uint8_t at_start;    // the next byte begins a line
-  uint8_t comment;     // the last line was a comment
+  uint8_t dataless;    // the event has no data so far
   uint8_t type;        // of the current WebSocket or HTTP/2 frame
   uint8_t flags;
   uint8_t head_size;

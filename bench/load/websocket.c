@@ -106,12 +106,12 @@ int feed_websocket(struct conn *c, const char *bytes, size_t size) {
         message_begins(c, "", 0);
         c->stage = FRAME_HEAD;
       }
-      c->comment = 1;
+      c->dataless = 1;
       continue;
     }
     size_t part = size - at < c->left ? size - at : (size_t)c->left;
-    if (c->comment) {
-      c->comment = 0;
+    if (c->dataless) {
+      c->dataless = 0;
       message_begins(c, bytes + at, part);
     }
     if (c->type == 1 && settings.within[0] != 0) count_within(c, bytes + at, part);

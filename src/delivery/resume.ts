@@ -1,3 +1,4 @@
+import { behindPosition } from '../wire/encode.js'
 import { configMessage, errorMessage } from '../wire/messages.js'
 import { Position } from '../wire/position.js'
 import type { Client } from './client.js'
@@ -20,6 +21,8 @@ export interface Opening {
    * The position that the client names. Without, it goes on after what was last written to it.
    */
   readonly position: string | undefined
+  /** The position in the request, which is not always the one that counts. */
+  readonly asked: string | undefined
   readonly greeting: Greeting
 }
 
@@ -44,7 +47,7 @@ export interface ResumeHost {
 
 /** Writes the first message of a client's connection, what it missed, and then what arrives. */
 export function resume(host: ResumeHost, opening: Opening): void {
-  const { client, connection, position, greeting } = opening
+  const { client, position } = opening
   host.flush()
   const named = position === undefined ? undefined : host.locate(position)
   const known = named !== undefined && !client.hasForgotten(named.cursor)
@@ -56,9 +59,15 @@ export function resume(host: ResumeHost, opening: Opening): void {
   if (known) resumeSubscriptions(client, named)
   client.knows(client.cursor)
   const id = known ? host.format(named) : host.positionOf(client)
-  connection.write(configMessage(greeting.config, client.topics, { id, retry: greeting.retry }))
+  greet(opening, id)
   if (known) host.resumedAt(client)
   host.catchUp(client)
+}
+
+/** Writes the first message. */
+function greet({ client, connection, asked, greeting }: Opening, id: string | undefined): void {
+  const first = configMessage(greeting.config, client.topics, { id, retry: greeting.retry })
+  connection.write(asked === undefined ? first : behindPosition(asked, first))
 }
 
 function resumeSubscriptions(client: Client, named: Position): void {
@@ -73,14 +82,14 @@ function resumeSubscriptions(client: Client, named: Position): void {
  * that it is given stands in the last message that says so; were it in the first, a client
  * cut off in between would come back as if it knew.
  */
-function startAnew(host: ResumeHost, { client, connection, greeting }: Opening): void {
+function startAnew(host: ResumeHost, opening: Opening): void {
+  const { client, connection } = opening
   client.greet(new Position(host.delivered))
   const id = host.format(client.place)
   const memberships = client.sources()
   const lost = [...new Set(memberships.map(({ topic }) => topic.name))]
   for (const membership of memberships) membership.startAnew(client.cursor)
-  const fields = { id: lost.length === 0 ? id : undefined, retry: greeting.retry }
-  connection.write(configMessage(greeting.config, client.topics, fields))
+  greet(opening, lost.length === 0 ? id : undefined)
   for (const [index, topic] of lost.entries()) {
     const last = index === lost.length - 1
     connection.write(errorMessage({ code: 'messages-lost', topic }, { id: last ? id : undefined }))

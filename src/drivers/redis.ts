@@ -21,6 +21,7 @@ import {
   Sources,
 } from '../driver-kit/index.js'
 import type { BrokerDriver, OpenSource, OptionCheck } from '../driver-kit/index.js'
+import { watchedServer } from './redis/watched.js'
 
 export type { IoRedisClient, NodeRedisClient, RedisLibrary, RedisTarget }
 
@@ -42,7 +43,8 @@ export interface RedisDriverOptions extends RedisOptions {
 export type RedisDriver = BrokerDriver
 
 /**
- * Carries the channels of Redis pub/sub, over one connection.
+ * Carries the channels of Redis pub/sub, over one connection, with another one to ask whether that
+ * still leads where it did.
  *
  * @param target `redis://…` or `rediss://…`; or a client of `redis` or `ioredis`, whose settings
  *   are taken for a connection of the driver's own. The client itself is not used or changed.
@@ -57,7 +59,7 @@ export function redisDriver(target: RedisTarget, options: RedisDriverOptions = {
   const timing = redisTiming(options)
   const closings = new Closings('Redis')
   const server = redisServer('redisDriver', target, library)
-  const link = redisLink(server, timing)
+  const link = redisLink(watchedServer(server), timing)
   const nameOf = (channel: string) => `channel ${JSON.stringify(channel)}`
 
   const listen = listenOver<RedisConnection, RedisMessage>(link, {

@@ -12,14 +12,21 @@ export function queryOf(request: AnyRequest): URLSearchParams {
   return new URLSearchParams(mark < 0 ? '' : url.slice(mark + 1))
 }
 
+/** The parameter of a position, as it is spelt by pages and libraries: `last_event_id`, `lastEventId`. */
+const POSITION_PARAMETER = /^last[-_]?event[-_]?id$/i
+
 /**
  * The position that a client asks to resume from: the header `Last-Event-ID`, which a browser sends
- * when it reconnects, or else the query's `last_event_id`.
+ * when it reconnects, or else the query's `last_event_id` or `lastEventId`.
  */
 export function lastEventIdOf(request: AnyRequest): string | undefined {
   const header = request.headers['last-event-id']
-  const named = typeof header === 'string' ? header : queryOf(request).get('last_event_id')
-  return named === null || named === '' ? undefined : named
+  if (typeof header === 'string' && header !== '') return header
+  // A page may have written one into its address. A library appends the newer one.
+  const named = [...queryOf(request)].filter(([name, value]) => {
+    return value !== '' && POSITION_PARAMETER.test(name)
+  })
+  return named.at(-1)?.[1]
 }
 
 /** @throws MethodError, NotAcceptableError if the request can't get a stream. */

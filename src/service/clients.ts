@@ -20,8 +20,11 @@ import { Revocations } from './revocations.js'
 import type { Counters } from './stats.js'
 import type { Subscriptions } from './subscriptions.js'
 
-/** The wait of a page whose client has a newer stream, in milliseconds: a week. It must not take the client back. */
-const RETRY_AFTER_REPLACED = 7 * 24 * 60 * 60 * 1000
+/**
+ * The wait of a page that is not to come back by itself, in milliseconds: a week. Its client is over,
+ * or has a newer stream, from which it must not take the client back.
+ */
+const STAY_AWAY = 7 * 24 * 60 * 60 * 1000
 
 /** What a new client may be given. */
 export interface ClientOptions {
@@ -168,6 +171,7 @@ export class Clients {
       client,
       connection,
       position: this.whereIs(client, position),
+      asked: position,
       greeting: {
         config: {
           client_id: client.id,
@@ -276,13 +280,13 @@ export class Clients {
 
   private sayGoodbye(connection: Connection, end: ClientEnd, retry: number): void {
     if (end === 'moved') {
-      const goodbye = errorMessage({ code: 'replaced' }, { retry: RETRY_AFTER_REPLACED })
+      const goodbye = errorMessage({ code: 'replaced' }, { retry: STAY_AWAY })
       this.connections.end(connection, 'replaced', goodbye)
       return
     }
     const shutting = end === 'closed' || end === 'released'
     const back = shutting && this.host.others
-    const goodbye = back ? comeBackMessage(retry) : closedMessage(retry)
+    const goodbye = back ? comeBackMessage(retry) : closedMessage(shutting ? retry : STAY_AWAY)
     this.connections.end(connection, shutting ? 'closed' : 'removed', goodbye)
   }
 

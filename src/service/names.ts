@@ -1,4 +1,5 @@
 import { ClientIdError, quote, TooManyTopicsError, TopicNameError } from '../errors.js'
+import { CONNECTION_EVENT } from '../wire/encode.js'
 
 /** Names of EventSource's own events. A page could not tell a topic's messages from them. */
 const RESERVED = new Set(['message', 'open', 'error'])
@@ -17,6 +18,12 @@ export function checkTopicName(name: unknown, maxLength: number): asserts name i
   if (RESERVED.has(name)) {
     throw new TopicNameError(
       `${quote(name)} can't be a topic: EventSource uses it for events of its own. ` +
+        'Choose another name.',
+    )
+  }
+  if (name === CONNECTION_EVENT) {
+    throw new TopicNameError(
+      `${quote(name)} can't be a topic: streams use it for what no page is to see. ` +
         'Choose another name.',
     )
   }

@@ -4,7 +4,7 @@ import type { LogSubscription } from '../log.js'
 import type { Capability, DriverHarness, Member } from './harness.js'
 import { recordingSink } from './sink.js'
 import type { RecordingSink } from './sink.js'
-import { BOUND, check, inTime, until } from './until.js'
+import { answerOf, BOUND, check, inTime, until } from './until.js'
 
 /** One case of the contract, before it is bound to a harness. */
 export interface Definition {
@@ -114,7 +114,7 @@ export class Bench {
   }
 
   async run(definition: Pick<Definition, 'run' | 'away'>): Promise<void> {
-    const before = await this.harness.leftovers?.()
+    const before = this.harness.leftovers && (await this.count('leftovers'))
     try {
       await definition.run(this)
     } finally {
@@ -125,10 +125,16 @@ export class Bench {
     if (before !== undefined && !definition.away) await this.leftovers(before)
   }
 
+  /** What the harness counts on the broker now. */
+  count(capability: 'leftovers' | 'subscriptions'): Promise<number> {
+    const count = this.use(capability)
+    return answerOf(`${capability}() to count`, async () => count(), this.bound)
+  }
+
   /** Waits until no more than so much is left on the broker. */
   async leftovers(expected: number): Promise<void> {
     let count = Infinity
-    const test = async () => (count = (await this.harness.leftovers?.()) ?? 0) <= expected
+    const test = async () => (count = await this.count('leftovers')) <= expected
     await until('the broker to let go', test, this.bound).catch((cause: unknown) => {
       const message = `Expected ${expected} left on the broker, there are ${count}.`
       throw new Error(message, { cause })

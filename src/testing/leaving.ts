@@ -11,7 +11,7 @@ export const leaving: readonly Definition[] = [
     name: 'closing topics one by one, or a driver with all of them, leaves nothing on the broker',
     needs: ['leftovers'],
     async run(bench) {
-      const leftovers = bench.use('leftovers')
+      const leftovers = () => bench.count('leftovers')
       const before = await leftovers()
       const one = await bench.driver()
       const other = await bench.driver()
@@ -37,20 +37,20 @@ export const leaving: readonly Definition[] = [
     name: 'a topic that is closed is gone from the broker, while its driver goes on with others',
     needs: ['subscriptions'],
     async run(bench) {
-      const count = bench.use('subscriptions')
+      const count = () => bench.count('subscriptions')
       const driver = await bench.driver()
       const [witness] = await bench.openMany(driver, 'stays', 1)
       check(witness !== undefined, 'A topic.')
       const settled = await count()
       for (let round = 1; round <= 3; round++) {
         const topic = await bench.open(driver, await bench.topic('goes'))
-        const open = await count()
-        check(
-          open > settled,
-          `Expected subscriptions() to rise with a topic that is opened: ${settled} and ${open}.`,
-        )
+        let left = settled
+        const risen = async () => (left = await count()) > settled
+        await until('subscriptions() to rise', risen, bench.bound).catch((cause: unknown) => {
+          const message = `Expected subscriptions() to rise with a topic that is opened: ${settled} and ${left}.`
+          throw new Error(message, { cause })
+        })
         await bench.close(topic)
-        let left = open
         const gone = async () => (left = await count()) <= settled
         await until('the broker to let go', gone, bench.bound).catch((cause: unknown) => {
           const message = `Expected ${settled} subscriptions on the broker after close, there are ${left}.`

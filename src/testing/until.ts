@@ -26,6 +26,32 @@ export async function until<T>(
   }
 }
 
+/**
+ * What `ask` answers. It is asked again while it rejects: a broker that was just broken, or that has
+ * little of the machine, may not answer in the time that its client allows it.
+ *
+ * @param within After how many milliseconds it rejects, with the last error as its cause.
+ */
+export async function answerOf<T>(
+  what: string,
+  ask: () => T | Promise<T>,
+  within = BOUND,
+): Promise<T> {
+  let error: unknown
+  const attempt = async () => {
+    try {
+      return { answer: await ask() }
+    } catch (cause) {
+      error = cause
+      return undefined
+    }
+  }
+  const found = await until(what, attempt, within).catch(({ message }: Error) => {
+    throw new Error(`${message} It says: ${String(error)}`, { cause: error })
+  })
+  return found.answer
+}
+
 /** What `promise` gives, or an error that names `what` when it takes longer than `within` ms. */
 export async function inTime<T>(what: string, promise: Promise<T>, within = BOUND): Promise<T> {
   let timer: NodeJS.Timeout | undefined

@@ -12,6 +12,13 @@ export interface EventFields {
 }
 
 /**
+ * The name of events that are for the connection alone: a position, a time to wait. They have no
+ * data, so a reader by the standard dispatches nothing. Other readers dispatch an empty event, under
+ * a name that no page listens to. No topic may have it.
+ */
+export const CONNECTION_EVENT = 'unifrost-connection'
+
+/**
  * An event, or several, encoded once for all clients and all kinds of connection.
  *
  * One buffer holds both forms: `chunked` for a bare HTTP/1.1 socket, and `bytes` inside it for all
@@ -24,7 +31,7 @@ export class Encoded {
     readonly chunked: Buffer,
     /** Where in `chunked` the event begins. It ends before the CRLF that ends the chunk. */
     readonly start: number,
-    /** The length of the `id:` line. It comes first, so what follows it is the event without id. */
+    /** The length of the `id:` line, which is the last one before the empty line. */
     readonly idLength: number,
   ) {}
 
@@ -41,6 +48,8 @@ export class Encoded {
 
 const LINE_END = /\r\n|\r|\n/g
 const FORBIDDEN_IN_FIELD = /[\r\n\0]/
+/** What a position of ours is made of: visible ASCII. */
+const REPEATABLE = /^[\x21-\x7e]+$/
 const CRLF_LENGTH = 2
 const LF = 0x0a
 const CR = 0x0d
@@ -60,6 +69,7 @@ export function isSendable(payload: string | Uint8Array): boolean {
  * @throws RangeError if `id` or `event` holds CR, LF or NUL, with which it could forge fields.
  */
 export function encodeEvent({ id, event, retry, data }: EventFields): Encoded {
+  // Many readers count an id as soon as they read it. So it comes last: whoever has it has the data.
   let idLine = ''
   if (id !== undefined) {
     refuseForbidden('id', id)
@@ -76,27 +86,49 @@ export function encodeEvent({ id, event, retry, data }: EventFields): Encoded {
   if (typeof data !== 'string') {
     const payload = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
     if (!payload.includes(LF) && !payload.includes(CR)) {
-      return frameBytes(idLine, fields, payload)
+      return frameBytes(fields, payload, idLine)
     }
     data = payload.toString('utf8')
   }
-  return frameText(idLine, fields + data.replace(LINE_END, '\ndata: ') + '\n\n')
+  return frameText(fields + data.replace(LINE_END, '\ndata: ') + '\n', idLine)
 }
 
 /** Only the time to wait before reconnecting, in milliseconds. A page sees no event. */
 export function encodeRetry(retry: number): Encoded {
-  return frameText('', `retry: ${retry}\n\n`)
+  return frameText(`event: ${CONNECTION_EVENT}\nretry: ${retry}\n`, '')
 }
 
-/** A comment, which every reader of an event stream ignores. */
+/**
+ * A comment, which every reader of an event stream ignores. It ends with its line: some readers take
+ * an empty line behind it for an empty message.
+ */
 export function encodeComment(): Encoded {
-  return frameText('', ':\n\n')
+  return frameBare(':\n')
 }
 
 /** Only a position. A browser stores it and dispatches no event. */
 export function encodePosition(id: string): Encoded {
   refuseForbidden('id', id)
-  return frameText('', `id: ${id}\n\n`)
+  return frameText(`event: ${CONNECTION_EVENT}\n`, `id: ${id}\n`)
+}
+
+/**
+ * An event that begins a stream whose reader has named a position.
+ *
+ * WebKit keeps the half of an event at which a stream broke, and appends the next stream to it. The
+ * comment ends the half line, the name takes the half event to nobody, and the id puts the reader
+ * back to where it says that it is. An example: the stream broke in `id: x-7`, and the reader, which
+ * has x-6, would name x-7 from then on. By the standard, all this says nothing.
+ *
+ * @param position What the reader has named. It is repeated where it can't forge a field.
+ */
+export function behindPosition(position: string, first: Encoded): Encoded {
+  const id = REPEATABLE.test(position) ? `id: ${position}\n` : ''
+  const ahead = Buffer.from(`:\nevent: ${CONNECTION_EVENT}\n${id}\n`, 'latin1')
+  const { chunked, start } = allocateChunk(ahead.length + first.length, true)
+  ahead.copy(chunked, start)
+  first.bytes.copy(chunked, start + ahead.length)
+  return new Encoded(chunked, start, first.idLength)
 }
 
 function refuseForbidden(field: string, value: string): void {
@@ -105,23 +137,27 @@ function refuseForbidden(field: string, value: string): void {
   }
 }
 
-function frameText(idLine: string, text: string): Encoded {
-  const size = idLine.length + Buffer.byteLength(text)
-  const { chunked, start } = allocateChunk(size)
-  chunked.write(idLine, start, 'latin1')
-  chunked.write(text, start + idLine.length, 'utf8')
-  return new Encoded(chunked, start, idLine.length)
+/** @param fields The event's other lines, each with its end. */
+function frameText(fields: string, idLine: string): Encoded {
+  return frameBare(fields + idLine + '\n', idLine.length)
 }
 
-function frameBytes(idLine: string, fields: string, payload: Buffer): Encoded {
-  const head = idLine.length + Buffer.byteLength(fields)
-  const size = head + payload.length + 2
-  const { chunked, start } = allocateChunk(size)
-  chunked.write(idLine, start, 'latin1')
-  chunked.write(fields, start + idLine.length, 'utf8')
+function frameBare(text: string, idLength = 0): Encoded {
+  const { chunked, start } = allocateChunk(Buffer.byteLength(text))
+  chunked.write(text, start, 'utf8')
+  return new Encoded(chunked, start, idLength)
+}
+
+/** @param fields The lines before the payload, and `data: `. */
+function frameBytes(fields: string, payload: Buffer, idLine: string): Encoded {
+  const head = Buffer.byteLength(fields)
+  const { chunked, start } = allocateChunk(head + payload.length + idLine.length + 2)
+  chunked.write(fields, start, 'utf8')
   payload.copy(chunked, start + head)
-  chunked[start + size - 2] = LF
-  chunked[start + size - 1] = LF
+  const end = start + head + payload.length
+  chunked[end] = LF
+  chunked.write(idLine, end + 1, 'latin1')
+  chunked[end + 1 + idLine.length] = LF
   return new Encoded(chunked, start, idLine.length)
 }
 

@@ -101,8 +101,9 @@ export class Batch extends Encoded {
     const { chunked, start } = allocateChunk(size, true)
     let at = start
     for (const [i, { chunked: source, start: from, length, idLength }] of frames.entries()) {
-      at += chunked.write(ids[i]!, at, 'latin1')
-      at += source.copy(chunked, at, from + idLength, from + length)
+      // All but its own id and the empty line.
+      at += source.copy(chunked, at, from, from + length - idLength - 1)
+      at += chunked.write(`${ids[i]!}\n`, at, 'latin1')
     }
     return new Batch(chunked, start, frames.length, 0)
   }

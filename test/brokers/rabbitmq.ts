@@ -164,7 +164,9 @@ export async function startRabbitmq(options: { port?: number } = {}): Promise<Ra
         connections: connections.filter(({ user }) => user === READER.user).length,
         queues: queues.length,
         // Every queue is bound to the exchange without a name, by its own.
-        bindings: bindings.filter(({ source }) => source !== '').length,
+        bindings: bindings.filter(
+          ({ source, destination_type: type }) => source !== '' && type === 'queue',
+        ).length,
       }
     },
     async queues() {

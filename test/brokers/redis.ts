@@ -16,7 +16,7 @@ export const ADMIN = { username: 'admin', password: 'admin-secret' }
 
 /** What a connection without credentials may do: all that the docs say a driver needs. */
 export const PERMISSIONS =
-  '+ping +subscribe +unsubscribe +xread +xinfo|stream +client|unblock +client|id ' +
+  '+ping +role +subscribe +unsubscribe +xread +xinfo|stream +client|unblock +client|id ' +
   '+xrange +xrevrange +get +set +eval ~{*}:epoch'
 
 /** A node-redis client; its full type has all commands there are in it. */

@@ -36,7 +36,7 @@ describe.each(apps)('$name', ({ name, build }) => {
     const stream = await openEvents(`${url}/events?id=${client.id}`)
     expect(stream.status).toBe(200)
     expect(stream.headers).toMatchObject({
-      'content-type': 'text/event-stream',
+      'content-type': 'text/event-stream; charset=utf-8',
       'cache-control': 'no-cache, no-transform',
       'x-accel-buffering': 'no',
     })
@@ -74,7 +74,7 @@ describe.each(apps)('$name', ({ name, build }) => {
     const client = await streamer.newClient()
     const answer = await request(url).head(`/events?id=${client.id}`)
     expect(answer.status).toBe(200)
-    expect(answer.headers['content-type']).toBe('text/event-stream')
+    expect(answer.headers['content-type']).toBe('text/event-stream; charset=utf-8')
     expect(client.connected).toBe(false)
   })
 

@@ -215,7 +215,7 @@ describe.each(frameworks)('a flood by $name', ({ build }) => {
         method: 'HEAD',
         agent,
       })
-      expect([status, headers['content-type']]).toEqual([200, 'text/event-stream'])
+      expect([status, headers['content-type']]).toEqual([200, 'text/event-stream; charset=utf-8'])
     }
     agent.destroy()
     expect(counted.brokerCalls).toBe(0)

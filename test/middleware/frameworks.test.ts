@@ -64,7 +64,10 @@ test('HTTP/2 streams through the compatibility API', async () => {
   stream.on('response', (received) => (headers = received))
   stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk))
   await until('the first message', () => parseEvents(text).length === 1)
-  expect(headers).toMatchObject({ ':status': 200, 'content-type': 'text/event-stream' })
+  expect(headers).toMatchObject({
+    ':status': 200,
+    'content-type': 'text/event-stream; charset=utf-8',
+  })
   expect(headers).not.toHaveProperty('connection')
   driver.publish('news', 'one')
   await until('one', () => parseEvents(text).some(({ data }) => data === 'one'))

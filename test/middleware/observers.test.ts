@@ -50,7 +50,8 @@ const finish = (seen: Seen): express.RequestHandler => {
   }
 }
 
-const LINE = /^GET \/events\?id=c 200 text\/event-stream a browser (::ffff:)?127\.0\.0\.1$/
+const LINE =
+  /^GET \/events\?id=c 200 text\/event-stream; charset=utf-8 a browser (::ffff:)?127\.0\.0\.1$/
 
 test('morgan logs a stream that the server ends, and on-finished tells of it', async () => {
   const { streamer, running, stream, seen } = await watched((seen) => [log(seen), finish(seen)])

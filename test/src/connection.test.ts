@@ -23,7 +23,7 @@ describe('the response', () => {
     const client = served.raw(get('me'))
     await client.has('config')
     expect(client.text).toMatch(/^HTTP\/1\.1 200 OK\r\n/)
-    expect(client.text).toMatch(/\r\nContent-Type: text\/event-stream\r\n/)
+    expect(client.text).toMatch(/\r\nContent-Type: text\/event-stream; charset=utf-8\r\n/)
     expect(client.text).toMatch(/\r\nCache-Control: no-cache, no-transform\r\n/)
     expect(client.text).toMatch(/\r\nX-Accel-Buffering: no\r\n/)
     const [first] = new SseParser().feed(dechunk(client.body).content)

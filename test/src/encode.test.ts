@@ -1,5 +1,13 @@
 import fc from 'fast-check'
-import { encodeComment, encodeEvent, isSendable } from '../../src/wire/encode.js'
+import type { Encoded } from '../../src/wire/encode.js'
+import {
+  behindPosition,
+  encodeComment,
+  encodeEvent,
+  encodePosition,
+  encodeRetry,
+  isSendable,
+} from '../../src/wire/encode.js'
 import { dechunk } from '../support/http-server.js'
 import { SseParser } from '../support/sse-parser.js'
 
@@ -13,6 +21,8 @@ const hostile = fc.oneof(
   }),
 )
 const name = hostile.filter((text) => text !== '' && !/[\r\n\0]/.test(text) && text.isWellFormed())
+const withoutId = ({ bytes, length, idLength }: Encoded) =>
+  Buffer.concat([bytes.subarray(0, length - idLength - 1), bytes.subarray(length - 1)])
 const id = fc.stringMatching(/^[0-9a-f]{1,10}-\d{1,16}$/)
 
 describe('an encoded event', () => {
@@ -50,7 +60,7 @@ describe('an encoded event', () => {
         expect(content.equals(encoded.bytes)).toBe(true)
         expect(encoded.length).toBe(encoded.bytes.length)
         const [withId] = parse(encoded.bytes)
-        const [without] = parse(encoded.bytes.subarray(encoded.idLength))
+        const [without] = parse(withoutId(encoded))
         expect(without).toEqual({ ...withId, lastEventId: '', hasId: false })
       }),
       { numRuns: 200 },
@@ -108,4 +118,22 @@ test('a comment is no event', () => {
   const parser = new SseParser()
   expect(parser.feed(encodeComment().bytes)).toEqual([])
   expect(parser.comments).toBe(1)
+})
+
+test('a position alone and a time to wait are no events, but count', () => {
+  const parser = new SseParser()
+  expect(parser.feed(encodePosition('e-7').bytes)).toEqual([])
+  expect(parser.lastEventId).toBe('e-7')
+  const retry = encodeRetry(1_500)
+  expect(parser.feed(retry.bytes)).toEqual([])
+  expect(retry.bytes.toString()).toMatch(/^retry: 1500$/m)
+  expect(() => encodePosition('e-7\nid: x')).toThrow(RangeError)
+})
+
+test('an event behind a position is the same event, and one chunk', () => {
+  const event = encodeEvent({ id: 'e-8', data: 'x' })
+  const encoded = behindPosition('e-7', event)
+  expect(dechunk(encoded.chunked).content.equals(encoded.bytes)).toBe(true)
+  const ahead = ':\nevent: unifrost-connection\nid: e-7\n\n'
+  expect(encoded.bytes.toString()).toBe(ahead + event.bytes.toString())
 })

@@ -88,7 +88,10 @@ describe('HTTP/2 through the compatibility API', () => {
   test('carries a stream, also when it is slow, and ends when it is aborted', async () => {
     const { stream, data } = open('/?id=me')
     const [headers] = (await once(stream, 'response')) as [Record<string, string | number>]
-    expect(headers).toMatchObject({ ':status': 200, 'content-type': 'text/event-stream' })
+    expect(headers).toMatchObject({
+      ':status': 200,
+      'content-type': 'text/event-stream; charset=utf-8',
+    })
     expect(headers).not.toHaveProperty('connection')
     await until('the config', () => data.length === 1)
     stream.pause()

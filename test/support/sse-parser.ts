@@ -75,6 +75,8 @@ export class SseParser {
   }
 
   private field(name: string, value: string): void {
+    // By the standard, an event's fields may come in any order. Ours end with the id.
+    if (this.hasId) throw new Error(`An event goes on behind its id, with ${name}: ${value}`)
     if (name === 'event') this.type = value
     else if (name === 'data') this.data += value + '\n'
     else if (name === 'id' && !value.includes('\0')) {

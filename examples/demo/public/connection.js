@@ -46,6 +46,12 @@ export class Connection {
     this.#source = undefined
   }
 
+  /** The server has said goodbye. A browser would stay away for a week then, so this asks. */
+  gone() {
+    this.close()
+    void this.#closed()
+  }
+
   async #makeClient() {
     const { client_id, client_ttl_millis } = await post('clients')
     const { at, likes } = await post('join', { client_id })
@@ -88,7 +94,7 @@ export class Connection {
     }
   }
 
-  /** The browser has given up. An EventSource does not tell why, so this asks the server. */
+  /** The stream is over, and the browser does not tell why, so this asks the server. */
   async #closed() {
     this.#source = undefined
     this.#on.state('closed')

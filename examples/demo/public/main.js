@@ -87,7 +87,10 @@ function onInfo(event) {
   events.add('message', event, false)
   if (event.lastEventId) status.position(event.lastEventId)
   // The only message that is not JSON is the last one, `Client closed`.
-  if (event.data === 'Client closed') return
+  if (event.data === 'Client closed') {
+    connection.gone()
+    return
+  }
   const { error } = JSON.parse(event.data)
   if (!error) return
   if (error.code === 'replaced') {

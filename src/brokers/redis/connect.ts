@@ -17,7 +17,7 @@ export interface RedisLinkTiming {
 /** Connects to Redis when that is first needed, and again until Redis refuses for good. */
 export function redisLink(server: RedisServer, timing: RedisLinkTiming): RedisLink {
   const { connectTimeout, pingInterval: interval, pingTimeout: timeout } = timing
-  const ask = (connection: RedisConnection) => connection.call(['PING'])
+  const ask = (connection: RedisConnection) => connection.probe?.() ?? connection.call(['PING'])
   return new Link<RedisConnection>({
     broker: 'Redis',
     where: server.where,

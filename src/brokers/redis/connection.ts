@@ -7,6 +7,8 @@ export interface RedisConnection {
   /** Settles when Redis has confirmed the channel. */
   subscribe(channel: string, listener: (payload: Buffer) => void): Promise<void>
   unsubscribe(channel: string): Promise<void>
+  /** Asks whether it lives, where PING does not tell all there is to it. */
+  probe?(): Promise<unknown>
   /** Settles when the connection is gone, for whatever reason. */
   readonly lost: Promise<Error>
   /** Closes it at once, whatever it is doing. */

@@ -23,6 +23,9 @@ export function connectFailure(where: string, cause: unknown): Error {
 
 /** The advice for a connection that is not made, where it is not Redis that is missing. */
 function unreachable(reason: string): { unreachable?: string } {
+  if (/is a replica/.test(reason)) {
+    return { unreachable: 'Wait until it hears its master, or give the address of that.' }
+  }
   if (/protocol error|reply type|RESP type/i.test(reason)) {
     return { unreachable: 'What answers there is no Redis. Correct the address.' }
   }

@@ -14,8 +14,15 @@ export interface RabbitChannel {
   assertExchange(
     exchange: string,
     type: string,
-    options: { durable: boolean },
+    options: {
+      durable: boolean
+      autoDelete?: boolean
+      internal?: boolean
+      alternateExchange?: string
+    },
   ): Promise<{ exchange: string }>
+  bindExchange(destination: string, source: string, pattern: string): Promise<unknown>
+  deleteExchange(exchange: string, options: { ifUnused: boolean }): Promise<unknown>
   checkExchange(exchange: string): Promise<unknown>
   assertQueue(
     queue: string,

@@ -7,6 +7,7 @@ import { isOtherType } from './errors.js'
 import { placeOf } from './names.js'
 import { routesFor } from './routes.js'
 import type { ExchangeType, Routes } from './routes.js'
+import { Sentinel } from './sentinel.js'
 
 export interface SessionSettings {
   /** The broker's host and port, for errors. */
@@ -39,6 +40,7 @@ interface Binding {
 /** The queue of ours for one exchange. It exists while something is bound to it. */
 interface Inbox {
   readonly exchange: string
+  readonly sentinel: Sentinel
   readonly queue: string
   readonly routes: Routes<Binding>
   /** What is read from it, or is about to be, with the broker's confirmation. */
@@ -158,13 +160,20 @@ export class Session {
 
   #openInbox(exchange: string): Inbox {
     const { queuePrefix, exchangeType } = this.settings
+    const sentinel = new Sentinel(this.#control, exchange, queuePrefix)
+    const opening = async () => {
+      await this.#ensure(exchange)
+      await sentinel.begin()
+      return this.#consume(inbox)
+    }
     const inbox: Inbox = {
       exchange,
+      sentinel,
       queue: queuePrefix + randomUUID(),
       routes: routesFor(exchangeType),
       bindings: new Map(),
       wanted: new Map(),
-      opened: this.#ensure(exchange).then(() => this.#consume(inbox)),
+      opened: opening(),
     }
     this.#inboxes.set(exchange, inbox)
     // Each bind that waits for it is told. The next bind opens another one.
@@ -243,9 +252,13 @@ export class Session {
   async #check(): Promise<void> {
     if (this.#isChecking) return
     this.#isChecking = true
-    for (const { exchange, bindings } of [...this.#inboxes.values()]) {
+    for (const { exchange, sentinel, bindings } of [...this.#inboxes.values()]) {
       try {
         await this.#control.run((channel) => channel.checkExchange(exchange))
+        if (!(await sentinel.isReplaced())) continue
+        // What was bound is not bound any more, whatever this session has of it.
+        const name = JSON.stringify(exchange)
+        return this.end(new Error(`the exchange ${name} was deleted and made again`))
       } catch (error) {
         // Any other error ends the session by itself, or says nothing about the exchange.
         if (this.over !== undefined || (error as { code?: number }).code !== 404) continue

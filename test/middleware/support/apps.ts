@@ -22,6 +22,8 @@ export interface AppOptions {
   auto?: { topics?: string[]; id?: string; redirect?: boolean }
   /** Which topics `authorize` allows; without, there is no `authorize`. */
   allow?: (principal: unknown, topic: string) => boolean
+  /** Default: 1,000. */
+  maxBodyBytes?: number
   /** The application's own error handler, which answers 499 with the error's code. */
   ownErrorPage?: boolean
 }
@@ -56,7 +58,10 @@ function expressApp(factory: ExpressFactory, before: express.RequestHandler[] = 
     }
     app.use('/events', unifrostExpress(streamer))
     app.use('/clients', clients(streamer))
-    app.use('/subscriptions', subscriptions(streamer, { ...authorize, maxBodyBytes: 1_000 }))
+    app.use(
+      '/subscriptions',
+      subscriptions(streamer, { ...authorize, maxBodyBytes: options.maxBodyBytes ?? 1_000 }),
+    )
     if (options.ownErrorPage) {
       app.use(((error: { code?: string }, _request, response, _next) => {
         response.status(499).json({ page: error.code })
@@ -98,7 +103,10 @@ function koaApp(Factory: new () => Koa, before: Koa.Middleware[] = []) {
     }
     router.all('/events', unifrostKoa(streamer))
     router.all('/clients', clients(streamer))
-    router.all('/subscriptions', subscriptions(streamer, { ...authorize, maxBodyBytes: 1_000 }))
+    router.all(
+      '/subscriptions',
+      subscriptions(streamer, { ...authorize, maxBodyBytes: options.maxBodyBytes ?? 1_000 }),
+    )
     app.use(router.routes())
     app.silent = true
     return app.callback() as (request: never, response: never) => void

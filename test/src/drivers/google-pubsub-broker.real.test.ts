@@ -15,6 +15,7 @@ import { freePort } from '../../brokers/process.js'
 import { openEvents } from '../../support/event-stream.js'
 import { startScript } from '../../support/script.js'
 import { PubSubFixture, QUICK } from './google-pubsub-harness.js'
+import { eventually } from '../../support/until.js'
 
 /** Generous: the machine may be busy. */
 const BOUND = 30_000
@@ -66,7 +67,7 @@ describe('googlePubSubDriver on the server that is there', () => {
     const sinks = [recordingSink(), recordingSink()]
     const subscribing = sinks.map((sink, index) => driver.subscribe(`any name ${index}`, sink))
     const [first] = await Promise.all(subscribing)
-    expect(await fixture.subscriptions()).toHaveLength(1)
+    await eventually(async () => expect(await fixture.subscriptions()).toHaveLength(1))
     await fixture.publish(topic, 'for both')
     for (const sink of sinks) await sink.received(1, BOUND)
     await first?.close()
@@ -99,8 +100,8 @@ describe('googlePubSubDriver on the server that is there', () => {
     const names = Array.from({ length: 12_000 }, (_, index) => `user ${index}`)
     const sinks = names.map(() => recordingSink())
     await Promise.all(names.map((name, index) => driver.subscribe(name, sinks[index]!)))
-    expect(await fixture.subscriptions()).toHaveLength(1)
-    expect(fixture.connections).toBe(1)
+    await eventually(async () => expect(await fixture.subscriptions()).toHaveLength(1))
+    await eventually(() => expect(fixture.connections).toBe(1))
     await fixture.publish(source, 'by attribute', { to: 'user 7,user 11999,nobody here' })
     await fixture.publish(source, 'by key', {}, 'user 8')
     await fixture.publish(source, 'user 9', {}, '')
@@ -290,7 +291,7 @@ describe('googlePubSubDriver on the server that is there', () => {
     } finally {
       expect(await script.stop()).toBe(0)
     }
-    expect(await fixture.subscriptions()).toEqual([])
+    await eventually(async () => expect(await fixture.subscriptions()).toEqual([]))
   })
 })
 
@@ -318,7 +319,7 @@ describe('googlePubSubDriver on a server as strict as Google', () => {
     await fixture.publish(good, 'unharmed')
     await sink.received(1, BOUND)
     expect(sink.entries).toHaveLength(1)
-    expect(await fixture.subscriptions()).toHaveLength(1)
+    await eventually(async () => expect(await fixture.subscriptions()).toHaveLength(1))
   })
 
   test('more topics than one connection can stream take more connections', async () => {
@@ -328,7 +329,7 @@ describe('googlePubSubDriver on a server as strict as Google', () => {
     await Promise.all(topics.map((topic, index) => driver.subscribe(topic, sinks[index]!)))
     for (const topic of topics) await fixture.publish(topic, topic)
     for (const sink of sinks) await sink.received(1, BOUND)
-    expect(fixture.connections).toBe(3)
+    await eventually(() => expect(fixture.connections).toBe(3))
     await driver.close()
     await until('nothing of ours is left', settled(fixture), BOUND)
   })

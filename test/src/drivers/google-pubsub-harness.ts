@@ -109,7 +109,7 @@ export class PubSubFixture {
   }
 
   async #create(name: string): Promise<void> {
-    await this.admin.createTopic(name, { timeout: 1_000, retry: null })
+    await this.admin.createTopic(name, { timeout: 3_000, retry: null })
   }
 
   /** Settles when the server has it. One topic is one order. */
@@ -153,7 +153,7 @@ export class PubSubFixture {
     gate.cut()
     await started(this.server).process.restart()
     await until('the client of the tests to be back', () =>
-      this.admin.getTopics({ gaxOpts: { timeout: 1_000, retry: null } }).then(
+      this.admin.getTopics({ gaxOpts: { timeout: 3_000, retry: null } }).then(
         () => true,
         () => false,
       ),

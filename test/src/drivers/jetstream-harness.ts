@@ -10,6 +10,7 @@ import type {
   NatsConnect,
 } from '../../../src/drivers/jetstream.js'
 import { tcpLink, until } from '../../../src/testing/index.js'
+import { answerOf } from '../../../src/testing/until.js'
 import type { DriverHarness, Link } from '../../../src/testing/index.js'
 import { ADMIN, RUNNING_JETSTREAM, startNats } from '../../brokers/nats.js'
 import type { NatsServer, NatsServerOptions } from '../../brokers/nats.js'
@@ -69,19 +70,23 @@ export class JetStreamFixture {
 
   /** Makes a stream, anew if it is there. */
   async stream(config: Partial<StreamConfig> & { name: string }): Promise<void> {
-    await this.manager.streams.delete(config.name).catch(() => undefined)
-    await this.manager.streams.add(config)
+    const remake = async () => {
+      await this.manager.streams.delete(config.name).catch(() => undefined)
+      await this.manager.streams.add(config)
+    }
+    await answerOf('the server to make a stream', remake)
   }
 
   /** How many consumers a stream has. */
   async consumers(stream = STREAM): Promise<number> {
-    return (await this.manager.streams.info(stream)).state.consumer_count
+    const info = () => this.manager.streams.info(stream)
+    return (await answerOf('the server to tell of a stream', info)).state.consumer_count
   }
 
   /** Settles when the stream has it, and gives its sequence. `status` is one of the header. */
   async publish(subject: string, payload: string | Uint8Array, status?: number): Promise<number> {
     const answer = await this.#admin!.request(subject, payload, {
-      timeout: 1_000,
+      timeout: 3_000,
       ...(status !== undefined && { headers: headers(status, 'Status') }),
     })
     const { seq, error } = answer.json<{ seq: number; error?: { description: string } }>()
@@ -120,6 +125,7 @@ export function jetstreamHarness(
   ): JetStreamDriver => jetstreamDriver(target, { stream: STREAM, ...LIMITS, ...options })
 
   const harness: DriverHarness = {
+    bound: 20_000,
     create: async () =>
       source === 'connection'
         ? made(await bring())

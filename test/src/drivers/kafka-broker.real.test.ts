@@ -398,7 +398,7 @@ describe('kafkaDriver on Kafka', () => {
 
     test('one topic more does not disturb those that are open', async () => {
       const [busy, ...others] = await Promise.all(Array.from({ length: 10 }, () => fixture.topic()))
-      const driver = made({ maxWait: 5_000 })
+      const driver = made({ maxWait: 30_000 })
       const sink = recordingSink()
       await driver.subscribe(busy as string, sink)
       const before = await server().connections()
@@ -406,8 +406,8 @@ describe('kafkaDriver on Kafka', () => {
         const one = recordingSink()
         await driver.subscribe(other, one)
         await fixture.publish(other, 'at once')
-        // Less than the five seconds for which the broker holds the question for the first topic.
-        await one.received(1, 4_000)
+        // Less than the thirty seconds for which the broker holds the question for the first topic.
+        await one.received(1, 15_000)
       }
       await fixture.publish(busy as string, 'x')
       await sink.received(1, BOUND)
@@ -445,7 +445,7 @@ describe('kafkaDriver on Kafka', () => {
         const subscribing = drivers[1]?.subscribe('x', recordingSink()).catch(() => undefined)
         await Promise.all(drivers.map((driver) => driver.close()))
         await subscribing
-        expect(performance.now() - from).toBeLessThan(2_000)
+        expect(performance.now() - from).toBeLessThan(15_000)
       } finally {
         server().process.thaw()
       }

@@ -108,6 +108,7 @@ export function natsHarness(
   const running = 'the server was running already and is not ours to break'
 
   const harness: DriverHarness = {
+    bound: 20_000,
     create: async () =>
       source === 'connection'
         ? natsDriver(await bring(), LIMITS)

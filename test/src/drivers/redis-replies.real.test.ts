@@ -20,14 +20,14 @@ interface Kind {
 const kinds: Kind[] = [
   {
     name: 'redisDriver',
-    make: (url, library) => redisDriver(url, { ...LIMITS, connectTimeout: 800, library }),
+    make: (url, library) => redisDriver(url, { ...LIMITS, connectTimeout: 3_000, library }),
     publish: (fixture, topic, payload) => fixture.command('PUBLISH', topic, payload),
     told: ['gap'],
   },
   {
     name: 'redisStreamsDriver',
     make: (url, library) =>
-      redisStreamsDriver(url, { ...STREAM_LIMITS, connectTimeout: 800, library }),
+      redisStreamsDriver(url, { ...STREAM_LIMITS, connectTimeout: 3_000, library }),
     publish: addEntry,
     told: [],
   },

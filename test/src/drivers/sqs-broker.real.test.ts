@@ -21,6 +21,7 @@ import { ACCOUNT, DENIED, REGION, startSqs, WRONG } from '../../brokers/sqs.js'
 import { openEvents } from '../../support/event-stream.js'
 import { startScript } from '../../support/script.js'
 import { QUICK, SqsFixture } from './sqs-harness.js'
+import { eventually } from '../../support/until.js'
 
 describe('sqsDriver on fauxqs', () => {
   const fixture = new SqsFixture()
@@ -69,8 +70,8 @@ describe('sqsDriver on fauxqs', () => {
     const driver = made({ sources: [arn], route: ({ attributes }) => attributes['user'] })
     const sinks = Array.from({ length: 10_000 }, () => recordingSink())
     await Promise.all(sinks.map((sink, index) => driver.subscribe(`user${index}`, sink)))
-    expect(await fixture.queues()).toHaveLength(1)
-    expect(await fixture.subscriptions()).toHaveLength(1)
+    await eventually(async () => expect(await fixture.queues()).toHaveLength(1))
+    await eventually(async () => expect(await fixture.subscriptions()).toHaveLength(1))
     await fixture.publishText(arn, 'for nobody', { user: 'nobody' })
     await fixture.publishText(arn, 'for 9,999', { user: 'user9999' })
     await sinks[9_999]?.received(1)
@@ -128,7 +129,7 @@ describe('sqsDriver on fauxqs', () => {
     await sink.until('a gap', () => sink.count('gap') === 1)
     await fixture.publishText(arn, 'after')
     await sink.received(1)
-    expect(await fixture.queues()).not.toContain(url)
+    await eventually(async () => expect(await fixture.queues()).not.toContain(url))
   })
 
   test('a subscription deleted under us is made anew with a gap, a topic is the end of it', async () => {
@@ -318,7 +319,7 @@ describe('sqsDriver on fauxqs', () => {
       await sent
       await driver.close()
       await refused
-      expect(await fixture.leftovers()).toBe(0)
+      await eventually(async () => expect(await fixture.leftovers()).toBe(0))
     })
 
     test('by a link that was cut', async () => {
@@ -347,7 +348,7 @@ describe('sqsDriver on fauxqs', () => {
         (await fixture.queues()).length === 1 && (await fixture.subscriptions()).length === 1
       await until('one queue and one subscription', read)
       await driver.close()
-      expect(await fixture.leftovers()).toBe(0)
+      await eventually(async () => expect(await fixture.leftovers()).toBe(0))
     })
   })
 

@@ -92,7 +92,7 @@ export class SqsFixture {
     const Attributes = suffix ? { FifoTopic: 'true', ContentBasedDeduplication: 'true' } : undefined
     const command = new CreateTopicCommand({ Name: name, Attributes })
     // One that is not ours is never frozen, and may be slow.
-    const abortSignal = AbortSignal.timeout(this.server ? 1_000 : 10_000)
+    const abortSignal = AbortSignal.timeout(this.server ? 3_000 : 10_000)
     try {
       await this.sns.send(command, { abortSignal })
     } catch (error) {
@@ -118,7 +118,7 @@ export class SqsFixture {
       ),
       ...(topic.endsWith('.fifo') ? { MessageGroupId: 'one' } : {}),
     })
-    await this.sns.send(command, { abortSignal: AbortSignal.timeout(2_000) })
+    await this.sns.send(command, { abortSignal: AbortSignal.timeout(5_000) })
   }
 
   /** The URLs of the queues that drivers have made. */
