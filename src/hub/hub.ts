@@ -13,7 +13,7 @@ import { VERSION } from './packets.js'
 import { Peer } from './peer.js'
 import type { Answer } from './peer.js'
 import type { ProcessName } from './process-of.js'
-import { Registry } from './registry.js'
+import { ClientEntries } from './client-entries.js'
 import { HubTopics } from './topics.js'
 
 /** What `startHub` takes. Durations are in milliseconds. */
@@ -96,7 +96,7 @@ class HubServer {
   readonly #driver: Driver
   readonly #history: HubHistory
   readonly #topics: HubTopics
-  readonly #registry = new Registry(this.#epoch)
+  readonly #clients = new ClientEntries(this.#epoch)
   readonly #leases = new Leases()
   readonly #members = new Map<LogMember, Peer>()
   readonly #sockets = new Set<Socket>()
@@ -118,7 +118,7 @@ class HubServer {
     return {
       workers: this.#members.size,
       topics: this.#topics.size,
-      clients: this.#registry.size,
+      clients: this.#clients.size,
       history: { messages, bytes },
     }
   }
@@ -128,7 +128,7 @@ class HubServer {
     clearInterval(this.#trimming)
     clearImmediate(this.#flushing)
     for (const socket of this.#sockets) socket.destroy()
-    this.#registry.close()
+    this.#clients.close()
     this.#leases.close()
     await this.#topics.close()
     await this.#driver.close()
@@ -214,15 +214,15 @@ class HubServer {
       leave: () => this.#leases.leave(server),
       servers: () => this.#leases.names(),
       send: ({ to, packet }) => (this.#leases.send(String(to), String(packet)) ? 1 : 0),
-      get: ({ id }) => this.#registry.get(String(id)),
+      get: ({ id }) => this.#clients.get(String(id)),
       put: ({ entry, revision, ttl }) =>
-        this.#registry.put(
+        this.#clients.put(
           entry as { id: string; owner: string | undefined; text: string },
           revision as string | undefined,
           Number(ttl),
         ),
-      delete: ({ id, revision }) => this.#registry.delete(String(id), String(revision)),
-      idsOf: ({ owner }) => this.#registry.idsOf(String(owner)),
+      delete: ({ id, revision }) => this.#clients.delete(String(id), String(revision)),
+      idsOf: ({ owner }) => this.#clients.idsOf(String(owner)),
     })
     return { memory: this.#epoch }
   }

@@ -10,13 +10,13 @@ interface Kept extends Entry {
 const SWEEP_EVERY = 5_000
 
 /** The entries of the hub's directory, in memory. See `Directory` for what each method promises. */
-export class Registry {
+export class ClientEntries {
   readonly #entries = new Map<string, Kept>()
   readonly #byOwner = new Map<string, Set<string>>()
   readonly #sweeping: NodeJS.Timeout
   #revision = 0
 
-  /** @param memory Names this registry. Revisions of another one are never its own. */
+  /** @param memory Names this store. Revisions of another one are never its own. */
   constructor(readonly memory: string) {
     this.#sweeping = setInterval(() => this.#sweep(), SWEEP_EVERY)
     this.#sweeping.unref()
