@@ -1,37 +1,65 @@
-import type { Streamer } from '../src/index.js'
+import type { Client, Streamer } from '../src/index.js'
 import { RequestGoneError } from '../src/index.js'
+import type { Visit } from '../src/for-middleware.js'
 import { doorOf } from '../src/for-middleware.js'
 import type { Authorize, RequestContext } from './request-context.js'
 import { isAuthorized } from './request-context.js'
 
-/** How many calls of `authorize` one request has at once, so that it leaves room for the others. */
+/** How many topics one request asks for at once, so that it leaves room for the others. */
 const AT_ONCE = 16
+
+/** Who asks for topics, and what decides. */
+export interface Asking<Context, Principal> {
+  authorize: Authorize<Context, Principal> | undefined
+  principal: Principal | undefined
+  visit: Visit
+  /** The client, where this server has it. */
+  client?: Client | undefined
+  /** Whether a name may be asked for at all. */
+  mayBeAsked: (topic: string) => boolean
+  /** The answer where neither the middleware nor the Streamer has an `authorize`. */
+  unasked: boolean
+}
 
 /**
  * Which of these topics the user may have, in their order. The caller has checked how many they are.
+ * The middleware's `authorize` and the Streamer's must both allow a topic.
  *
  * Over all requests, at most `maxAuthorizeCalls` run at once. A request whose client has gone asks
  * for no more topics.
  *
- * @throws CallbackError if `authorize` throws; RequestGoneError
+ * @throws CallbackError if an `authorize` throws, or what it throws that is meant for the client;
+ *   RequestGoneError
  */
 export async function areAllowed<Context, Principal>(
   streamer: Streamer,
-  authorize: Authorize<Context, Principal> | undefined,
   context: RequestContext<Context>,
-  principal: Principal | undefined,
   topics: readonly string[],
+  { authorize, principal, visit, client, mayBeAsked, unasked }: Asking<Context, Principal>,
 ): Promise<boolean[]> {
-  const { authorizing } = doorOf(streamer)
+  const { authorizing, rights } = doorOf(streamer)
+  const checkThere = () => {
+    if (context.request.socket.destroyed) throw new RequestGoneError()
+  }
+  const isAllowed = async (topic: string) => {
+    if (!mayBeAsked(topic)) return false
+    if (authorize !== undefined) {
+      const allowed = await authorizing.run(() => {
+        checkThere()
+        return isAuthorized(authorize, context, principal, topic)
+      })
+      if (!allowed) return false
+    }
+    if (!rights.own) return authorize !== undefined || unasked
+    checkThere()
+    return rights.allows(client, topic, visit)
+  }
   const allowed: boolean[] = []
   let next = 0
   const ask = async () => {
     while (next < topics.length) {
       const index = next++
-      allowed[index] = await authorizing.run(() => {
-        if (context.request.socket.destroyed) throw new RequestGoneError()
-        return isAuthorized(authorize, context, principal, topics[index]!)
-      })
+      allowed[index] = await isAllowed(topics[index]!)
     }
   }
   try {

@@ -1,7 +1,14 @@
 import { parseCookie } from 'cookie'
 import type { AnyRequest } from '../src/index.js'
-import { AuthenticationError, CallbackError, OptionsError, UnifrostError } from '../src/index.js'
-import { answerOf, callback, checkOptions, given, queryOf } from '../src/for-middleware.js'
+import { AuthenticationError, CallbackError, OptionsError } from '../src/index.js'
+import {
+  answerOf,
+  callback,
+  callbackError,
+  checkOptions,
+  given,
+  queryOf,
+} from '../src/for-middleware.js'
 import type { RequestContext } from './request-context.js'
 
 /**
@@ -42,7 +49,7 @@ export async function identify<Context, Principal>(
   try {
     principal = await verify(token, context.frameworkRequest)
   } catch (error) {
-    throw error instanceof UnifrostError ? error : new CallbackError('verify', error)
+    throw callbackError('verify', error)
   }
   if (Number.isNaN(principal)) {
     throw new CallbackError('verify', new TypeError('it gave NaN. It gives a principal.'))

@@ -1,11 +1,11 @@
 import type { AnyResponse, Client, Streamer } from '../src/index.js'
 import {
-  CallbackError,
   ClientExistsError,
   ForbiddenTopicError,
+  NotOwnerError,
   RequestGoneError,
 } from '../src/index.js'
-import type { CrossSiteOptions, Door } from '../src/for-middleware.js'
+import type { CrossSiteOptions, Door, Plan, Visit } from '../src/for-middleware.js'
 import {
   callback,
   checkOptions,
@@ -20,8 +20,10 @@ import {
   takeSeat,
 } from '../src/for-middleware.js'
 import { areAllowed } from './allowed.js'
+import { areNames, called, isName } from './callbacks.js'
 import type { Authorize, RequestContext, PrincipalOptions } from './request-context.js'
 import {
+  addRule,
   assignClient,
   logInOf,
   ownerOf,
@@ -30,23 +32,30 @@ import {
 } from './request-context.js'
 import { checkStreamer } from './streamer-argument.js'
 import { topicsInAddress } from './topic-parameter.js'
+import type { WildcardOptions } from './wildcards.js'
+import { isPlain, NOT_PLAIN, WILDCARD_OPTIONS } from './wildcards.js'
 
 /** Options of `autoClient`. */
 export interface AutoClientOptions<Context, Principal = unknown>
-  extends PrincipalOptions<Context, Principal>, CrossSiteOptions {
+  extends PrincipalOptions<Context, Principal>, CrossSiteOptions, WildcardOptions {
   /**
-   * The topics of each new client, chosen by the server. Default: those that the request names, as
-   * in `?topic=a&topic=b`; `authorize` must allow each.
+   * The topics of a request's client, chosen by the server. A function is asked again each time that
+   * the client opens a stream. Its names are held to `wildcards`; those of a list are your own. Default:
+   * the topics that the request names, as in `?topic=a&topic=b`; `authorize` must allow each.
    */
   topics?: string[] | ((request: Context) => string[] | Promise<string[]>)
   /**
-   * Whether the user may have a topic that the request names. Only `true` allows it. Default: no.
+   * Whether the user may have a topic. Only `true` allows it. It is asked for each topic of a request,
+   * also for those of `topics`, and for an existing client again. Beside the Streamer's own `authorize`,
+   * both must allow a topic. Default: what the Streamer's says, else no topic that a request names.
    */
   authorize?: Authorize<Context, Principal>
   /**
-   * The id of the request's client, such as a session's. The client is found again by this id, for
-   * `clientTTL` after it has disconnected. Default: a random id, and the client is removed when it
-   * disconnects, since the next request names all that is needed to make it anew.
+   * The id of the request's client, such as a session's. It alone counts: an id in the address is passed
+   * over. The client is found again by this id, for `clientTTL` after it has disconnected. Whoever knows
+   * the id of a client without an owner can connect with it, so make it hard to guess. Default: a random
+   * id, and the client is removed when it disconnects, since the next request names all that is needed
+   * to make it anew.
    */
   id?: (request: Context) => string | Promise<string>
   /**
@@ -56,11 +65,20 @@ export interface AutoClientOptions<Context, Principal = unknown>
   redirect?: boolean
 }
 
-/** Checks what the middleware is made of. @throws OptionsError */
-export function checkAutoClient<C, P>(streamer: Streamer, options: AutoClientOptions<C, P>): void {
+/**
+ * Checks what the middleware is made of, and has `authorize` asked again for what it allows.
+ *
+ * @returns the name of the rule, for `assureClient`.
+ * @throws OptionsError
+ */
+export function prepareAutoClient<Context, Principal>(
+  streamer: Streamer,
+  options: AutoClientOptions<Context, Principal>,
+): string | undefined {
   checkStreamer('autoClient', streamer)
   checkOptions('autoClient', options, {
     ...PRINCIPAL_OPTIONS,
+    ...WILDCARD_OPTIONS,
     topics: given([
       (value) => typeof value === 'function' || isList(value),
       'a list of topics, or a function from a request to one',
@@ -71,6 +89,7 @@ export function checkAutoClient<C, P>(streamer: Streamer, options: AutoClientOpt
     origins: originsCheck,
   })
   if (Array.isArray(options.topics)) options.topics.forEach((it) => streamer.checkTopicName(it))
+  return addRule(streamer, 'autoClient', options)
 }
 
 function isList(value: unknown): boolean {
@@ -78,9 +97,10 @@ function isList(value: unknown): boolean {
 }
 
 /**
- * Makes a client for a request that names none.
+ * Finds or makes the client of a request. Without `id`, a request that names a client is left alone.
  *
  * @param response If it closes before the client has had a stream, the client is removed.
+ * @param rule What `prepareAutoClient` gave.
  * @returns the address to redirect to, or undefined to go on.
  * @throws ForbiddenTopicError, RevokedError, and the errors of `newClient` and `subscribe`.
  */
@@ -89,18 +109,20 @@ export async function assureClient<Context, Principal>(
   context: RequestContext<Context>,
   options: AutoClientOptions<Context, Principal>,
   response: AnyResponse,
+  rule: string | undefined,
 ): Promise<string | undefined> {
   const query = queryOf(context.request)
-  if (query.get('id')) return undefined
+  const named = query.get('id')
+  if (options.id === undefined && named) return undefined
   checkRequest(context.request)
   checkSite(context.request, { origins: options.origins, host: context.host })
-  const client = await findOrMake(streamer, context, options, response)
-  if (!options.redirect || isHead(context)) {
+  const { client, plan } = await findOrMake(streamer, context, options, response, rule)
+  if (!options.redirect || isHead(context) || named === client.id) {
     if (context.request.aborted || response.destroyed || response.closed) {
       dismiss(streamer, client.id)
       throw new RequestGoneError()
     }
-    assignClient(context.request, client)
+    assignClient(context.request, { id: client.id, plan })
     // A middleware between this one and the stream may answer the request itself.
     response.once('close', () => dismiss(streamer, client.id))
     return undefined
@@ -125,22 +147,35 @@ async function findOrMake<Context, Principal>(
   context: RequestContext<Context>,
   options: AutoClientOptions<Context, Principal>,
   response: AnyResponse,
-): Promise<Pick<Client, 'id'>> {
+  rule: string | undefined,
+): Promise<{ client: Pick<Client, 'id'>; plan: Plan }> {
+  const { id: idOf } = options
   const passing = isHead(context)
   const id =
-    options.id === undefined || passing
+    idOf === undefined || passing
       ? undefined
-      : await called('id', () => options.id!(context.frameworkRequest))
+      : await called(
+          'id',
+          () => idOf(context.frameworkRequest),
+          isName,
+          "a string, the client's id",
+        )
   const existing = id === undefined ? undefined : await streamer.findClient(id)
-  if (existing !== undefined) return existing
   const owner = ownerOf(context, options)
+  if (existing?.owner !== undefined && existing.owner !== owner) throw new NotOwnerError()
   const { request, address } = context
+  const door: Door = doorOf(streamer)
   // Taken first, so that a refused request costs almost nothing and never reaches the broker.
-  doorOf(streamer).checkRevoked({ id, owner, ...logInOf(context, options) })
-  takeSeat(doorOf(streamer), { request, response, owner, address })
-  const topics = await topicsFor(streamer, context, options)
-  const transient = passing || (id === undefined && !options.redirect)
-  const settings = { owner: owner ?? (false as const), address, transient }
+  door.checkRevoked({ id, owner, ...logInOf(context, options) })
+  takeSeat(door, { request, response, id, owner: existing ? existing.owner : owner, address })
+  const after = lastEventIdOf(request)
+  const comesAgain = existing !== undefined || after !== undefined
+  const plan = await planFor(streamer, context, options, rule, comesAgain)
+  if (existing !== undefined) return { client: existing, plan }
+  const settings = {
+    ...{ owner: owner ?? (false as const), address },
+    transient: passing || (id === undefined && !options.redirect),
+  }
   let client
   try {
     client =
@@ -149,48 +184,62 @@ async function findOrMake<Context, Principal>(
         : await streamer.newCustomClient(id, settings)
   } catch (error) {
     // Another request has just made it, here or on another server.
-    if (id !== undefined && error instanceof ClientExistsError) return { id }
+    if (id !== undefined && error instanceof ClientExistsError) return { client: { id }, plan }
     throw error
   }
-  if (passing) return client
+  if (passing) return { client, plan: { ...plan, wanted: [], forbidden: [] } }
+  const { grant, wanted } = plan
   try {
-    const after = lastEventIdOf(request)
-    await Promise.all(topics.map((topic) => streamer.subscribe(client.id, topic, { after })))
+    await Promise.all(wanted.map((topic) => door.subscribe(client.id, topic, { after, grant })))
   } catch (error) {
     await client.close()
     throw error
   }
-  return client
+  return { client, plan }
 }
 
-async function topicsFor<Context, Principal>(
+/**
+ * The topics that a request is to have.
+ *
+ * @param comesAgain Whether the page has had a stream before. It then goes on with what it still may
+ *   have, and is told what not.
+ * @throws ForbiddenTopicError, TooManyTopicsError, TopicNameError
+ */
+async function planFor<Context, Principal>(
   streamer: Streamer,
   context: RequestContext<Context>,
   options: AutoClientOptions<Context, Principal>,
-): Promise<string[]> {
-  const { topics } = options
+  rule: string | undefined,
+  comesAgain: boolean,
+): Promise<Plan> {
   const door: Door = doorOf(streamer)
-  if (topics !== undefined) {
-    const chosen =
-      typeof topics === 'function'
-        ? await called('topics', () => topics(context.frameworkRequest))
-        : topics
-    door.checkTopics(chosen)
-    return chosen
-  }
-  const named = topicsInAddress(context.request)
-  door.checkTopics(named)
+  const { epoch } = door.rights
+  const { topics, authorize } = options
+  const names = [...new Set(await namesFor(context, options))]
+  door.checkTopics(names)
   const principal = principalOf(context, options)
-  const allowed = await areAllowed(streamer, options.authorize, context, principal, named)
-  const forbidden = named.filter((_, index) => !allowed[index])
-  if (forbidden.length > 0) throw new ForbiddenTopicError(forbidden)
-  return named
+  const visit: Visit = { principal, request: context.frameworkRequest, context }
+  const fromList = Array.isArray(topics)
+  const mayBeAsked = (topic: string) => fromList || isPlain(streamer, topic, options)
+  const answers = await areAllowed(streamer, context, names, {
+    ...{ authorize, principal, visit, mayBeAsked },
+    unasked: topics !== undefined,
+  })
+  const forbidden = names.filter((_, index) => !answers[index])
+  const wanted = names.filter((_, index) => answers[index])
+  if (forbidden.length > 0 && (!comesAgain || wanted.length === 0)) {
+    throw new ForbiddenTopicError(forbidden, forbidden.every(mayBeAsked) ? '' : NOT_PLAIN)
+  }
+  const how = topics === undefined ? 'named' : 'given'
+  return { wanted, forbidden, grant: { how, rule }, epoch }
 }
 
-async function called<T>(name: string, call: () => T | Promise<T>): Promise<T> {
-  try {
-    return await call()
-  } catch (error) {
-    throw new CallbackError(name, error)
-  }
+async function namesFor<Context, Principal>(
+  context: RequestContext<Context>,
+  { topics }: AutoClientOptions<Context, Principal>,
+): Promise<string[]> {
+  if (topics === undefined) return topicsInAddress(context.request)
+  if (typeof topics !== 'function') return topics
+  const takes = 'an array of strings, the names of topics'
+  return called('topics', () => topics(context.frameworkRequest), areNames, takes)
 }

@@ -1,6 +1,6 @@
 import type { Application, ErrorRequestHandler, NextFunction, Request, Response } from 'express'
 import { UnifrostError } from '../src/index.js'
-import { sendError } from '../src/for-middleware.js'
+import { isExposed, sendError } from '../src/for-middleware.js'
 
 /** The errors that our middleware has passed on, by request. */
 const passedOn = new WeakMap<Request, unknown>()
@@ -58,7 +58,7 @@ function stackOf(app: Application): { handle?: unknown }[] {
 
 function answerInJson(error: unknown, response: Response, next: NextFunction): void {
   sendError(response, error)
-  const expected = error instanceof UnifrostError && error.expose
+  const expected = (error instanceof UnifrostError && error.expose) || isExposed(error)
   // Express's own handler then only logs the error, since the answer has been sent.
   if (!expected) response.once('finish', () => next(error))
 }

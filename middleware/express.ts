@@ -4,7 +4,7 @@ import { doorOf, serve } from '../src/for-middleware.js'
 import type { AuthenticateOptions } from './authenticate.js'
 import { checkAuthenticateOptions, identify } from './authenticate.js'
 import type { AutoClientOptions } from './auto-client.js'
-import { assureClient, checkAutoClient } from './auto-client.js'
+import { assureClient, prepareAutoClient } from './auto-client.js'
 import type { ClientsOptions } from './clients.js'
 import { answerClients, checkClients } from './clients.js'
 import { placeOfUser } from './elsewhere.js'
@@ -13,7 +13,7 @@ import type { Answer, RequestContext, StreamOptions } from './request-context.js
 import type { OwnStreamerOptions } from './stream.js'
 import { admitStream, checkStreamOptions, streamerFrom } from './stream.js'
 import type { SubscriptionsOptions } from './subscriptions.js'
-import { answerSubscriptions, checkSubscriptions } from './subscriptions.js'
+import { answerSubscriptions, prepareSubscriptions } from './subscriptions.js'
 
 export type { AuthenticateOptions, TokenSource } from './authenticate.js'
 export type { AutoClientOptions } from './auto-client.js'
@@ -26,6 +26,7 @@ export type { Grant } from './patterns.js'
 export { patterns } from './patterns.js'
 export type { OwnStreamerOptions } from './stream.js'
 export type { SubscriptionsOptions } from './subscriptions.js'
+export type { WildcardOptions } from './wildcards.js'
 
 /** A middleware with its Streamer. */
 export type StreamHandler = RequestHandler & { readonly streamer: Streamer }
@@ -68,9 +69,9 @@ export function autoClient<Principal = unknown>(
   streamer: Streamer,
   options: AutoClientOptions<Request, Principal> = {},
 ): RequestHandler {
-  checkAutoClient(streamer, options)
+  const rule = prepareAutoClient(streamer, options)
   return handling(async (request, response, next) => {
-    const location = await assureClient(streamer, contextOf(request), options, response)
+    const location = await assureClient(streamer, contextOf(request), options, response, rule)
     if (location === undefined) next()
     else
       send(response, { status: 307, headers: { Location: location, 'Cache-Control': 'no-store' } })
@@ -93,9 +94,9 @@ export function subscriptions<Principal = unknown>(
   streamer: Streamer,
   options: SubscriptionsOptions<Request, Principal> = {},
 ): RequestHandler {
-  checkSubscriptions(streamer, options)
+  const rule = prepareSubscriptions(streamer, options)
   return handling(async (request, response) => {
-    send(response, await answerSubscriptions(streamer, contextOf(request), options))
+    send(response, await answerSubscriptions(streamer, contextOf(request), options, rule))
   })
 }
 

@@ -6,7 +6,7 @@ import { doorOf, openStream, sendError, STREAM_HEADERS } from '../src/for-middle
 import type { AuthenticateOptions } from './authenticate.js'
 import { checkAuthenticateOptions, identify } from './authenticate.js'
 import type { AutoClientOptions } from './auto-client.js'
-import { assureClient, checkAutoClient } from './auto-client.js'
+import { assureClient, prepareAutoClient } from './auto-client.js'
 import type { ClientsOptions } from './clients.js'
 import { answerClients, checkClients } from './clients.js'
 import { placeOfUser } from './elsewhere.js'
@@ -14,7 +14,7 @@ import type { Answer, RequestContext, StreamOptions } from './request-context.js
 import type { OwnStreamerOptions } from './stream.js'
 import { admitStream, checkStreamOptions, streamerFrom } from './stream.js'
 import type { SubscriptionsOptions } from './subscriptions.js'
-import { answerSubscriptions, checkSubscriptions } from './subscriptions.js'
+import { answerSubscriptions, prepareSubscriptions } from './subscriptions.js'
 
 export type { AuthenticateOptions, TokenSource } from './authenticate.js'
 export type { AutoClientOptions } from './auto-client.js'
@@ -27,6 +27,7 @@ export type { Grant } from './patterns.js'
 export { patterns } from './patterns.js'
 export type { OwnStreamerOptions } from './stream.js'
 export type { SubscriptionsOptions } from './subscriptions.js'
+export type { WildcardOptions } from './wildcards.js'
 
 /** A middleware with its Streamer. */
 export type StreamMiddleware = Middleware & { readonly streamer: Streamer }
@@ -77,9 +78,9 @@ export function autoClient<Principal = unknown>(
   streamer: Streamer,
   options: AutoClientOptions<Context, Principal> = {},
 ): Middleware {
-  checkAutoClient(streamer, options)
+  const rule = prepareAutoClient(streamer, options)
   return handling(async (ctx) => {
-    const location = await assureClient(streamer, contextOf(ctx), options, ctx.res)
+    const location = await assureClient(streamer, contextOf(ctx), options, ctx.res, rule)
     if (location === undefined) return 'next'
     send(ctx, { status: 307, headers: { Location: location } })
     return undefined
@@ -102,9 +103,9 @@ export function subscriptions<Principal = unknown>(
   streamer: Streamer,
   options: SubscriptionsOptions<Context, Principal> = {},
 ): Middleware {
-  checkSubscriptions(streamer, options)
+  const rule = prepareSubscriptions(streamer, options)
   return handling(async (ctx) => {
-    send(ctx, await answerSubscriptions(streamer, contextOf(ctx), options))
+    send(ctx, await answerSubscriptions(streamer, contextOf(ctx), options, rule))
   })
 }
 

@@ -1,9 +1,11 @@
-import type { AnyRequest, Client } from '../src/index.js'
-import { AuthenticationError, CallbackError, OptionsError } from '../src/index.js'
-import type { OptionTable } from '../src/for-middleware.js'
+import type { AnyRequest, Streamer } from '../src/index.js'
+import { AuthenticationError, OptionsError } from '../src/index.js'
+import type { OptionTable, Plan } from '../src/for-middleware.js'
 import {
   answerOf,
   callback,
+  callbackError,
+  doorOf,
   EXPIRES,
   given,
   isExpiry,
@@ -101,13 +103,19 @@ export type Authorize<FrameworkRequest, Principal = unknown> = (
 ) => boolean | Promise<boolean>
 
 /** The client that `autoClient` has made for each request, for the middleware that streams. */
-const clients = new WeakMap<AnyRequest, Pick<Client, 'id'>>()
+const clients = new WeakMap<AnyRequest, AssignedClient>()
 
-export function assignClient(request: AnyRequest, client: Pick<Client, 'id'>): void {
+/** A request's client, and the topics that the request is to have. */
+export interface AssignedClient {
+  readonly id: string
+  readonly plan: Plan
+}
+
+export function assignClient(request: AnyRequest, client: AssignedClient): void {
   clients.set(request, client)
 }
 
-export function assignedClient(request: AnyRequest): Pick<Client, 'id'> | undefined {
+export function assignedClient(request: AnyRequest): AssignedClient | undefined {
   return clients.get(request)
 }
 
@@ -242,6 +250,28 @@ export async function isAuthorized<Context, Principal>(
     // Another truthy value is most likely a mistake, such as a forgotten comparison.
     return (await authorize(principal as Principal, topic, context.frameworkRequest)) === true
   } catch (error) {
-    throw new CallbackError('authorize', error)
+    throw callbackError('authorize', error)
   }
+}
+
+/**
+ * Has a middleware's `authorize` asked again when a client comes with another request.
+ *
+ * @param kind The middleware's name.
+ * @returns the rule's name, or undefined where the middleware has no `authorize`.
+ */
+export function addRule<Context, Principal>(
+  streamer: Streamer,
+  kind: string,
+  options: PrincipalOptions<Context, Principal> & { authorize?: Authorize<Context, Principal> },
+): string | undefined {
+  const { authorize } = options
+  if (authorize === undefined) return undefined
+  const { rights, authorizing } = doorOf(streamer)
+  return rights.addRule(kind, (topic, { context }, asker) => {
+    const request = context as RequestContext<Context>
+    // A stream may be open to everybody who has the id: then who asked for the topic counts.
+    const principal = principalOf(request, options) ?? (asker as Principal | undefined)
+    return authorizing.run(() => isAuthorized(authorize, request, principal, topic))
+  })
 }

@@ -1,9 +1,17 @@
-import type { AnyResponse, Client, Driver, HandleOptions, StreamerOptions } from '../src/index.js'
+import type { AnyResponse, Client, Driver, StreamerOptions } from '../src/index.js'
 import { memoryDriver, OptionsError, Streamer } from '../src/index.js'
+import type { AdmitOptions } from '../src/for-middleware.js'
 import { admit, checkOptions, doorOf } from '../src/for-middleware.js'
 import { checkNamed } from './clients.js'
 import type { RequestContext, StreamOptions } from './request-context.js'
-import { assignedClient, expiryOf, logInOf, ownerOf, STREAM_OPTIONS } from './request-context.js'
+import {
+  assignedClient,
+  expiryOf,
+  logInOf,
+  ownerOf,
+  principalOf,
+  STREAM_OPTIONS,
+} from './request-context.js'
 import { isStreamer } from './streamer-argument.js'
 
 /** The options of a Streamer that the middleware makes itself. */
@@ -33,12 +41,14 @@ export async function admitStream<Context, Principal>(
   context: RequestContext<Context>,
   response: AnyResponse,
   options: StreamOptions<Context, Principal>,
-): Promise<{ client: Client; terms: HandleOptions }> {
+): Promise<{ client: Client; terms: AdmitOptions }> {
   const made = assignedClient(context.request)
   try {
-    const terms: HandleOptions = {
+    const principal = principalOf(context, options)
+    const terms: AdmitOptions = {
       owner: ownerOf(context, options),
-      id: made?.id,
+      ...(made && { id: made.id, plan: made.plan }),
+      visit: { principal, request: context.frameworkRequest, context },
       origins: options.origins,
       host: context.host,
       expires: expiryOf(context, options),

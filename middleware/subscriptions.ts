@@ -1,4 +1,4 @@
-import type { FoundClient, Streamer } from '../src/index.js'
+import type { Streamer } from '../src/index.js'
 import {
   BodyError,
   ForbiddenTopicError,
@@ -6,8 +6,9 @@ import {
   NoClientError,
   NotOwnerError,
   TopicNameError,
+  TransientClientError,
 } from '../src/index.js'
-import type { CrossSiteOptions, Door } from '../src/for-middleware.js'
+import type { CrossSiteOptions, Door, Visit } from '../src/for-middleware.js'
 import {
   callback,
   checkOptions,
@@ -21,33 +22,44 @@ import {
 import { areAllowed } from './allowed.js'
 import { jsonBody, MAX_BODY_BYTES } from './body.js'
 import type { Answer, Authorize, RequestContext, PrincipalOptions } from './request-context.js'
-import { ownerOf, PRINCIPAL_OPTIONS, principalOf } from './request-context.js'
+import { addRule, logInOf, ownerOf, PRINCIPAL_OPTIONS, principalOf } from './request-context.js'
 import { checkStreamer } from './streamer-argument.js'
+import type { WildcardOptions } from './wildcards.js'
+import { isPlain, NOT_PLAIN, WILDCARD_OPTIONS } from './wildcards.js'
 
 /** Options of `subscriptions`. */
 export interface SubscriptionsOptions<Context, Principal = unknown>
-  extends PrincipalOptions<Context, Principal>, CrossSiteOptions {
+  extends PrincipalOptions<Context, Principal>, CrossSiteOptions, WildcardOptions {
   /**
-   * Whether the user may subscribe to a topic. Only `true` allows it. Default: no topic is allowed.
-   * Unsubscribing is always allowed.
+   * Whether the user may subscribe to a topic. Only `true` allows it. It is asked again each time that
+   * the client opens a stream, and by `streamer.recheck`. Beside the Streamer's own `authorize`, both
+   * must allow a topic. Unsubscribing is always allowed. Default: what the Streamer's says, else no
+   * topic is allowed.
    */
   authorize?: Authorize<Context, Principal>
   /** The largest body that is read, in bytes. A larger one gets 413. Default: 65,536. */
   maxBodyBytes?: number
 }
 
-/** Checks what the middleware is made of. @throws OptionsError */
-export function checkSubscriptions<C, P>(
+/**
+ * Checks what the middleware is made of, and has `authorize` asked again for what it allows.
+ *
+ * @returns the name of the rule, for `answerSubscriptions`.
+ * @throws OptionsError
+ */
+export function prepareSubscriptions<Context, Principal>(
   streamer: Streamer,
-  options: SubscriptionsOptions<C, P>,
-): void {
+  options: SubscriptionsOptions<Context, Principal>,
+): string | undefined {
   checkStreamer('subscriptions', streamer)
   checkOptions('subscriptions', options, {
     ...PRINCIPAL_OPTIONS,
+    ...WILDCARD_OPTIONS,
     authorize: given(callback('a function from a user and a topic to true or false')),
     origins: originsCheck,
     maxBodyBytes: count(0),
   })
+  return addRule(streamer, 'subscriptions', options)
 }
 
 /** One topic that the client was not subscribed to, and why. */
@@ -66,13 +78,14 @@ interface Refusal {
  * not allowed, or that the broker does not open, is refused alone. If no topic was added or
  * removed, the status is that of the first refusal, else 200.
  *
- * @throws MethodError, NoClientError, NotOwnerError, TopicNameError, TooManyTopicsError, and the
- *   errors of `jsonBody`
+ * @throws MethodError, RevokedError, NoClientError, NotOwnerError, TransientClientError, TopicNameError,
+ *   TooManyTopicsError, and the errors of `jsonBody`
  */
 export async function answerSubscriptions<Context, Principal>(
   streamer: Streamer,
   context: RequestContext<Context>,
   options: SubscriptionsOptions<Context, Principal>,
+  rule: string | undefined,
 ): Promise<Answer> {
   const { request, parsedBody } = context
   if (request.method !== 'POST') throw new MethodError(request.method ?? 'GET', ['POST'])
@@ -80,26 +93,44 @@ export async function answerSubscriptions<Context, Principal>(
   const owner = ownerOf(context, options)
   const limit = options.maxBodyBytes ?? MAX_BODY_BYTES
   const wanted = wantedIn(streamer, await jsonBody(request, parsedBody, limit))
+  const { clientId } = wanted
   const door: Door = doorOf(streamer)
+  door.checkRevoked({ id: clientId, owner, ...logInOf(context, options) })
   door.checkTopics(wanted.add)
-  const client = await streamer.findClient(wanted.clientId)
-  if (client === undefined) throw new NoClientError()
+  const client = await streamer.findClient(clientId)
+  if (client === undefined) {
+    throw door.goesWithStream(clientId) ? new TransientClientError() : new NoClientError()
+  }
   if (client.owner !== undefined && client.owner !== owner) throw new NotOwnerError()
+  if (door.goesWithStream(clientId)) throw new TransientClientError()
 
   // All topics are authorized first: if `authorize` throws, the client is unchanged.
+  const { epoch } = door.rights
   const principal = principalOf(context, options)
-  const allowed = await areAllowed(streamer, options.authorize, context, principal, wanted.add)
-  const removed = await remove(streamer, client, wanted.remove)
+  const visit: Visit = { principal, request: context.frameworkRequest, context }
+  const isAllowed = (topics: readonly string[]) =>
+    areAllowed(streamer, context, topics, {
+      ...{ authorize: options.authorize, principal, visit, client: streamer.getClient(clientId) },
+      mayBeAsked: (topic) => isPlain(streamer, topic, options),
+      unasked: false,
+    })
+  const allowed = await isAllowed(wanted.add)
+  const had = await Promise.all(wanted.remove.map((topic) => door.unsubscribe(clientId, topic)))
+  const removed = wanted.remove.filter((_, index) => had[index])
   const added: string[] = []
   const refused: Refusal[] = []
   let status = 200
   await Promise.all(
     wanted.add.map(async (topic, index) => {
       try {
-        if (!allowed[index]) throw new ForbiddenTopicError([topic])
-        const had = client.topics.includes(topic)
-        await streamer.subscribe(client.id, topic)
-        if (!had) added.push(topic)
+        if (!allowed[index]) throw forbidden(streamer, topic, options)
+        const isNew = await door.subscribe(clientId, topic, { grant: { how: 'added', rule } })
+        // Rights were looked at again meanwhile, perhaps before the client had the topic.
+        if (isNew && epoch !== door.rights.epoch && !(await isAllowed([topic]))[0]) {
+          await door.unsubscribe(clientId, topic)
+          throw forbidden(streamer, topic, options)
+        }
+        if (isNew) added.push(topic)
       } catch (error) {
         const answer = publicError(error)
         if (refused.length === 0) status = answer.status
@@ -107,21 +138,16 @@ export async function answerSubscriptions<Context, Principal>(
       }
     }),
   )
-  const after = await streamer.findClient(client.id)
+  const here = streamer.getClient(clientId)
+  if (here !== undefined) door.rights.asked(here, principal)
+  const after = await streamer.findClient(clientId)
   const topics = after?.topics ?? []
-  const body = { client_id: client.id, topics, added, removed, refused }
+  const body = { client_id: clientId, topics, added, removed, refused }
   return { status: added.length + removed.length > 0 ? 200 : status, body }
 }
 
-async function remove(
-  streamer: Streamer,
-  client: FoundClient,
-  topics: string[],
-): Promise<string[]> {
-  const had = new Set(client.topics)
-  const present = topics.filter((topic) => had.has(topic))
-  await Promise.all(present.map((topic) => streamer.unsubscribe(client.id, topic)))
-  return present
+function forbidden(streamer: Streamer, topic: string, options: WildcardOptions): Error {
+  return new ForbiddenTopicError([topic], isPlain(streamer, topic, options) ? '' : NOT_PLAIN)
 }
 
 function wantedIn(

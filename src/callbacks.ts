@@ -1,4 +1,4 @@
-import { CallbackError, UnifrostError } from './errors.js'
+import { CallbackError, callbackError } from './errors.js'
 import { isThenable, show } from './option-checks.js'
 
 /**
@@ -6,7 +6,8 @@ import { isThenable, show } from './option-checks.js'
  * is refused, and its rejection is taken care of: it would end the process.
  *
  * @param takes What the function may give, in words for an error.
- * @throws CallbackError; an error of this package that the function throws is passed on.
+ * @throws CallbackError, or what the function throws that is meant for the client: an error of ours, or
+ *   one of `http-errors` with `expose`.
  */
 export function answerOf<T>(
   name: string,
@@ -18,7 +19,7 @@ export function answerOf<T>(
   try {
     value = call()
   } catch (error) {
-    throw error instanceof UnifrostError ? error : new CallbackError(name, error)
+    throw callbackError(name, error)
   }
   if (isThenable(value)) {
     ignoreRejection(value)

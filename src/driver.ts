@@ -39,6 +39,13 @@ export interface Sink {
   fail(error: Error): void
 }
 
+/**
+ * What the broker takes a topic's name for. `plain`: one topic, or a name that it refuses.
+ * `wildcard`: it stands for several topics. `internal`: the broker, or this package, keeps what is its
+ * own there.
+ */
+export type TopicKind = 'plain' | 'wildcard' | 'internal'
+
 /** One topic, open on the broker. */
 export interface Subscription {
   /**
@@ -73,7 +80,7 @@ export interface BrokerState {
  * A connection to a broker. A Streamer has one driver, and at most one open subscription per topic.
  * A driver belongs to one Streamer, from the Streamer's making on.
  *
- * Seven rules, which the contract suite in `unifrost/testing` tests:
+ * Eight rules, which the contract suite in `unifrost/testing` tests:
  *
  * 1. Fan-out, not work sharing: every server process gets every message.
  * 2. When `subscribe` resolves, a message published after that arrives.
@@ -84,6 +91,7 @@ export interface BrokerState {
  * 6. For an unknown topic, a missing permission or a bad address, `subscribe` rejects with an error
  *    that says what to do.
  * 7. The driver uses a connection that the application brought as it is, and never closes it.
+ * 8. `kindOf` tells names that mean more to the broker than one topic, without asking it.
  */
 export interface Driver {
   /**
@@ -92,6 +100,13 @@ export interface Driver {
    * which of them were encoded.
    */
   readonly encoding?: 'utf8' | 'base64'
+
+  /**
+   * What this name means to the broker. The middleware takes only `plain` names from a request, unless
+   * the application allows others (`wildcards`). It answers at once and does not ask the broker.
+   * Default: every name is `plain`.
+   */
+  kindOf?(topic: string): TopicKind
 
   /**
    * Whether the broker can be reached, for `health()`, the events `brokerDown` and `brokerUp`, and

@@ -48,6 +48,19 @@ export class ClientExistsError extends UnifrostError {
   }
 }
 
+/** A topic was to be added to a client that goes with its connection: it would be gone with the next drop. */
+export class TransientClientError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_TRANSIENT_CLIENT'
+  readonly status = 409
+  constructor() {
+    super(
+      'This client goes with its connection, and so would the topic. Name the topic in the ' +
+        "stream's address, subscribe it in a listener of 'connect', or let the client last: " +
+        'autoClient takes redirect: true or id for that.',
+    )
+  }
+}
+
 /** The client id is not a string of 1 to 256 characters, or it holds a control character. */
 export class ClientIdError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_CLIENT_ID'
@@ -238,8 +251,13 @@ export class RevokedError extends UnifrostError {
 export class ForbiddenTopicError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_FORBIDDEN_TOPIC'
   readonly status = 403
-  constructor(readonly topics: readonly string[]) {
-    super(`You may not subscribe to ${topics.map(quote).join(', ')}.`)
+  /** @param reason Further sentences, which are sent to the client. */
+  constructor(
+    readonly topics: readonly string[],
+    reason = '',
+  ) {
+    const names = topics.map(quote).join(', ')
+    super(`You may not subscribe to ${names}.${reason && ` ${reason}`}`)
   }
 }
 
@@ -338,4 +356,27 @@ export class CrossSiteError extends UnifrostError {
   constructor() {
     super('A page of another site made this request. It may not use the cookies of this site.')
   }
+}
+
+/**
+ * Whether an error says itself that the client may see its status and message, as the errors of
+ * `http-errors` do with `expose`.
+ */
+export function isExposed(
+  error: unknown,
+): error is Error & { status: number; headers?: Record<string, string> } {
+  if (!(error instanceof Error)) return false
+  const { expose, status } = error as { expose?: unknown; status?: unknown }
+  return (
+    expose === true &&
+    Number.isInteger(status) &&
+    (status as number) >= 400 &&
+    (status as number) < 600
+  )
+}
+
+/** What to throw for an error of a function of the application's: what is meant for the client as it is. */
+export function callbackError(callback: string, error: unknown): unknown {
+  if (error instanceof UnifrostError || isExposed(error)) return error
+  return new CallbackError(callback, error)
 }

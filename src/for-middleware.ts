@@ -1,6 +1,7 @@
 /** What `middleware/` needs beyond the public API. The package does not export it. */
 export type { Door } from './http/door.js'
 export { doorOf, hasDoor } from './http/door.js'
+export { callbackError, isExposed } from './errors.js'
 export { answerOf, ignoreRejection } from './callbacks.js'
 export type { OptionCheck, OptionTable } from './option-checks.js'
 export {
@@ -19,6 +20,7 @@ export { isOwner, nameFrom, ownerNameOf } from './service/owner.js'
 export { publicError, sendError } from './http/error-response.js'
 export { checkRequest, lastEventIdOf, queryOf } from './http/request.js'
 export { takeSeat } from './http/seats.js'
+export type { AdmitOptions } from './http/stream.js'
 export {
   admit,
   EXPIRES,
@@ -28,3 +30,5 @@ export {
   serve,
   STREAM_HEADERS,
 } from './http/stream.js'
+export type { Plan } from './service/rechecks.js'
+export type { Visit } from './service/rights.js'

@@ -5,7 +5,7 @@ export type { DisconnectReason } from './delivery/connection.js'
 export type { ConnectionRate } from './http/connection-rate.js'
 export { limitConnectionRate } from './http/connection-rate.js'
 export type { Directory, DirectoryHost, Entry, Outcome, Revision, Stored } from './directory.js'
-export type { BrokerOutage, BrokerState, Driver, Sink, Subscription } from './driver.js'
+export type { BrokerOutage, BrokerState, Driver, Sink, Subscription, TopicKind } from './driver.js'
 export type { Log, LogDriver, LogEntry, LogSink, LogSubscription } from './log.js'
 export type { MemoryDriver, MemoryDriverOptions } from './drivers/memory.js'
 export { memoryDriver } from './drivers/memory.js'
@@ -38,18 +38,20 @@ export {
   TooManyOpenTopicsError,
   TooManyTopicsError,
   TopicNameError,
+  TransientClientError,
   UnifrostError,
 } from './errors.js'
 export type { StreamerEvents } from './service/events.js'
 export type { AnyRequest } from './http/request.js'
 export type { HandleOptions } from './http/stream.js'
 export type { WireErrorCode } from './wire/messages.js'
-export type { Logger, StreamerOptions } from './options.js'
+export type { Asked, Authorize, Logger, StreamerOptions } from './options.js'
 export type { Resume } from './delivery/resume.js'
 export type { AnyResponse } from './http/response-outlet.js'
 export type { Stats } from './service/stats.js'
 export type { ClientOptions } from './service/clients.js'
 export type { Revocable, RevokeOptions } from './service/revocations.js'
-export type { OwnerName } from './streamer.js'
+export type { OwnerName } from './service/owner.js'
 export { Streamer } from './streamer.js'
 export type { SubscribeOptions } from './service/subscriptions.js'
+export type { Rechecked, Reconnected, WhichClients } from './service/rechecks.js'

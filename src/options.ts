@@ -6,7 +6,16 @@ import { systemClock } from './clock.js'
 import type { Directory } from './directory.js'
 import { OptionsError } from './errors.js'
 import type { OptionTable } from './option-checks.js'
-import { callback, checkOptions, count, methods, number, oneOf, shape } from './option-checks.js'
+import {
+  callback,
+  checkOptions,
+  count,
+  given,
+  methods,
+  number,
+  oneOf,
+  shape,
+} from './option-checks.js'
 
 /** The methods that a Streamer calls on a logger. Pino and most other loggers have them. */
 export interface Logger {
@@ -15,6 +24,24 @@ export interface Logger {
   warn(details: object, message: string): void
   error(details: object, message: string): void
 }
+
+/** What `authorize` is asked for, beside the principal and the topic. */
+export interface Asked {
+  readonly client: { readonly id: string; readonly owner: string | undefined } | undefined
+  /**
+   * The request that the client came with last: the framework's, or Node's with `streamer.handle`.
+   * Undefined while this server has seen none of this client.
+   */
+  readonly request: unknown
+}
+
+/**
+ * Whether the user may have a topic. Only `true` allows it. A method's type, so that a function may
+ * name the principal's own type.
+ */
+export type Authorize = {
+  ask(principal: unknown, topic: string, asked: Asked): boolean | Promise<boolean>
+}['ask']
 
 /** Options of a Streamer. Each may be left out. Durations are in milliseconds. */
 export interface StreamerOptions {
@@ -62,6 +89,23 @@ export interface StreamerOptions {
    * at random. Default: 0, never.
    */
   maxConnectionAge?: number
+  /**
+   * Whether a user may have a topic. Only `true` allows it. It is asked for each topic of every client,
+   * also those that the application itself has subscribed: when a request names the topic, each time
+   * the client opens a stream, by `streamer.recheck`, and as often as `recheck` says. A topic that is
+   * not allowed any more is taken from the client, which gets `forbidden-topic` in its place.
+   *
+   * `principal` is the middleware's, as for the middleware's own `authorize`; with `streamer.handle`
+   * its option `principal`, else its `owner`. Default: the topics are the application's to decide, and
+   * only the middleware's `authorize` is asked again, for the topics that it has allowed.
+   */
+  authorize?: Authorize
+  /**
+   * How often the topics of an open stream are asked for again, in milliseconds. Each time comes up to a
+   * half earlier, at random. An `authorize` that throws an `AuthenticationError` then says that the
+   * log-in is over: the stream ends as with an expired token. Default: 0, never. It takes 100 or more.
+   */
+  recheck?: number
   /**
    * The most bytes of memory that connections keep together whose peers accept no bytes, kernel
    * buffers aside: the messages at which they stalled. Beyond it, those that stalled first are
@@ -166,6 +210,8 @@ export interface StreamerOptions {
 
 /** A Streamer's options with all defaults filled in. */
 export interface Settings {
+  authorize: Authorize | undefined
+  recheck: number
   clientTTL: number
   history: { maxBytes: number; maxBytesPerTopic: number; maxAge: number }
   topicLinger: number
@@ -226,6 +272,11 @@ export const STREAMER_OPTIONS = {
   heartbeat: oneOf('comment', 'message'),
   heartbeatInterval: number(0, LONGEST),
   maxConnectionAge: number(0, LONGEST),
+  authorize: given(callback('a function from a user and a topic to true or false')),
+  recheck: [
+    (value) => value === 0 || (typeof value === 'number' && value >= 100 && value <= LONGEST),
+    `0 for never, or a number from 100 to ${LONGEST}`,
+  ],
   maxStalledBytes: count(1),
   maxMessageBytes: count(1),
   maxTopics: count(1),
@@ -271,6 +322,8 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     throw new OptionsError(`retry.min (${retry.min}) is above retry.max (${retry.max}).`)
   }
   return {
+    authorize: options.authorize,
+    recheck: options.recheck ?? 0,
     clientTTL,
     history: {
       maxBytes,

@@ -1,42 +1,33 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import type { ClientCommands, FoundClient, Health, Presence, Removal } from './service/commands.js'
+import { Assembly } from './assembly.js'
+import { answerOf } from './callbacks.js'
 import type { Client } from './delivery/client.js'
-import { BrokerWatch, takeDriver } from './service/broker-watch.js'
-import type { ClientOptions } from './service/clients.js'
-import { CLIENT_OPTIONS, Clients } from './service/clients.js'
-import { Cluster } from './cluster/cluster.js'
-import { ClusterCommands } from './cluster/cluster-commands.js'
-import { Timers } from './clock.js'
-import type { DeliveryParts } from './delivery/delivery.js'
-import { Delivery } from './delivery/delivery.js'
-import { LogDelivery } from './delivery/log/delivery.js'
 import type { Driver } from './driver.js'
-import { ClientExistsError, OptionsError, StreamerClosedError, UnifrostError } from './errors.js'
-import { answerOf, safely } from './callbacks.js'
-import { SafeEmitter } from './service/events.js'
-import { networkOf } from './http/address.js'
+import { isExposed, OptionsError, UnifrostError } from './errors.js'
 import type { Door } from './http/door.js'
 import { DOOR } from './http/door.js'
 import { sendError } from './http/error-response.js'
 import type { AnyRequest } from './http/request.js'
+import type { AnyResponse } from './http/response-outlet.js'
 import type { HandleOptions } from './http/stream.js'
 import { admit, checkHandleOptions, checkPair, serve } from './http/stream.js'
-import { LocalCommands } from './service/local-commands.js'
-import { checkClientId, checkTopicName, checkTopicNames, isClientId } from './service/names.js'
-import { ownerNamed } from './service/owner.js'
 import { checkOptions, number } from './option-checks.js'
-import type { Revocable, RevokeOptions } from './service/revocations.js'
-import { revocationFrom } from './service/revocations.js'
 import type { Settings, StreamerOptions } from './options.js'
 import { settingsFrom } from './options.js'
-import type { Log } from './log.js'
-import { logOf } from './log.js'
-import type { AnyResponse } from './http/response-outlet.js'
+import type { ClientOptions } from './service/clients.js'
+import { CLIENT_OPTIONS } from './service/clients.js'
+import type { FoundClient, Health, Presence, Removal } from './service/commands.js'
+import { SafeEmitter } from './service/events.js'
+import { checkIdsType, checkTopicName, isClientId, transientId } from './service/names.js'
+import type { OwnerName } from './service/owner.js'
+import { ownerNamed } from './service/owner.js'
+import type { Rechecked, Reconnected, WhichClients } from './service/rechecks.js'
+import { ownerIn } from './service/rechecks.js'
+import type { Revocable, RevokeOptions } from './service/revocations.js'
+import { revocationFrom } from './service/revocations.js'
 import type { Stats } from './service/stats.js'
-import { noCounts } from './service/stats.js'
 import type { SubscribeOptions } from './service/subscriptions.js'
-import { checkSubscribeOptions, Subscriptions } from './service/subscriptions.js'
-import { Turnstile } from './service/turnstile.js'
+import { checkSubscribeOptions } from './service/subscriptions.js'
 
 /**
  * Sends the topics of one broker to clients over Server-Sent Events.
@@ -47,15 +38,7 @@ import { Turnstile } from './service/turnstile.js'
  */
 export class Streamer extends SafeEmitter implements AsyncDisposable {
   private readonly settings: Settings
-  private readonly counts = noCounts()
-  private readonly timers: Timers
-  private readonly delivery: Delivery
-  private readonly subscriptions: Subscriptions
-  private readonly clients: Clients
-  private readonly cluster: Cluster | undefined
-  private readonly commands: ClientCommands
-  private readonly broker: BrokerWatch
-  private refusing = false
+  private readonly parts: Assembly
   private closing: Promise<void> | undefined
 
   /** @internal How `handle` and the middleware open the stream of a request. */
@@ -72,95 +55,14 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     if (typeof (Object(driver) as Partial<Driver>).subscribe !== 'function') {
       throw new OptionsError('A Streamer takes a driver first, such as memoryDriver().')
     }
-    takeDriver(driver)
     this.settings = settings
-    settings.random = this.soundRandom(settings.random)
-    this.broker = new BrokerWatch(driver, {
-      down: (outage) => {
-        queueMicrotask(() => this.emit('brokerDown', outage))
-        this.warn(outage, 'The broker can not be reached. The driver keeps trying.')
-      },
-      up: (outage) => {
-        queueMicrotask(() => this.emit('brokerUp', outage))
-        const details = { ...outage, duration: Date.now() - outage.since }
-        safely(() => settings.logger.info(details, 'The broker is reached again.'))
-      },
+    this.parts = new Assembly(driver, settings, {
+      emit: (event, ...details) => this.emit(event, ...details),
+      emitAndSettle: (event, client) => this.emitAndSettle(event, client),
+      hears: (event) => this.listenerCount(event) > 0,
+      removeClient: (id) => this.removeClient(id),
     })
-    const log = logOf(driver)
-    this.timers = new Timers(settings.clock)
-    const parts: DeliveryParts = {
-      bounds: settings.history,
-      timers: this.timers,
-      encoding: driver.encoding ?? 'utf8',
-      maxMessageBytes: settings.maxMessageBytes,
-      host: {
-        lost: (client, topic) => this.lost(client, topic),
-        resumed: (resume) => void this.counts.resumes[resume]++,
-        replayFailed: (error) => this.report(error, "The driver's log could not be read."),
-      },
-    }
-    this.delivery = log === undefined ? new Delivery(parts) : this.logDelivery(log, parts)
-    this.subscriptions = new Subscriptions(
-      driver,
-      settings,
-      this.timers,
-      this.delivery,
-      this.counts,
-      {
-        opened: (topic) => this.emit('topicOpened', topic),
-        closed: (topic) => this.emit('topicClosed', topic),
-        gap: (topic, reason) => queueMicrotask(() => this.emit('gap', topic, reason)),
-        report: (cause, message) => this.report(cause, message),
-        warn: (details, message) => this.warn(details, message),
-      },
-    )
-    this.clients = new Clients(
-      settings,
-      this.timers,
-      this.delivery,
-      this.subscriptions,
-      this.counts,
-      {
-        emit: (event, ...details) => this.emit(event, ...details),
-        removeClient: (id) => this.removeClient(id),
-        claimSettled: (client) => this.cluster?.claimSettled(client),
-        streamEnded: (client) => this.cluster?.streamEnded(client),
-        ended: (client) => void this.cluster?.ended(client),
-        others: settings.directory !== undefined,
-      },
-    )
-    this[DOOR] = {
-      claim: (id, check) => this.commands.claim(id, check),
-      attach: (client, outlet, arrival) => {
-        const address = networkOf(arrival.address, settings.ipv6Prefix)
-        this.clients.attach(client, outlet, { ...arrival, address })
-      },
-      abandon: (client) => this.clients.abandon(client),
-      takeSeat: (id, owner, address) =>
-        this.clients.takeSeat(id, owner, networkOf(address, settings.ipv6Prefix)),
-      checkRevoked: (logIn) => this.clients.revocations.check(logIn),
-      noteLogIn: (client, logIn) => this.clients.revocations.note(client, logIn),
-      checkTopics: (names) => checkTopicNames(names, settings),
-      authorizing: new Turnstile(settings.maxAuthorizeCalls, this.timers),
-    }
-    if (settings.directory === undefined) {
-      this.commands = new LocalCommands(this.clients, this.subscriptions)
-      return
-    }
-    this.cluster = new Cluster(settings.directory, {
-      settings,
-      timers: this.timers,
-      clients: this.clients,
-      subscriptions: this.subscriptions,
-      delivery: this.delivery,
-      refusing: () => this.refusing,
-      report: (cause, message) => this.report(cause, message),
-      warn: (details, message) => this.warn(details, message),
-    })
-    this.commands = new ClusterCommands(this.cluster)
-    this.cluster.open().catch((error: unknown) => {
-      if (!this.refusing) this.report(error, 'The directory of clients could not be opened.')
-    })
+    this[DOOR] = this.parts.door
   }
 
   /**
@@ -170,21 +72,17 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws the directory's error if the first attempt fails. The directory keeps trying.
    */
   async open(): Promise<void> {
-    await this.cluster?.open()
+    await this.parts.cluster?.open()
   }
 
   /** This server's health, for a load balancer's check. */
   health(): Health {
-    const { health } = this.broker
-    const state = this.cluster?.state
-    const ok = !this.refusing && state?.directory !== 'down' && health.broker !== 'down'
-    const changes = [health.since, state?.since].filter((since) => since !== undefined)
-    return { ok, ...health, ...state, ...(changes.length > 0 && { since: Math.max(...changes) }) }
+    return this.parts.health
   }
 
   /** The number of this server's clients, connected or not. */
   get totalClients(): number {
-    return this.clients.index.size
+    return this.parts.clients.index.size
   }
 
   /** How long a client lives without a connection, in milliseconds: the option `clientTTL`. */
@@ -195,7 +93,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   /** The client with this id, or undefined if it is not on this server. */
   getClient(id: string): Client | undefined {
     checkIdsType(id)
-    return this.clients.index.get(id)
+    return this.parts.clients.index.get(id)
   }
 
   /**
@@ -205,7 +103,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    */
   async findClient(id: string): Promise<FoundClient | undefined> {
     checkIdsType(id)
-    return this.commands.find(id)
+    return this.parts.commands.find(id)
   }
 
   /**
@@ -215,13 +113,13 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws DirectoryUnavailableError
    */
   async totals(): Promise<Presence> {
-    return this.commands.count({})
+    return this.parts.commands.count({})
   }
 
   /** Counts one topic's clients, on all servers. See {@link totals}. */
   async clientsOf(topic: string): Promise<Presence> {
     this.checkTopicName(topic)
-    return this.commands.count({ topic })
+    return this.parts.commands.count({ topic })
   }
 
   /**
@@ -230,7 +128,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @param owner Text, a number, or a principal with `sub` or `id`.
    */
   async clientsOfOwner(owner: OwnerName): Promise<Presence> {
-    return this.commands.count({ owner: ownerNamed('clientsOfOwner', owner) })
+    return this.parts.commands.count({ owner: ownerNamed('clientsOfOwner', owner) })
   }
 
   /**
@@ -239,8 +137,9 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws OptionsError, CallbackError, TooManyClientsError, StreamerClosedError
    */
   async newClient(options: ClientOptions = {}): Promise<Client> {
+    checkOptions('newClient', options, CLIENT_OPTIONS)
     const id = answerOf('newId', () => this.settings.newId(), isClientId, 'a text that is an id')
-    return this.make('newClient', id, options)
+    return this.parts.make('newClient', options.transient ? transientId(id) : id, options)
   }
 
   /**
@@ -252,7 +151,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    *   can't be opened.
    */
   async newCustomClient(id: string, options: ClientOptions = {}): Promise<Client> {
-    return this.make('newCustomClient', id, options)
+    return this.parts.make('newCustomClient', id, options)
   }
 
   /**
@@ -264,7 +163,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    */
   async removeClient(id: string): Promise<Removal> {
     checkIdsType(id)
-    const removal = await this.commands.remove(id)
+    const removal = await this.parts.commands.remove(id)
     // By then the goodbyes have been handed to the operating system.
     await nextTurn()
     return removal
@@ -289,7 +188,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws OptionsError, and nothing else.
    */
   async revoke(who: Revocable, options: RevokeOptions = {}): Promise<Removal> {
-    const removal = await this.commands.revoke(revocationFrom(who, options))
+    const removal = await this.parts.commands.revoke(revocationFrom(who, options))
     await nextTurn()
     return removal
   }
@@ -298,15 +197,19 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * Subscribes a client to a topic. The client gets all messages that are published after this has
    * resolved. For a client that is already subscribed, it does nothing.
    *
+   * A client that goes with its connection, as `autoClient` makes it by default, is subscribed anew
+   * with each connection: in a listener of `connect`, where the topic goes on from the position that
+   * the connection named.
+   *
    * @throws NoClientError, TopicNameError, TooManyTopicsError, StreamerClosedError;
-   *   SubscribeError if the driver can't open the topic. The client is then unchanged, and you may
+   *   TransientClientError if the client goes with its connection and the call does not come from a
+   *   listener of its `connect`; SubscribeError if the driver can't open the topic. The client is then unchanged, and you may
    *   try again.
    */
   async subscribe(id: string, topic: string, options: SubscribeOptions = {}): Promise<void> {
     checkIdsType(id)
     checkSubscribeOptions(options)
-    if (this.refusing) throw new StreamerClosedError()
-    await this.commands.subscribe(id, topic, options)
+    await this.parts.subscribe(id, topic, options)
   }
 
   /**
@@ -318,7 +221,32 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   async unsubscribe(id: string, topic: string): Promise<void> {
     checkIdsType(id)
     this.checkTopicName(topic)
-    await this.commands.unsubscribe(id, topic)
+    await this.parts.commands.unsubscribe(id, topic)
+  }
+
+  /**
+   * Looks again at the topics of an owner's clients, or of all clients, on all servers: for a user whose
+   * rights have changed. What `authorize` does not allow any more is taken from the client, which gets
+   * `forbidden-topic` in its place; its stream and its other topics stay. A client that is away is
+   * looked at too, if its last stream was on a server that is there; in any case when it comes again.
+   *
+   * @returns what was done. `pending` names the servers that did not answer within `takeoverTimeout`.
+   * @throws CallbackError if `authorize` failed for a client, after all others were looked at. Topics
+   *   for which it failed stay. DirectoryUnavailableError; this server's clients are done by then.
+   */
+  async recheck(which: WhichClients = {}): Promise<Rechecked> {
+    return this.parts.rightsCommands.recheck({ owner: ownerIn('recheck', which) })
+  }
+
+  /**
+   * Ends the streams of an owner's clients, or of all clients, on all servers, so that their pages come
+   * again after a `retry` time: for who wants rights, or the `topics` of `autoClient`, computed anew.
+   * The clients stay and miss nothing. Who is to stay away is for `revoke`.
+   *
+   * @throws DirectoryUnavailableError; this server's streams are done by then.
+   */
+  async reconnect(which: WhichClients = {}): Promise<Reconnected> {
+    return this.parts.rightsCommands.reconnect({ owner: ownerIn('reconnect', which) })
   }
 
   /**
@@ -338,24 +266,15 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       const client = await admit(this[DOOR], request, response, options)
       serve(this[DOOR], client, request, response, options)
     } catch (error) {
-      if (!(error instanceof UnifrostError)) this.report(error, 'A request failed.')
+      if (!(error instanceof UnifrostError || isExposed(error)))
+        this.parts.report(error, 'A request failed.')
       sendError(response, error)
     }
   }
 
   /** Counts of what there is now, and of what has happened since the Streamer was made. */
   stats(): Stats {
-    const { frames, bytes, evictions } = this.delivery.history
-    const { stalls } = this.clients.connections
-    return {
-      ...structuredClone(this.counts),
-      clients: this.clients.index.size,
-      connections: this.clients.connections.open.size,
-      topics: this.subscriptions.openTopics,
-      history: { frames, bytes, evictions },
-      stalled: { connections: stalls.size, bytes: stalls.bytes },
-      sent: this.delivery.sent,
-    }
+    return this.parts.stats()
   }
 
   /**
@@ -373,8 +292,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   async drain(options: { over?: number } = {}): Promise<void> {
     checkOptions('drain', options, { over: number(0, Number.MAX_SAFE_INTEGER) })
     const { over = 0 } = options
-    this.refusing = true
-    await this.clients.drain(over, (client, wait) => this.sendAway(client, over - wait, over))
+    await this.parts.drain(over)
     await this.close()
   }
 
@@ -386,7 +304,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws the error that the driver's `close` rejects with.
    */
   close(): Promise<void> {
-    this.closing ??= this.shutDown()
+    this.closing ??= this.parts.close()
     return this.closing
   }
 
@@ -398,91 +316,4 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   checkTopicName(name: unknown): asserts name is string {
     checkTopicName(name, this.settings.maxTopicLength)
   }
-
-  private async make(caller: string, id: string, options: ClientOptions): Promise<Client> {
-    checkOptions(caller, options, CLIENT_OPTIONS)
-    const owner = options.owner === false ? undefined : options.owner
-    const opening = this.delivery.ready()
-    if (opening !== undefined) await opening
-    if (this.refusing) throw new StreamerClosedError()
-    checkClientId(id)
-    const { index } = this.clients
-    if (index.get(id) !== undefined) throw new ClientExistsError()
-    const address = networkOf(options.address, this.settings.ipv6Prefix)
-    const place = this.clients.reserve({ owner, address })
-    try {
-      if (options.transient) return this.clients.make(id, { owner, transient: true }, place)
-      return await this.commands.create(id, owner, place)
-    } catch (error) {
-      place.leave()
-      throw error
-    }
-  }
-
-  /** The delivery for a driver with a log. */
-  private logDelivery(log: Log, parts: DeliveryParts): LogDelivery {
-    const delivery = new LogDelivery(log, parts)
-    log.onRestart = () =>
-      delivery.restart(this.clients.index.all(), this.subscriptions.open, (topic) =>
-        this.subscriptions.gapped(topic, "The driver's log was made anew."),
-      )
-    return delivery
-  }
-
-  private async shutDown(): Promise<void> {
-    this.refusing = true
-    // No `await` without a cluster: all clients get `Client closed` in this turn of the event loop.
-    if (this.cluster !== undefined) await this.cluster.releaseAll()
-    await this.clients.close()
-    this.delivery.stop()
-    await this.subscriptions.close()
-    await this.cluster?.close()
-    this.timers.stop()
-    this.broker.stop()
-    await this.driver.close()
-  }
-
-  private lost(client: Client, topic: string): void {
-    this.counts.messagesLost++
-    // This is called in the middle of a write, and a listener may publish.
-    queueMicrotask(() => this.emit('messagesLost', client, topic))
-  }
-
-  private sendAway(client: Client, remaining: number, spread: number): void {
-    // With a cluster the client may reconnect to another server at once.
-    if (this.cluster !== undefined) void this.cluster.release(client)
-    else this.clients.sendAway(client, remaining, spread)
-  }
-
-  /** Keeps a `random` of the application's from doing harm. What it does wrong is reported once. */
-  private soundRandom(random: () => number): () => number {
-    let reported = false
-    const fits = (value: unknown) => typeof value === 'number' && value >= 0 && value <= 1
-    return () => {
-      try {
-        return answerOf('random', random, fits, 'a number from 0 to 1')
-      } catch (error) {
-        if (!reported) this.report(error, 'The option random failed; Math.random takes its place.')
-        reported = true
-        return Math.random()
-      }
-    }
-  }
-
-  private warn(details: object, message: string): void {
-    safely(() => this.settings.logger.warn(details, message))
-  }
-
-  private report(cause: unknown, message: string): void {
-    this.emit('error', new Error(message, { cause }))
-    safely(() => this.settings.logger.error({ err: cause }, message))
-  }
-}
-
-/** Who owns clients: the name, or the principal that it is taken from, by its `sub` or `id`. */
-export type OwnerName = string | number | bigint | { sub: unknown } | { id: unknown }
-
-/** @throws ClientIdError for an id that is no text, and so no client's. */
-function checkIdsType(id: unknown): void {
-  if (typeof id !== 'string') checkClientId(id)
 }

@@ -62,15 +62,11 @@ export const layers = [
     files: /^src\/index\.ts$/,
     reaches: [ground, wire, delivery, service, http, /^src\/(streamer|drivers\/memory)\.ts$/],
   },
-  {
-    name: 'for middleware',
-    files: /^src\/for-middleware\.ts$/,
-    reaches: [http, service, /^src\/(option-checks|callbacks)\.ts$/],
-  },
+  { name: 'for middleware', files: /^src\/for-middleware\.ts$/, reaches: [ground, service, http] },
   {
     name: 'streamer',
-    files: /^src\/streamer\.ts$/,
-    reaches: [ground, wire, delivery, service, cluster, http],
+    files: /^src\/(streamer|assembly)\.ts$/,
+    reaches: [ground, wire, delivery, service, cluster, http, /^src\/assembly\.ts$/],
   },
   { name: 'ground', files: ground, reaches: [ground] },
   { name: 'wire', files: wire, reaches: [ground, wire] },

@@ -2,14 +2,22 @@ import type { Client } from '../delivery/client.js'
 import { NoClientError } from '../errors.js'
 import type { LocalCommands } from '../service/local-commands.js'
 import { MovedError } from '../service/local-commands.js'
+import { isGrant } from '../delivery/membership.js'
+import type { Rechecks } from '../service/rechecks.js'
+import type { JoinOptions } from '../service/subscriptions.js'
 import type { ClientLease } from './client-lease.js'
 import type { Answer, Question } from './protocol.js'
 import type { Removals } from './removals.js'
 import { Tally } from './tally.js'
 import { errorAnswer, readQuestion, writeAnswer } from './protocol.js'
 
-const DONE: Answer = { is: 'done' }
 const ELSEWHERE: Answer = { is: 'elsewhere' }
+
+/** Another server's options. A grant that this version does not know is an added topic's. */
+function readOptions(options: JoinOptions): JoinOptions {
+  const { grant } = options
+  return grant === undefined || isGrant(grant) ? options : { ...options, grant: { how: 'added' } }
+}
 
 /** What `ClusterAnswers` needs of this server. */
 export interface AnswersHost {
@@ -29,6 +37,7 @@ export class ClusterAnswers {
   constructor(
     private readonly here: LocalCommands,
     private readonly removals: Removals,
+    private readonly rechecks: Rechecks,
     private readonly host: AnswersHost,
   ) {}
 
@@ -46,6 +55,12 @@ export class ClusterAnswers {
 
   private async answer(question: Question): Promise<Answer> {
     if (question.ask === 'count') return { is: 'done', value: this.here.countHere(question) }
+    if (question.ask === 'recheck') {
+      return { is: 'done', value: await this.rechecks.recheck(question) }
+    }
+    if (question.ask === 'reconnect') {
+      return { is: 'done', value: await this.rechecks.reconnect(question) }
+    }
     if (question.ask === 'revoke' || question.ask === 'remove') return this.end(question)
     const { id } = question
     const lease = this.host.leaseOf(id)
@@ -57,12 +72,13 @@ export class ClusterAnswers {
         return { is: 'done', value: { position: this.host.letGo(lease.client, question.stream) } }
       case 'subscribe':
         await lease.ready
-        await this.here.subscribe(id, question.topic, question.options)
-        return DONE
+        return {
+          is: 'done',
+          value: await this.here.subscribe(id, question.topic, readOptions(question.options)),
+        }
       case 'unsubscribe':
         await lease.ready
-        await this.here.unsubscribe(id, question.topic)
-        return DONE
+        return { is: 'done', value: await this.here.unsubscribe(id, question.topic) }
     }
   }
 

@@ -12,9 +12,10 @@ import type {
 import type { LocalCommands } from '../service/local-commands.js'
 import { MovedError } from '../service/local-commands.js'
 import { checkTopicName } from '../service/names.js'
+import type { Rechecked, Reconnected, RightsCommands, WhichClients } from '../service/rechecks.js'
 import type { Revocation } from '../service/revocations.js'
 import type { Place } from '../service/places.js'
-import type { SubscribeOptions } from '../service/subscriptions.js'
+import type { JoinOptions } from '../service/subscriptions.js'
 import type { Cluster } from './cluster.js'
 import { MOST_TRIES } from './directory-writer.js'
 import type { Question } from './protocol.js'
@@ -25,7 +26,7 @@ import { movesAllTheTime } from './take-over.js'
 const SUBSCRIBE_TIMEOUT = 10_000
 
 /** Commands on any client. The server that has the client carries them out. */
-export class ClusterCommands implements ClientCommands {
+export class ClusterCommands implements ClientCommands, RightsCommands {
   private readonly here: LocalCommands
 
   constructor(private readonly cluster: Cluster) {
@@ -40,15 +41,19 @@ export class ClusterCommands implements ClientCommands {
     return this.cluster.takeOvers.claim(id, check)
   }
 
-  async subscribe(id: string, topic: string, options: SubscribeOptions): Promise<void> {
+  async subscribe(id: string, topic: string, options: JoinOptions): Promise<boolean> {
     checkTopicName(topic, this.cluster.parts.settings.maxTopicLength)
-    await this.onHolder({ ask: 'subscribe', id, topic, options }, () =>
+    const isNew = await this.onHolder({ ask: 'subscribe', id, topic, options }, () =>
       this.here.subscribe(id, topic, options),
     )
+    return isNew === true
   }
 
-  async unsubscribe(id: string, topic: string): Promise<void> {
-    await this.onHolder({ ask: 'unsubscribe', id, topic }, () => this.here.unsubscribe(id, topic))
+  async unsubscribe(id: string, topic: string): Promise<boolean> {
+    const had = await this.onHolder({ ask: 'unsubscribe', id, topic }, () =>
+      this.here.unsubscribe(id, topic),
+    )
+    return had === true
   }
 
   remove(id: string): Promise<Removal> {
@@ -71,8 +76,7 @@ export class ClusterCommands implements ClientCommands {
   }
 
   async count(of: CountFilter): Promise<Presence> {
-    const { takeoverTimeout } = this.cluster.parts.settings
-    const { values, silent } = await this.ofAll({ ask: 'count', ...of }, takeoverTimeout)
+    const { values, silent } = await this.askAll({ ask: 'count', ...of })
     const sum = { ...this.here.countHere(of), silent }
     for (const value of values) {
       const { clients, connected } = value as Count
@@ -82,16 +86,40 @@ export class ClusterCommands implements ClientCommands {
     return sum
   }
 
+  async recheck(which: WhichClients): Promise<Rechecked> {
+    const here = await this.cluster.rechecks.recheck(which)
+    const { values, silent } = await this.askAll({ ask: 'recheck', ...which })
+    const sum = { ...here, pending: silent }
+    for (const value of values) {
+      const { clients, withdrawn } = value as Rechecked
+      sum.clients += clients
+      sum.withdrawn += withdrawn
+    }
+    return sum
+  }
+
+  async reconnect(which: WhichClients): Promise<Reconnected> {
+    const here = await this.cluster.rechecks.reconnect(which)
+    const { values, silent } = await this.askAll({ ask: 'reconnect', ...which })
+    const there = values.map((value) => (value as Reconnected).ended)
+    return { ended: there.reduce((sum, count) => sum + count, here.ended), pending: silent }
+  }
+
+  private askAll(question: Question): Promise<{ values: unknown[]; silent: string[] }> {
+    return this.ofAll(question, this.cluster.parts.settings.takeoverTimeout)
+  }
+
   /**
    * Has the server that has the client carry out a command. If that server has died, this one takes
    * the client over, without a stream, and carries the command out.
    *
    * @param here Carries the command out on this server.
+   * @returns what the command gives, here or there.
    */
   private async onHolder(
     question: Question & { id: string },
-    here: () => Promise<void>,
-  ): Promise<void> {
+    here: () => Promise<unknown>,
+  ): Promise<unknown> {
     const { directory, parts, server: ours, takeOvers, writer } = this.cluster
     const { id, ask } = question
     let answeredElsewhere: string | undefined
@@ -100,7 +128,8 @@ export class ClusterCommands implements ClientCommands {
       const client = parts.clients.index.get(id)
       if (client !== undefined) {
         await writer.leaseOf(client)?.ready
-        if (await staysHere(here())) return
+        const done = await staysHere(here())
+        if (done !== undefined) return done.value
         continue
       }
       const { record, stored } = await takeOvers.recordOf(id)
@@ -110,7 +139,7 @@ export class ClusterCommands implements ClientCommands {
         const outcome = await directory.ask(record.server, writeQuestion(question), timeout)
         if (typeof outcome === 'object') {
           const answer = readAnswer(outcome.answer)
-          if (answer.is === 'done') return
+          if (answer.is === 'done') return answer.value
           if (answer.is === 'error') throw revived(record.server, answer.error)
           // The client is moving: read its record again. If the revision is still this one, that
           // server has lost the client, and is not asked again.
@@ -126,7 +155,12 @@ export class ClusterCommands implements ClientCommands {
     throw movesAllTheTime()
   }
 
-  private async ofAll(
+  /**
+   * Asks all other servers.
+   *
+   * @returns the values of those that have done it, and the names of the others.
+   */
+  async ofAll(
     question: Question,
     timeout: number,
   ): Promise<{ servers: string[]; values: unknown[]; silent: string[] }> {
@@ -147,13 +181,12 @@ export class ClusterCommands implements ClientCommands {
   }
 }
 
-/** Whether a command was carried out here. False if the client left this server meanwhile. */
-async function staysHere(done: Promise<void>): Promise<boolean> {
+/** What a command gave here. Undefined if the client left this server meanwhile. */
+async function staysHere(done: Promise<unknown>): Promise<{ value: unknown } | undefined> {
   try {
-    await done
-    return true
+    return { value: await done }
   } catch (error) {
-    if (error instanceof MovedError || error instanceof NoClientError) return false
+    if (error instanceof MovedError || error instanceof NoClientError) return undefined
     throw error
   }
 }

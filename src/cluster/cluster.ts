@@ -3,8 +3,10 @@ import type { Timer } from '../clock.js'
 import type { Client } from '../delivery/client.js'
 import type { Directory, DirectoryHost } from '../directory.js'
 import { ClientExistsError, NoClientError, StreamerClosedError } from '../errors.js'
+import type { ClientRecords } from '../service/local-commands.js'
 import { LocalCommands, MovedError } from '../service/local-commands.js'
 import type { Place } from '../service/places.js'
+import { Rechecks } from '../service/rechecks.js'
 import { ClusterAnswers } from './answers.js'
 import { Arrival, Arrivals } from './arrivals.js'
 import type { ClientLease } from './client-lease.js'
@@ -41,6 +43,8 @@ export class Cluster implements DirectoryHost {
   readonly here: LocalCommands
   /** Whether the directory answers, and since when, in milliseconds since 1970. */
   state: { directory: 'up' | 'down'; since: number } = { directory: 'down', since: Date.now() }
+  /** Looks at the rights of this server's clients again. */
+  readonly rechecks: Rechecks
   private readonly answers: ClusterAnswers
   private readonly creating = new Set<string>()
   private readonly ending = new Map<Client, Promise<RecordEnd>>()
@@ -70,11 +74,13 @@ export class Cluster implements DirectoryHost {
     this.takeOvers = new TakeOvers(this.server, directory, this.writer, parts, {
       arrivals: this.arrivals,
     })
-    this.here = new LocalCommands(clients, subscriptions, {
+    const records: ClientRecords = {
       save: (client) => this.save(client),
       isSaved: (client) => this.isSaved(client),
-    })
-    this.answers = new ClusterAnswers(this.here, this.removals, {
+    }
+    this.here = new LocalCommands(clients, subscriptions, records)
+    this.rechecks = new Rechecks(parts.rights, this.here, clients, subscriptions, records)
+    this.answers = new ClusterAnswers(this.here, this.removals, this.rechecks, {
       leaseOf: (id) => this.leaseOf(id),
       letGo: (client, replaced) => this.letGo(client, replaced),
     })
@@ -201,7 +207,7 @@ export class Cluster implements DirectoryHost {
     const { id, owner } = arrival
     const record: ClientRecord = {
       ...{ id, owner, server: this.server, connected: false, generation: 1 },
-      ...{ topics: new Map<string, string | null>(), rest: {} },
+      ...{ topics: new Map<string, string | null>(), granted: new Map(), rest: {} },
       position: delivery.position,
     }
     const text = writeRecord(record)

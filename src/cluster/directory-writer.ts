@@ -2,7 +2,7 @@ import type { Client } from '../delivery/client.js'
 import type { Timer, Timers } from '../clock.js'
 import type { Directory, Revision } from '../directory.js'
 import { DirectoryUnavailableError } from '../errors.js'
-import type { Membership } from '../delivery/membership.js'
+import type { Grant, Membership } from '../delivery/membership.js'
 import type { ClientLease } from './client-lease.js'
 import { deferred } from './client-lease.js'
 import type { ClientRecord, RecordLimits } from './record.js'
@@ -95,8 +95,11 @@ export class DirectoryWriter {
   recordOf(lease: ClientLease): ClientRecord {
     const { client, generation, rest, connected } = lease
     const topics = new Map<string, string | null>()
+    const granted = new Map<string, Grant>()
     for (const membership of client.memberships) {
-      topics.set(membership.topic.name, this.host.sinceOf(membership))
+      const { topic, grant } = membership
+      topics.set(topic.name, this.host.sinceOf(membership))
+      if (grant !== undefined) granted.set(topic.name, grant)
     }
     return {
       id: client.id,
@@ -105,6 +108,7 @@ export class DirectoryWriter {
       connected,
       generation,
       topics,
+      granted,
       position: connected ? undefined : this.host.positionOf(client),
       rest,
     }

@@ -2,6 +2,7 @@ import type { Timers } from '../clock.js'
 import type { Delivery } from '../delivery/delivery.js'
 import type { Settings } from '../options.js'
 import type { Clients } from '../service/clients.js'
+import type { Rights } from '../service/rights.js'
 import type { Subscriptions } from '../service/subscriptions.js'
 
 /** The parts of a Streamer that the cluster works with. */
@@ -11,6 +12,7 @@ export interface ClusterParts {
   readonly clients: Clients
   readonly subscriptions: Subscriptions
   readonly delivery: Delivery
+  readonly rights: Rights
   /** Whether the Streamer is draining or closed. */
   refusing(): boolean
   report(cause: unknown, message: string): void

@@ -12,7 +12,7 @@ import {
 } from '../errors.js'
 import type { Revocation } from '../service/revocations.js'
 import { isRevocation } from '../service/revocations.js'
-import type { SubscribeOptions } from '../service/subscriptions.js'
+import type { JoinOptions } from '../service/subscriptions.js'
 
 /** A question of one server to another. */
 export type Question =
@@ -21,11 +21,15 @@ export type Question =
    * has a new stream there, so that the old stream's page must not reconnect.
    */
   | { ask: 'release'; id: string; generation: number; stream: boolean }
-  | { ask: 'subscribe'; id: string; topic: string; options: SubscribeOptions }
+  | { ask: 'subscribe'; id: string; topic: string; options: JoinOptions }
   | { ask: 'unsubscribe'; id: string; topic: string }
   | { ask: 'remove'; id: string; end: 'removed' | 'revoked' }
   /** End who is revoked, and refuse them from now on. */
   | { ask: 'revoke'; revocation: Revocation }
+  /** Ask again whether clients may have their topics: all clients, or an owner's. */
+  | { ask: 'recheck'; owner?: string | undefined }
+  /** End the streams of clients, so that they come again: all clients, or an owner's. */
+  | { ask: 'reconnect'; owner?: string | undefined }
   /** Count clients: all, a topic's, or an owner's. */
   | { ask: 'count'; topic?: string; owner?: string }
 
@@ -59,6 +63,8 @@ const questions: Record<Question['ask'], (fields: Fields) => boolean> = {
   unsubscribe: ({ id, topic }) => isText(id) && isText(topic),
   remove: ({ id, end }) => isText(id) && (end === 'removed' || end === 'revoked'),
   revoke: ({ revocation }) => isRevocation(revocation),
+  recheck: ({ owner }) => isTextOrAbsent(owner),
+  reconnect: ({ owner }) => isTextOrAbsent(owner),
   count: ({ topic, owner }) => isTextOrAbsent(topic) && isTextOrAbsent(owner),
 }
 

@@ -1,3 +1,5 @@
+import type { Grant } from '../delivery/membership.js'
+import { isGrant } from '../delivery/membership.js'
 import { checkTopicName } from '../service/names.js'
 
 /** The version of the records' form. Records of another version are ignored. */
@@ -18,6 +20,8 @@ export interface ClientRecord {
   generation: number
   /** Its topics. Each has the position after which it begins; null without a log. */
   topics: Map<string, string | null>
+  /** How a request came by its topics, for those that a request came by. */
+  granted: Map<string, Grant>
   /** Its position, if it is not connected. */
   position: string | undefined
   /** Fields that a newer version has written. They are written back unchanged. */
@@ -58,6 +62,7 @@ export function readRecord(id: string, text: string, limits: RecordLimits): Clie
     generation,
     topics,
     position,
+    granted,
     ...rest
   } = fields as Record<string, unknown>
   if (v !== VERSION)
@@ -96,13 +101,31 @@ export function readRecord(id: string, text: string, limits: RecordLimits): Clie
     connected,
     generation: generation as number,
     topics: new Map(places as [string, string | null][]),
+    granted: grantsIn(granted),
     position,
     rest,
   }
 }
 
+/** A grant that this version does not know is an added topic's, so that it is asked for again. */
+function grantsIn(granted: unknown): Map<string, Grant> {
+  if (typeof granted !== 'object' || granted === null) return new Map()
+  return new Map(
+    Object.entries(granted).map(([topic, grant]) => [
+      topic,
+      isGrant(grant) ? grant : { how: 'added' },
+    ]),
+  )
+}
+
 /** A record's text. */
-export function writeRecord({ rest, topics, ...fields }: ClientRecord): string {
+export function writeRecord({ rest, topics, granted, ...fields }: ClientRecord): string {
   // `Object.fromEntries` also takes a topic named `__proto__`.
-  return JSON.stringify({ ...rest, v: VERSION, ...fields, topics: Object.fromEntries(topics) })
+  return JSON.stringify({
+    ...rest,
+    v: VERSION,
+    ...fields,
+    topics: Object.fromEntries(topics),
+    ...(granted.size > 0 && { granted: Object.fromEntries(granted) }),
+  })
 }

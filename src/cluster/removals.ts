@@ -201,7 +201,8 @@ export class Removals {
       const entry = { id, owner: record.owner }
       if (!(await tally.during(DIRECTORY, directory.delete(entry, stored.revision)))) continue
       tally.ended(id)
-      if (record.server === ours) return
+      // A request may have brought it here meanwhile: look again.
+      if (record.server === ours) continue
       const there = new Tally()
       await tally.during(record.server, this.tell(record.server, { ask: 'remove', id, end }, there))
       tally.add(there)

@@ -223,14 +223,16 @@ export class TakeOvers {
    * take the client over.
    */
   private async take({ record, place, generation, revision, reason }: Taken): Promise<Client> {
-    const { id, owner, server, topics, rest } = record
+    const { id, owner, server, topics, granted, rest } = record
     const { clients, subscriptions } = this.parts
     const stream = reason === 'stream'
     const client = clients.make(id, { owner }, place)
     client.comeFrom((record.connected ? undefined : record.position) ?? UNKNOWN_POSITION)
     const lease = this.hold(client, generation, revision, rest)
     if (stream) lease.claims = 1
-    const restored = [...topics].map(([name, since]) => subscriptions.restore(client, name, since))
+    const restored = [...topics].map(([name, since]) =>
+      subscriptions.restore(client, name, since, granted.get(name)),
+    )
     const released = this.askToRelease(lease, server, stream)
     lease.former = {
       server,

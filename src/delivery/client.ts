@@ -1,5 +1,6 @@
 import type { Timer } from '../clock.js'
 import type { Batch } from '../wire/frame.js'
+import { errorMessage } from '../wire/messages.js'
 import type { ReplayMark } from '../wire/position.js'
 import { Position } from '../wire/position.js'
 import type { Connection } from './connection.js'
@@ -25,6 +26,14 @@ export type ClientEnd =
 
 /** How many failed subscriptions a client is remembered to have, until it shows that it knows. */
 const MOST_FAILED = 32
+/** A topic that was taken from a client, and its position when it was told so; Infinity if it was not. */
+interface Taken {
+  readonly topic: string
+  readonly at: number
+}
+
+/** Shared by all clients from which no topic was taken. */
+const NONE_TAKEN: readonly Taken[] = []
 /** Shared by all clients that have none. */
 const NONE: readonly Membership[] = []
 
@@ -72,6 +81,7 @@ export class Client {
   private replays = 0
   private named: Position | undefined = undefined
   private replayMark: (ReplayMark & { at: number }) | undefined = undefined
+  private taken: readonly Taken[] = NONE_TAKEN
   private isSuspended = false
   private reports = false
   private own: number
@@ -389,6 +399,30 @@ export class Client {
    */
   hasForgotten(cursor: number): boolean {
     return cursor < this.forgotten
+  }
+
+  /**
+   * @internal A topic was taken from it, since the user may not have it any more. A client that is
+   * connected is told at once, behind all that was written to it; another one with its next stream. It
+   * is told again until it names a later position, since what is written may be lost on its way.
+   */
+  takeAway(topic: string): void {
+    const told = this.isGreeted && this.current !== undefined
+    const others = this.taken.filter((one) => one.topic !== topic).slice(1 - MOST_FAILED)
+    this.taken = [...others, { topic, at: told ? this.position : Infinity }]
+    if (told) this.current?.write(errorMessage({ code: 'forbidden-topic', topic }))
+  }
+
+  /**
+   * @internal Its stream has begun: tells it which topics were taken from it.
+   *
+   * @param cursor Where it says that it stands, if it does.
+   */
+  tellTaken(cursor = -1): void {
+    if (this.taken.length === 0) return
+    const untold = this.taken.filter(({ topic, at }) => at >= cursor && !this.joined.has(topic))
+    this.taken = NONE_TAKEN
+    for (const { topic } of untold) this.takeAway(topic)
   }
 
   /** @internal All numbers begin anew: it stands at this one. */

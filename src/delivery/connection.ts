@@ -49,6 +49,8 @@ export type DisconnectReason =
   | 'aged'
   /** The token that opened it has expired. */
   | 'expired'
+  /** `reconnect`: its client is to come again. */
+  | 'reconnect'
   /** Its client was removed. */
   | 'removed'
   /** The Streamer was closed or drained. */
@@ -71,6 +73,8 @@ export class Connection {
   limit: Timer | undefined = undefined
   /** Ends when the token that opened the connection expires. */
   expiry: Timer | undefined = undefined
+  /** Ends when the client's rights are to be looked at again. */
+  rights: Timer | undefined = undefined
   /** Ends when the peer has taken nothing for `slowClientTimeout`. */
   patience: Timer | undefined = undefined
   private state: 'open' | 'ending' | 'gone' = 'open'

@@ -28,6 +28,24 @@ export interface Replay {
   active: boolean
 }
 
+/** How a request came by a topic. */
+export interface Grant {
+  /**
+   * `given`: by the server's `topics` of `autoClient`. `named`: the address names it. `added`: by
+   * `subscriptions`, so it lasts whatever the address names.
+   */
+  readonly how: 'given' | 'named' | 'added'
+  /** Which `authorize` of the middleware's allowed it; undefined where none was asked. */
+  readonly rule?: string | undefined
+}
+
+/** Whether a value, such as one of another server's, is a {@link Grant}. */
+export function isGrant(value: unknown): value is Grant {
+  const { how, rule } = Object(value) as { how?: unknown; rule?: unknown }
+  const isKnown = how === 'given' || how === 'named' || how === 'added'
+  return isKnown && (rule === undefined || typeof rule === 'string')
+}
+
 /**
  * One client's subscription to one topic: from where on the topic's frames are the client's, and
  * which losses it has been told of.
@@ -50,6 +68,8 @@ export interface Replay {
 export class Membership {
   /** Its place in {@link Topic.members}; -1 where it is in none. {@link Topic} sets it. */
   index = -1
+  /** How a request came by it; undefined where the application's own code subscribed the client. */
+  grant: Grant | undefined = undefined
   protected starts: number
   private ends: number | undefined = undefined
   private past: Replay | undefined = undefined

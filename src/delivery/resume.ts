@@ -60,6 +60,7 @@ export function resume(host: ResumeHost, opening: Opening): void {
   client.knows(client.cursor)
   const id = known ? host.format(named) : host.positionOf(client)
   greet(opening, id)
+  client.tellTaken(named?.cursor)
   if (known) host.resumedAt(client)
   host.catchUp(client)
 }
@@ -95,6 +96,7 @@ function startAnew(host: ResumeHost, opening: Opening): void {
     connection.write(errorMessage({ code: 'messages-lost', topic }, { id: last ? id : undefined }))
     host.lost(client, topic)
   }
+  client.tellTaken()
   host.resumedAnew()
   host.catchUp(client)
 }

@@ -1,4 +1,4 @@
-import type { Driver, Sink, Subscription } from '../driver.js'
+import type { Driver, Sink, Subscription, TopicKind } from '../driver.js'
 import type { Closings } from './closings.js'
 import { inTime } from './in-time.js'
 import type { Reach } from './reach.js'
@@ -24,6 +24,8 @@ export interface DriverParts<
   closings: Closings
   /** See `Driver.encoding`. Default: `utf8`. */
   encoding?: 'utf8' | 'base64' | undefined
+  /** See `Driver.kindOf`. Default: every name is plain. */
+  kindOf?: (topic: string) => TopicKind
   /** See `Driver.brokerState`: the `state` of the driver's `Link`, or a `Reach` of its own. */
   brokerState?: Reach | undefined
   /** Connects, unless it has. */
@@ -53,6 +55,7 @@ export function driverShell<
   brokerState?.askWith(() => parts.connect(), closings.signal)
   return {
     encoding,
+    ...(parts.kindOf && { kindOf: parts.kindOf }),
     brokerState,
 
     async connect(): Promise<void> {

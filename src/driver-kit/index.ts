@@ -3,6 +3,8 @@
  * together is told in docs/drivers/write-your-own.md; `unifrost/testing` is the suite to run on it.
  */
 export { AtOnce } from './at-once.js'
+export type { SpecialNames } from './topic-kind.js'
+export { hasWord, kindOfTopic } from './topic-kind.js'
 export { Attachment } from './attachment.js'
 export type { Receiver } from './attachment.js'
 export { Backoff } from './backoff.js'

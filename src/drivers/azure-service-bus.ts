@@ -10,6 +10,7 @@ import {
   routingChecks,
   Sources,
 } from '../driver-kit/index.js'
+import { kindOfTopic } from '../driver-kit/topic-kind.js'
 import type { BrokerDriver, OptionCheck, RoutingOptions } from '../driver-kit/index.js'
 import { isClients } from './azure-service-bus/clients.js'
 import type { ServiceBusClients, ServiceBusConfig } from './azure-service-bus/clients.js'
@@ -95,6 +96,7 @@ export function azureServiceBusDriver(
   return driverShell({
     closings,
     encoding: options.encoding,
+    kindOf: kindOfTopic({ internal: (name) => name.includes('$') }, options.address),
     brokerState: link.state,
     async connect() {
       const { admin } = await link.get()

@@ -7,9 +7,10 @@ import type {
   NatsMessage,
 } from '../brokers/nats/jetstream.js'
 import { natsLink } from '../brokers/nats/link.js'
-import { toSubject } from '../brokers/nats/subject.js'
+import { SPECIAL_SUBJECTS, toSubject } from '../brokers/nats/subject.js'
 import type { Log, LogDriver, LogSink, LogSubscription } from '../log.js'
 import { checkDriverOptions, checks, Closings, driverShell } from '../driver-kit/index.js'
+import { kindOfTopic } from '../driver-kit/topic-kind.js'
 import type { OptionCheck } from '../driver-kit/index.js'
 import { StreamLog } from './jetstream/log.js'
 import { Replays } from './jetstream/replay.js'
@@ -138,6 +139,7 @@ export function jetstreamDriver(
     closings,
     brokerState: link.state,
     encoding: options.encoding,
+    kindOf: kindOfTopic(SPECIAL_SUBJECTS, address),
     async connect() {
       const there = await linked()
       checkVersion(there.connection, filter)

@@ -6,6 +6,7 @@ import {
   routingChecks,
   Sources,
 } from '../driver-kit/index.js'
+import { kindOfTopic } from '../driver-kit/topic-kind.js'
 import type { BrokerDriver, OptionCheck, RoutingOptions } from '../driver-kit/index.js'
 import { Cluster } from './kafka/cluster.js'
 import type { KafkaClient, KafkaConnectOptions, KafkaModule } from './kafka/target.js'
@@ -93,6 +94,7 @@ export function kafkaDriver(
   return driverShell({
     closings,
     encoding: options.encoding,
+    kindOf: kindOfTopic({ internal: (name) => name.startsWith('_') }, address),
     brokerState: cluster.state,
     connect: () => cluster.connect(),
     async subscribe(topic, sink) {

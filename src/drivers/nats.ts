@@ -6,8 +6,9 @@ import type {
   NatsSubscription,
 } from '../brokers/nats/connection.js'
 import { natsLink } from '../brokers/nats/link.js'
-import { toSubject } from '../brokers/nats/subject.js'
+import { SPECIAL_SUBJECTS, toSubject } from '../brokers/nats/subject.js'
 import { checkDriverOptions, checks, Closings, driverShell } from '../driver-kit/index.js'
+import { kindOfTopic } from '../driver-kit/topic-kind.js'
 import type { BrokerDriver, OptionCheck } from '../driver-kit/index.js'
 import { NatsTopic } from './nats/topic.js'
 
@@ -89,6 +90,7 @@ export function natsDriver(
     closings,
     brokerState: link.state,
     encoding: options.encoding,
+    kindOf: kindOfTopic(SPECIAL_SUBJECTS, address),
     connect: () => link.get(),
     async subscribe(name, sink) {
       const subject = toSubject(name, address)

@@ -7,6 +7,8 @@ import {
   routingChecks,
   Sources,
 } from '../driver-kit/index.js'
+import type { SpecialNames } from '../driver-kit/topic-kind.js'
+import { hasWord, kindOfTopic } from '../driver-kit/topic-kind.js'
 import type { BrokerDriver, OptionCheck } from '../driver-kit/index.js'
 import type {
   RabbitChannel,
@@ -117,6 +119,7 @@ export function rabbitmqDriver(
   return driverShell({
     closings,
     encoding: options.encoding,
+    kindOf: kindOfTopic(SPECIAL_KEYS, (topic) => placeOfTopic(topic, options)[1]),
     brokerState: link.state,
     connect,
     async subscribe(topic, sink) {
@@ -130,6 +133,12 @@ export function rabbitmqDriver(
       await sources.close()
     },
   })
+}
+
+/** On an exchange of type `topic`, `*` and `#` stand for words. Names in `amq.` are the broker's. */
+const SPECIAL_KEYS: SpecialNames = {
+  wildcard: (key) => hasWord(key, '*', '#'),
+  internal: (key) => key.startsWith('amq.'),
 }
 
 /**

@@ -16,6 +16,8 @@ import {
   routingChecks,
   Sources,
 } from '../driver-kit/index.js'
+import { kindOfTopic } from '../driver-kit/topic-kind.js'
+import { SPECIAL_CHANNELS } from '../brokers/redis/special.js'
 import type { BrokerDriver, OpenSource, OptionCheck, RoutingOptions } from '../driver-kit/index.js'
 import type { LogDriver } from '../log.js'
 import { StreamLog } from './redis-streams/log.js'
@@ -93,6 +95,7 @@ export function redisStreamsDriver(
   const shell = driverShell({
     closings,
     encoding: options.encoding,
+    kindOf: kindOfTopic(SPECIAL_CHANNELS, options.address),
     brokerState: reader.brokerState,
     connect: () => reader.connect(timing.connectTimeout),
     subscribe: (topic, sink) => (log ?? sources).subscribe(topic, sink),

@@ -20,6 +20,8 @@ import {
   routingChecks,
   Sources,
 } from '../driver-kit/index.js'
+import { kindOfTopic } from '../driver-kit/topic-kind.js'
+import { SPECIAL_CHANNELS } from '../brokers/redis/special.js'
 import type { BrokerDriver, OpenSource, OptionCheck } from '../driver-kit/index.js'
 import { watchedServer } from './redis/watched.js'
 
@@ -82,6 +84,7 @@ export function redisDriver(target: RedisTarget, options: RedisDriverOptions = {
     closings,
     brokerState: link.state,
     encoding: options.encoding,
+    kindOf: kindOfTopic(SPECIAL_CHANNELS, address),
     connect: () => connectNow(link, timing.connectTimeout),
     subscribe: (topic, sink) => sources.subscribe(topic, sink),
     async close() {

@@ -4,11 +4,14 @@ import type { Arrival } from '../service/clients.js'
 import type { OwnerCheck } from '../service/commands.js'
 import type { LogIn } from '../service/revocations.js'
 import type { Seat } from '../service/connections.js'
+import type { Plan } from '../service/rechecks.js'
+import type { Rights, Visit } from '../service/rights.js'
+import type { JoinOptions } from '../service/subscriptions.js'
 import type { Turnstile } from '../service/turnstile.js'
 
 /**
  * What a request for a stream calls on a Streamer, in this order: `claim`, whose `check` calls
- * `takeSeat`; then either `attach` or `abandon`.
+ * `takeSeat`; `enter`; then either `attach` or `abandon`.
  *
  * ```text
  * GET /events?id=a ──▶ claim('a') ──▶ headers are sent ──▶ attach(client)
@@ -25,6 +28,20 @@ export interface Door {
    *   TooManyClientsError, DirectoryUnavailableError.
    */
   claim(id: string, check: OwnerCheck): Promise<Client>
+  /**
+   * A claimed client is about to get its stream: what it may not have any more is taken from it.
+   *
+   * @param plan The topics that the request is to have, if `autoClient` has made it a plan.
+   */
+  enter(client: Client, visit: Visit, plan: Plan | undefined): Promise<void>
+  /** Who may have which topic. */
+  readonly rights: Rights
+  /** Whether what is added to this client would be gone with its stream. */
+  goesWithStream(id: string): boolean
+  /** Subscribes a client to a topic that a request asked for. @returns whether it had it not before. */
+  subscribe(id: string, topic: string, options: JoinOptions): Promise<boolean>
+  /** @returns whether the client had the topic. */
+  unsubscribe(id: string, topic: string): Promise<boolean>
   /** Opens a client's stream. It replaces the stream that the client may have. */
   attach(client: Client, outlet: Outlet, arrival: Arrival): void
   /** Gives back a client whose request got no stream. An automatic client is removed. */

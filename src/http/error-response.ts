@@ -1,5 +1,5 @@
 import { STATUS_CODES } from 'node:http'
-import { UnifrostError } from '../errors.js'
+import { isExposed, UnifrostError } from '../errors.js'
 import type { AnyResponse } from './response-outlet.js'
 
 /** Answers a failed request, in JSON that holds only what the client may see. */
@@ -25,6 +25,10 @@ export function publicError(error: unknown): {
   headers: Record<string, string>
   body: { error: { code: string; message: string } }
 } {
+  if (!(error instanceof UnifrostError) && isExposed(error)) {
+    const { status, message, headers = {} } = error
+    return { status, headers, body: { error: { code: 'ERR_UNIFROST_REFUSED', message } } }
+  }
   const ours = error instanceof UnifrostError ? error : undefined
   const status = ours?.status ?? 500
   const code = ours?.code ?? 'ERR_UNIFROST_INTERNAL'

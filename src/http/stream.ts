@@ -1,6 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import type { Client } from '../delivery/client.js'
 import { AuthenticationError, NoIdError, NotOwnerError, RequestGoneError } from '../errors.js'
+import type { Plan } from '../service/rechecks.js'
+import type { Visit } from '../service/rights.js'
 import { isOwner } from '../service/owner.js'
 import type { OptionCheck } from '../option-checks.js'
 import { checkOptions, refuse, text } from '../option-checks.js'
@@ -15,8 +17,13 @@ import { seatOf, takeSeat } from './seats.js'
 
 /** Options of `Streamer.handle`. */
 export interface HandleOptions extends CrossSiteOptions {
-  /** The client's id. Default: the query's `id`. */
-  id?: string | undefined
+  /**
+   * The client's id. Where it is named, it alone counts, and undefined is an error. Default: the
+   * query's `id`.
+   */
+  id?: string
+  /** The user who sends the request, for `authorize`. Default: `owner`. */
+  principal?: unknown
   /**
    * The user who sends the request. Only its owner gets a client with an owner. Default, or false:
    * nobody.
@@ -51,6 +58,7 @@ export const EXPIRES = 'milliseconds since 1970, or undefined for never'
 
 const HANDLE_OPTIONS = {
   id: [(value) => typeof value === 'string' && value !== '', 'the id of a client', { given: true }],
+  principal: [() => true, 'the user who sends the request'],
   owner: [
     (value) => value === false || isOwner(value),
     'the name of an owner, or false for nobody',
@@ -116,7 +124,7 @@ export async function admit(
   door: Door,
   request: AnyRequest,
   response: AnyResponse,
-  options: HandleOptions,
+  options: AdmitOptions,
 ): Promise<Client> {
   checkRequest(request)
   checkSite(request, options)
@@ -136,8 +144,10 @@ export async function admit(
     takeSeat(door, { request, response, id, owner, address: addressOf(request, options) })
     door.checkRevoked(logIn)
   })
+  const { principal = options.owner || undefined } = options
   try {
-    // The client may have been on its way here when its log-in was revoked.
+    await door.enter(client, options.visit ?? { principal, request }, options.plan)
+    // Its log-in may have been revoked while the client was on its way here.
     door.checkRevoked(logIn)
   } catch (error) {
     door.abandon(client)
@@ -145,6 +155,13 @@ export async function admit(
   }
   door.noteLogIn(client, logIn)
   return client
+}
+
+/** What the middleware knows of a request beside the options of `handle`. */
+export interface AdmitOptions extends HandleOptions {
+  visit?: Visit
+  /** The topics that `autoClient` has found for the request. */
+  plan?: Plan | undefined
 }
 
 /** Answers a request with a client's stream. The response's headers have not been sent. */

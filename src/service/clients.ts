@@ -26,6 +26,9 @@ import type { Subscriptions } from './subscriptions.js'
  */
 const STAY_AWAY = 7 * 24 * 60 * 60 * 1000
 
+/** How long listeners of `connect` may hold up an automatic client's messages, in milliseconds. */
+const CONNECT_PATIENCE = 1_000
+
 /** What a new client may be given. */
 export interface ClientOptions {
   /**
@@ -83,6 +86,14 @@ export interface ClientsHost {
   emit<Name extends keyof StreamerEvents>(event: Name, ...details: StreamerEvents[Name]): void
   /** See `Streamer.removeClient`. */
   removeClient(id: string): Promise<unknown>
+  /**
+   * A client's stream has opened. Emits `connect`.
+   *
+   * @returns when its listeners have settled, or undefined where they have already. Never rejects.
+   */
+  connected(client: Client, position: string | undefined): Promise<void> | undefined
+  /** Looks again at the rights of a client with an open stream. Never rejects. */
+  recheck(client: Client): Promise<void>
   /** The request that a client was claimed for has got its stream, or has not. */
   claimSettled(client: Client): void
   streamEnded(client: Client): void
@@ -123,6 +134,7 @@ export class Clients {
       ready: ({ client }) => delivery.catchUp(client),
       gone: (connection, reason) => this.gone(connection, reason),
       position: (client) => delivery.heartbeatFor(client),
+      recheck: (client) => host.recheck(client),
     })
   }
 
@@ -167,6 +179,8 @@ export class Clients {
     }
     this.replace(client)
     this.timers.cancel(client.stopTTL())
+    // Its listeners may subscribe it to topics that go on from its position: nothing is sent before.
+    if (client.transient) client.suspend()
     this.delivery.start({
       client,
       connection,
@@ -185,7 +199,7 @@ export class Clients {
       },
     })
     this.host.claimSettled(client)
-    this.host.emit('connect', client)
+    this.connected(client, position)
   }
 
   /** Gives back a client whose request got no stream. An automatic client is removed. */
@@ -205,10 +219,45 @@ export class Clients {
     return this.connections.takeSeat(client, owner, address)
   }
 
+  /** Tells the application of a new stream. What it subscribes there goes on from the position. */
+  private connected(client: Client, position: string | undefined): void {
+    const { connection } = client
+    const settled = this.host.connected(client, position)
+    if (!client.transient) return
+    const goOn = () => {
+      if (client.connection === connection && client.unsuspend()) this.delivery.catchUp(client)
+    }
+    if (settled === undefined) {
+      goOn()
+      return
+    }
+    const patience = this.timers.after(CONNECT_PATIENCE, goOn)
+    void settled.then(() => {
+      this.timers.cancel(patience)
+      goOn()
+    })
+  }
+
   /** Where a client says that it stands, or where the server that it was taken from says so. */
   private whereIs(client: Client, position: string | undefined): string | undefined {
     const handover = client.takeHandover()
     return handover === undefined ? position : this.delivery.placeAfterMove(position ?? handover)
+  }
+
+  /** Ends a client's stream, whose page comes back at once. @returns whether it had one. */
+  sendBack(client: Client): boolean {
+    const { connection } = client
+    if (connection === undefined) return false
+    this.delivery.flush()
+    this.connections.end(connection, 'reconnect', comeBackMessage(this.retry()))
+    return true
+  }
+
+  /** Ends a client's stream, since the log-in that opened it is over. */
+  expireStream(client: Client): void {
+    if (client.connection === undefined) return
+    this.delivery.flush()
+    this.connections.expire(client.connection)
   }
 
   /** Ends a client and its stream. */

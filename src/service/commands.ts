@@ -1,7 +1,7 @@
 import type { Client } from '../delivery/client.js'
 import type { Revocation } from './revocations.js'
 import type { Place } from './places.js'
-import type { SubscribeOptions } from './subscriptions.js'
+import type { JoinOptions } from './subscriptions.js'
 
 /** A number of clients. */
 export interface Count {
@@ -73,8 +73,10 @@ export interface ClientCommands {
   claim(id: string, check: OwnerCheck): Promise<Client>
   find(id: string): Promise<FoundClient | undefined>
   count(of: CountFilter): Promise<Presence>
-  subscribe(id: string, topic: string, options: SubscribeOptions): Promise<void>
-  unsubscribe(id: string, topic: string): Promise<void>
+  /** @returns whether it was not subscribed before. */
+  subscribe(id: string, topic: string, options: JoinOptions): Promise<boolean>
+  /** @returns whether it was subscribed. */
+  unsubscribe(id: string, topic: string): Promise<boolean>
   /** @throws NoClientError; DirectoryUnavailableError if nothing is known. */
   remove(id: string): Promise<Removal>
   /** Ends the clients that are revoked, and refuses them from now on. Never rejects. */

@@ -55,6 +55,8 @@ export interface ConnectionsHost {
   gone(connection: Connection, reason: DisconnectReason): void
   /** The position to send with a heartbeat, or undefined for none. */
   position(client: Client): string | undefined
+  /** Looks again at the rights of a connection's client. Never rejects. */
+  recheck(client: Client): Promise<void>
 }
 
 /** The open connections: sends heartbeats, and ends those that are too slow or too old. */
@@ -106,6 +108,7 @@ export class Connections implements ConnectionHost {
       connection.limit = this.timers.after(age, () => this.end(connection, 'aged'))
     }
     if (lifetime < Infinity) this.expireAfter(connection, lifetime)
+    if (this.settings.recheck > 0) this.recheckLater(connection)
   }
 
   /**
@@ -171,6 +174,7 @@ export class Connections implements ConnectionHost {
     this.timers.cancel(connection.beat)
     this.timers.cancel(connection.limit)
     this.timers.cancel(connection.expiry)
+    this.timers.cancel(connection.rights)
     this.timers.cancel(connection.patience)
     connection.patience = undefined
     this.stalls.delete(connection)
@@ -191,7 +195,21 @@ export class Connections implements ConnectionHost {
     const wait = Math.min(Math.max(lifetime, 0), LONGEST_WAIT)
     connection.expiry = this.timers.after(wait, () => {
       if (wait < lifetime) this.expireAfter(connection, lifetime - wait)
-      else this.end(connection, 'expired', errorMessage({ code: 'token-expired' }))
+      else this.expire(connection)
+    })
+  }
+
+  /** Ends a connection whose token or log-in is over. */
+  expire(connection: Connection): void {
+    this.end(connection, 'expired', errorMessage({ code: 'token-expired' }))
+  }
+
+  private recheckLater(connection: Connection): void {
+    const { recheck, random } = this.settings
+    connection.rights = this.timers.after(recheck * (1 - random() / 2), () => {
+      void this.host.recheck(connection.client).then(() => {
+        if (this.open.has(connection)) this.recheckLater(connection)
+      })
     })
   }
 

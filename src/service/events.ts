@@ -45,22 +45,41 @@ export class SafeEmitter extends EventEmitter<StreamerEvents> {
     ...details: StreamerEvents[Name]
   ): boolean {
     const listeners = this.rawListeners(event) as ((...details: unknown[]) => unknown)[]
-    for (const listener of listeners) this.callListener(event, listener, details)
+    for (const listener of listeners) void this.callListener(event, listener, details)
     return listeners.length > 0
+  }
+
+  /**
+   * Emits an event.
+   *
+   * @returns when the listeners' promises have settled, or undefined if there are none. Never rejects.
+   */
+  protected emitAndSettle<Name extends keyof StreamerEvents>(
+    event: Name,
+    ...details: StreamerEvents[Name]
+  ): Promise<void> | undefined {
+    const listeners = this.rawListeners(event) as ((...details: unknown[]) => unknown)[]
+    const settled = listeners.flatMap(
+      (listener) => this.callListener(event, listener, details) ?? [],
+    )
+    return settled.length === 0 ? undefined : Promise.all(settled).then(() => undefined)
   }
 
   private callListener(
     event: keyof StreamerEvents,
     listener: (...details: unknown[]) => unknown,
     details: unknown[],
-  ): void {
+  ): Promise<void> | undefined {
     try {
       const result = listener.apply(this, details)
-      if (isThenable(result)) {
-        result.then(undefined, (cause: unknown) => this.listenerFailed(event, cause))
-      }
+      if (!isThenable(result)) return undefined
+      return Promise.resolve(result).then(
+        () => undefined,
+        (cause: unknown) => this.listenerFailed(event, cause),
+      )
     } catch (cause) {
       this.listenerFailed(event, cause)
+      return undefined
     }
   }
 

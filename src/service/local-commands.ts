@@ -12,7 +12,7 @@ import type {
 } from './commands.js'
 import type { Revocation } from './revocations.js'
 import type { Place } from './places.js'
-import type { SubscribeOptions, Subscriptions } from './subscriptions.js'
+import type { JoinOptions, Subscriptions } from './subscriptions.js'
 
 /** The client moved to another server before this one had carried out a command. */
 export class MovedError extends Error {}
@@ -77,26 +77,27 @@ export class LocalCommands implements ClientCommands {
    *
    * @throws MovedError, DirectoryUnavailableError, and the errors of `Streamer.subscribe`
    */
-  async subscribe(id: string, topic: string, options: SubscribeOptions): Promise<void> {
+  async subscribe(id: string, topic: string, options: JoinOptions): Promise<boolean> {
     const client = this.get(id)
-    const had = client.topics.includes(topic)
-    await this.subscriptions.subscribe(client, topic, options)
-    if (this.records === undefined || (had && this.records.isSaved(client))) return
+    const isNew = await this.subscriptions.subscribe(client, topic, options)
+    if (this.records === undefined || (!isNew && this.records.isSaved(client))) return isNew
     try {
       await this.records.save(client)
     } catch (error) {
-      if (!had && !(error instanceof MovedError)) this.subscriptions.unsubscribe(client, topic)
+      if (isNew && !(error instanceof MovedError)) this.subscriptions.unsubscribe(client, topic)
       throw error
     }
+    return isNew
   }
 
   /** Unsubscribes a client. If the directory does not answer, the record is written later. */
-  async unsubscribe(id: string, topic: string): Promise<void> {
+  async unsubscribe(id: string, topic: string): Promise<boolean> {
     const client = this.get(id)
-    this.subscriptions.unsubscribe(client, topic)
+    const had = this.subscriptions.unsubscribe(client, topic)
     await this.records?.save(client).catch((error: unknown) => {
       if (error instanceof MovedError) throw error
     })
+    return had
   }
 
   async remove(id: string): Promise<Removal> {

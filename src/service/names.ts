@@ -43,6 +43,18 @@ export function checkTopicName(name: unknown, maxLength: number): asserts name i
   }
 }
 
+/** What the random id of a client begins with that goes with its connection. */
+const TRANSIENT = 'auto-'
+
+/** The id of a client that goes with its connection. Every server can tell it by its name. */
+export function transientId(id: string): string {
+  return TRANSIENT + id
+}
+
+export function isTransientId(id: string): boolean {
+  return id.startsWith(TRANSIENT)
+}
+
 /**
  * Checks the topics that one request names. How many they are comes first, which costs nothing.
  *
@@ -77,4 +89,9 @@ export function isClientId(id: unknown): id is string {
 function describe(value: unknown): string {
   if (value === null) return 'null'
   return Array.isArray(value) ? 'an array' : typeof value === 'object' ? 'an object' : typeof value
+}
+
+/** @throws ClientIdError for an id that is no text, and so no client's. */
+export function checkIdsType(id: unknown): void {
+  if (typeof id !== 'string') checkClientId(id)
 }

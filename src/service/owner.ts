@@ -36,3 +36,6 @@ export function ownerNamed(caller: string, value: unknown): string {
     `${caller} takes the name of an owner, or a principal with sub or id; it got ${show(value)}.`,
   )
 }
+
+/** Who owns clients: the name, or the principal that it is taken from, by its `sub` or `id`. */
+export type OwnerName = string | number | bigint | { sub: unknown } | { id: unknown }

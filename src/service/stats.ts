@@ -56,6 +56,7 @@ export function noCounts(): Counters {
       replaced: 0,
       aged: 0,
       expired: 0,
+      reconnect: 0,
       removed: 0,
       closed: 0,
     },

@@ -10,13 +10,14 @@ import {
   TooManyTopicsError,
   UnifrostError,
 } from '../errors.js'
-import type { Membership } from '../delivery/membership.js'
+import type { Grant, Membership } from '../delivery/membership.js'
 import { checkTopicName } from './names.js'
 import type { OptionCheck } from '../option-checks.js'
 import { checkOptions, count } from '../option-checks.js'
 import type { Settings } from '../options.js'
 import type { Counters } from './stats.js'
 import type { LogPlace, Topic } from '../delivery/topic.js'
+import { errorMessage } from '../wire/messages.js'
 import { numberBefore } from '../wire/position.js'
 import { Topics } from './topics.js'
 
@@ -38,6 +39,13 @@ const SUBSCRIBE_OPTIONS = {
 
 /** What a client that moves here from another server brings along. */
 export interface JoinOptions extends SubscribeOptions {
+  /** How a request came by the topic. Default: the application's own code subscribes the client. */
+  grant?: Grant | undefined
+  /**
+   * Where `after` can't be found, the client is told that messages are missing: it was subscribed
+   * before, on an earlier connection.
+   */
+  goesOn?: boolean
   /**
    * The position after which the subscription counts, in a log that both servers read. A position
    * of another log counts as now; so does null, which says that the former server could not tell.
@@ -83,15 +91,23 @@ export class Subscriptions {
     return this.topics.size
   }
 
-  /** Subscribes a client. See `Streamer.subscribe`. */
-  async subscribe(client: Client, name: string, options: JoinOptions): Promise<void> {
+  /**
+   * Subscribes a client. See `Streamer.subscribe`.
+   *
+   * @returns whether it was not subscribed before.
+   */
+  async subscribe(client: Client, name: string, options: JoinOptions): Promise<boolean> {
     checkTopicName(name, this.settings.maxTopicLength)
     const reaching = options.after === undefined ? undefined : this.delivery.reach(options.after)
     if (reaching !== undefined) {
       await reaching
       if (client.end !== undefined) throw new NoClientError()
     }
-    const membership = client.membership(name) ?? this.join(client, name, options)
+    const present = client.membership(name)
+    const membership = present ?? this.join(client, name, options)
+    // What was added lasts, also where an address names it. What the application subscribed is its own.
+    if (options.grant?.how === 'added' && present?.grant !== undefined)
+      present.grant = options.grant
     const waits = membership.awaits
     try {
       await membership.topic.opened
@@ -104,6 +120,7 @@ export class Subscriptions {
     if (membership.endedAt !== undefined) {
       throw new SubscribeError(name, new Error('It was opened, and ended at once.'))
     }
+    return present === undefined
   }
 
   /**
@@ -112,8 +129,14 @@ export class Subscriptions {
    *
    * @param since The position after which the topic's frames count; null for now.
    */
-  async restore(client: Client, name: string, since: string | null): Promise<void> {
+  async restore(
+    client: Client,
+    name: string,
+    since: string | null,
+    grant: Grant | undefined,
+  ): Promise<void> {
     const membership = this.member(client, name, true)
+    membership.grant = grant
     this.holdBack(membership, this.place(membership, { since }))
     try {
       await membership.topic.opened
@@ -134,11 +157,23 @@ export class Subscriptions {
     return { clients: members.length, connected: connected.length }
   }
 
-  /** Unsubscribes a client. See `Streamer.unsubscribe`. */
-  unsubscribe(client: Client, name: string): void {
+  /**
+   * Unsubscribes a client. See `Streamer.unsubscribe`.
+   *
+   * @returns whether it was subscribed.
+   */
+  unsubscribe(client: Client, name: string): boolean {
     const membership = client.membership(name)
     if (membership !== undefined) this.leave(membership)
     for (const failed of client.failed) if (failed.topic.name === name) client.forget(failed)
+    return membership !== undefined
+  }
+
+  /** Takes a topic from a client whose user may not have it any more. The client is told in its place. */
+  withdraw(client: Client, name: string): void {
+    this.delivery.flush()
+    this.unsubscribe(client, name)
+    client.takeAway(name)
   }
 
   /** Ends all subscriptions of a client. Their topics stay open until this time, by the clock. */
@@ -165,26 +200,38 @@ export class Subscriptions {
       throw new TooManyTopicsError(this.settings.maxTopics)
     }
     const membership = this.member(client, name)
+    membership.grant = options.grant
     const older = this.place(membership, options)
     this.holdBack(membership, older)
     return membership
   }
 
   /** Puts a subscription at the place that the options name. @returns whether that is before now. */
-  private place(membership: Membership, { rewind, after, since }: JoinOptions): boolean {
+  private place(membership: Membership, { rewind, after, since, goesOn }: JoinOptions): boolean {
     const { topic } = membership
     if (rewind !== undefined && rewind > 0) {
       const first = topic.history.at(Math.max(0, topic.history.length - rewind))
       if (first !== undefined) membership.replayFrom(numberBefore(first.number))
     } else if (after !== undefined) {
       const position = this.delivery.locate(after)
-      if (position === undefined) return membership.misplace()
+      if (position === undefined) {
+        const older = membership.misplace()
+        if (goesOn === true) this.tellMissing(membership)
+        return older
+      }
       membership.replayFrom(position.cursorOf(topic.name))
       return true
     } else if (since !== undefined) {
       return membership.continueAfter(since, (text) => this.delivery.parse(text))
     }
     return false
+  }
+
+  /** Tells a client that it may have missed messages, where the delivery does not tell it by itself. */
+  private tellMissing({ client, topic }: Membership): void {
+    if (client.membership(topic.name)?.hasLoss(client.position) === true) return
+    client.connection?.write(errorMessage({ code: 'messages-lost', topic: topic.name }))
+    this.delivery.lost(client, topic.name)
   }
 
   /** @param granted Whether the client has the topic whatever the limits of open ones say. */

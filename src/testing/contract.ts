@@ -8,11 +8,12 @@ import { checkHarness } from './harness.js'
 import type { Capability, DriverHarness } from './harness.js'
 import { leaving } from './leaving.js'
 import { logCases } from './log-cases.js'
+import { naming } from './naming.js'
 import { refusing } from './refusing.js'
 
 /** One test. It is for any framework: `test(c.name, c.run)`. */
 export interface ContractCase {
-  /** Which of the seven rules of `Driver` it holds the driver to. */
+  /** Which of the eight rules of `Driver` it holds the driver to. */
   readonly rule: number
   readonly name: string
   /** Rejects with an error that says what was expected and what came instead. */
@@ -34,6 +35,7 @@ const DEFINITIONS: readonly Definition[] = [
   ...breaking,
   ...backingOff,
   ...refusing,
+  ...naming,
 ]
 
 /**

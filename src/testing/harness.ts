@@ -64,6 +64,12 @@ export interface DriverHarness {
   /** Names of topics that this broker can't hold. */
   badTopics?: readonly string[]
 
+  /**
+   * Names that mean more to the broker than one topic, which the driver's `kindOf` has to tell. Default:
+   * none, and every name is plain.
+   */
+  special?: { wildcard?: readonly string[]; internal?: readonly string[] }
+
   /** A topic that the drivers of `create` have no permission to read. */
   deniedTopic?: string
 

@@ -2,13 +2,15 @@ import type { Encoded } from './encode.js'
 import { encodeEvent, encodeRetry, isSendable } from './encode.js'
 
 /** The `code` of an error message in the stream. */
-export type WireErrorCode = 'subscription-failure' | 'messages-lost' | 'replaced' | 'token-expired'
+export type WireErrorCode =
+  'subscription-failure' | 'messages-lost' | 'forbidden-topic' | 'replaced' | 'token-expired'
 
 /** The `message` beside each code, for a person who reads the stream. */
 export const WIRE_ERRORS: Record<WireErrorCode, string> = {
   'subscription-failure':
     'The subscription to this topic has failed and has ended. Subscribe again to go on.',
   'messages-lost': 'Messages of this topic are missing here. Load its current state anew.',
+  'forbidden-topic': 'You may not have this topic any more. The subscription to it has ended.',
   replaced: 'Another connection has taken over this client. This one ends.',
   'token-expired': 'The token that opened this stream has expired. Get a new one and reconnect.',
 }

@@ -269,6 +269,23 @@ describe.each(frameworks)('a flood by $name', ({ build }) => {
     expect(counted).toMatchObject({ authorizeCalls: 120, authorizedAtOnce: 5 })
   })
 
+  test('and rechecks have maxAuthorizeCalls of the authorize of the Streamer at once, too', async () => {
+    make({ maxAuthorizeCalls: 5, authorize })
+    await start(build())
+    const made = await Promise.all([0, 1, 2, 3].map(() => streamer.newClient()))
+    const add = names(30)
+    for (const { id } of made) {
+      const body = { client_id: id, add }
+      await fetchOne('/subscriptions', { method: 'POST', body })
+      send(`GET /?id=${id} HTTP/1.1\r\nHost: x\r\n\r\n`)
+    }
+    await until('the streams', () => made.every(({ connected }) => connected))
+    counted.authorizeCalls = 0
+    expect(await streamer.recheck()).toEqual({ clients: 4, withdrawn: 0, pending: [] })
+    // Both are asked for each topic.
+    expect(counted).toMatchObject({ authorizeCalls: 240, authorizedAtOnce: 5 })
+  })
+
   test.each([
     ['POST', '/clients'],
     ['GET', '/?topic=a'],

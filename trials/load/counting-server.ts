@@ -46,7 +46,8 @@ const clock: Clock = {
 }
 const streamer = new Streamer(driver, { ...options, clock })
 /** Not to be seen from outside, and still what could pile up. */
-const { timers: agenda } = streamer as unknown as { timers: { size: number } }
+const { parts } = streamer as unknown as { parts: { timers: { size: number } } }
+const { timers: agenda } = parts
 const live = new Set<Client>()
 streamer.on('clientCreated', (client) => void live.add(client))
 streamer.on('clientRemoved', (client) => void live.delete(client))

@@ -1,3 +1,5 @@
+import type { SpecialNames } from '../../driver-kit/topic-kind.js'
+import { hasWord } from '../../driver-kit/topic-kind.js'
 import { TopicNameError } from '../../errors.js'
 
 /** A server takes 4,096 bytes for a whole command; this leaves room for the rest of it. */
@@ -39,4 +41,14 @@ function brokenRule(subject: unknown): string | undefined {
     return `a subject has at most ${MAX_SUBJECT_BYTES} bytes`
   }
   return undefined
+}
+
+/**
+ * Subjects that mean more than one topic. Names that begin with `$` are the server's (`$SYS`, `$JS`, `$KV`,
+ * `$O`), `_INBOX` and its like carry answers, and `unifrost.` carries what servers ask each other. A
+ * wildcard in the first place covers all of them, so `>` and `*.x` are internal, too.
+ */
+export const SPECIAL_SUBJECTS: SpecialNames = {
+  wildcard: (subject) => hasWord(subject, '*', '>'),
+  internal: (subject) => /^(\$|_[A-Z]|unifrost\.|[*>](\.|$))/.test(subject),
 }

@@ -40,6 +40,21 @@ describe.each(scenarios)(
       expect(count).toBeGreaterThan(least)
     })
 
+    test('wherever a request brings it here while it is removed here', async () => {
+      // The server wakes up to a removal and two requests, and reads the record last for the removal.
+      const wrong: unknown[] = []
+      for (let at = 9; at < 18; at++) {
+        for (const choice of [1, 2]) {
+          const outcome = await run([
+            { at: 0, choice: 4 },
+            { at, choice },
+          ])
+          if (outcome.wrong.length > 0) wrong.push(outcome.trace, outcome.wrong)
+        }
+      }
+      expect(wrong).toEqual([])
+    })
+
     test('wherever several things do', async () => {
       const deviation = fc.record({
         at: fc.nat({ max: 30 }),

@@ -117,6 +117,7 @@ export function serviceBusHarness(
     publish: (topic, payload) => fixture.peer.publish(topic, payload),
     // Each topic asks for a subscription anew, and to delete each that may have come of an earlier try.
     connectionsPerTry: 10,
+    special: { internal: ['orders/$DeadLetterQueue'] },
     badTopics: NAMES,
     deniedTopic: 'denied.topic',
     cut: () => fixture.cut(),

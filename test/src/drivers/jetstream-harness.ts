@@ -133,6 +133,10 @@ export function jetstreamHarness(
     publish: async (topic, payload) => {
       await fixture.publish(topic, payload)
     },
+    special: {
+      wildcard: ['orders.*', 'orders.>'],
+      internal: ['>', '$KV.x.>', '$JS.API.INFO', '_INBOX.x'],
+    },
     badTopics: [...NAMES, ...STRANGE],
     cut: () => fixture.link.cut(),
     stall: () => fixture.link.stall(),

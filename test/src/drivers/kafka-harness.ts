@@ -200,6 +200,7 @@ export function kafkaHarness(
     publish: (topic, payload) => fixture.publish(topic, payload),
     topic: () => fixture.topic(),
     bound: 40_000,
+    special: { internal: ['__consumer_offsets', '__transaction_state', '_schemas'] },
     badTopics: BAD_NAMES,
     unreachable: (address) => kafkaDriver(`kafka://${address}`, options),
     async brought() {

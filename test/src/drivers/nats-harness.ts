@@ -114,6 +114,10 @@ export function natsHarness(
         ? natsDriver(await bring(), LIMITS)
         : natsDriver({ servers: fixture.url, ...QUICK }, { connect, ...LIMITS }),
     publish: (topic, payload) => fixture.publish(topic, payload),
+    special: {
+      wildcard: ['orders.*', 'orders.>'],
+      internal: ['>', '*.x', '$KV.x.>', '$JS.API.INFO', '$SYS.>', '_INBOX.x'],
+    },
     badTopics: NAMES,
     cut: () => fixture.link.cut(),
     stall: () => fixture.link.stall(),

@@ -1,9 +1,8 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { LogUnavailableError, SubscribeError } from '../../../src/errors.js'
-import type { Delivery } from '../../../src/delivery/delivery.js'
 import type { StreamerOptions } from '../../../src/options.js'
 import { Streamer } from '../../../src/streamer.js'
-import type { Subscriptions } from '../../../src/service/subscriptions.js'
+import { partsOf } from './parts.js'
 import { FakeResponse, fakeRequest } from '../fake-response.js'
 import { ManualClock } from '../manual-clock.js'
 import type { LogServer } from '../stub-log.js'
@@ -348,7 +347,7 @@ export class LogWorld {
     if (id === undefined) return this.makeClient(slot, server, false)
     if (former === server) return true
     const client = former.streamer.getClient(id)!
-    const { delivery } = inside(former)
+    const { delivery } = partsOf(former.streamer)
     // The first message there shows that it is without them.
     for (const { topic } of client.failed) browser.ledger(topic.name).forgive()
     const topics = [...client.memberships].map((one) => ({
@@ -361,7 +360,7 @@ export class LogWorld {
     const adopted = server.streamer.getClient(slot.id!)!
     try {
       for (const { name, since } of topics) {
-        await inside(server).subscriptions.subscribe(adopted, name, { since })
+        await partsOf(server.streamer).subscriptions.subscribe(adopted, name, { since })
       }
     } catch (error) {
       if (!(error instanceof SubscribeError)) throw error
@@ -399,9 +398,4 @@ export class LogWorld {
       }
     }
   }
-}
-
-/** What servers do among themselves. */
-function inside({ streamer }: Server): { delivery: Delivery; subscriptions: Subscriptions } {
-  return streamer as unknown as { delivery: Delivery; subscriptions: Subscriptions }
 }

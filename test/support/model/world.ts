@@ -1,7 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { SubscribeError } from '../../../src/errors.js'
 import type { StreamerOptions } from '../../../src/options.js'
-import type { Subscriptions } from '../../../src/service/subscriptions.js'
+import { partsOf } from './parts.js'
 import { Streamer } from '../../../src/streamer.js'
 import { FakeResponse, fakeRequest } from '../fake-response.js'
 import { ManualClock } from '../manual-clock.js'
@@ -232,7 +232,7 @@ export class World {
 
   /** How many of a topic's last frames a rewind finds. */
   private kept(topic: string, rewind: number): number {
-    const { subscriptions } = this.streamer as unknown as { subscriptions: Subscriptions }
+    const { subscriptions } = partsOf(this.streamer)
     const open = subscriptions.open.find(({ name }) => name === topic)
     return Math.min(rewind, open?.history.length ?? 0)
   }
