@@ -1,7 +1,7 @@
-import type { BrokerOutage } from '../driver.js'
-import { Backoff, Closings, driverShell, inTime, pause } from '../driver-kit/index.js'
+import type { BrokerOutage, TopicKind } from '../driver.js'
+import { Backoff, Closings, driverShell, inTime, kindOfTopic, pause } from '../driver-kit/index.js'
 import type { LogDriver, LogSink, LogSubscription, Log } from '../log.js'
-import { checkOptions, number, oneOf } from '../option-checks.js'
+import { callback, checkOptions, number, oneOf } from '../option-checks.js'
 import { checkAddress } from './address.js'
 import type { HubConnection } from './connection.js'
 import { hubLink } from './link.js'
@@ -12,6 +12,12 @@ import { KIND, readEntry, readMark } from './packets.js'
 export interface HubDriverOptions {
   /** The encoding of the hub's driver: see `Driver.encoding`. Default: `utf8`. */
   encoding?: 'utf8' | 'base64'
+  /**
+   * What a name means to the hub's broker: the `kindOf` of its driver, see `Driver.kindOf`. Default: as
+   * careful as all brokers together ask for. A name with one of `* ? # > % [ ] { }` is a wildcard, and
+   * one that has a `$`, or begins with `_` or `amq.`, is internal.
+   */
+  kindOf?: (topic: string) => TopicKind
   /** How long connecting to the hub may take. Default: 5,000. */
   connectTimeout?: number
   /** How long the hub may take to open a topic. Default: 10,000. */
@@ -50,6 +56,12 @@ interface Greeting {
   broker?: BrokerOutage
 }
 
+/** What a name means to any of the brokers there are. */
+const careful = kindOfTopic({
+  wildcard: (name) => /[*?#>%[\]{}]/.test(name),
+  internal: (name) => /\$|^_|^amq\./.test(name),
+})
+
 /** How often a topic that was open is asked for again, before it has failed. */
 const MOST_TRIES = 10
 /** How long the hub may take to close a topic, in milliseconds. */
@@ -67,6 +79,7 @@ export function hubDriver(address: string, options: HubDriverOptions = {}): HubD
   const milliseconds = number(1, 2 ** 31 - 1)
   checkOptions('hubDriver', options, {
     encoding: oneOf('utf8', 'base64'),
+    kindOf: callback('a function from a topic to what it means to the broker'),
     connectTimeout: milliseconds,
     subscribeTimeout: milliseconds,
     silence: milliseconds,
@@ -87,7 +100,10 @@ class Worker {
   /** Why the hub does not reach its broker. */
   #outage: BrokerOutage | undefined
 
-  constructor(address: string, options: HubDriverOptions) {
+  constructor(
+    address: string,
+    private readonly options: HubDriverOptions,
+  ) {
     const { connectTimeout = 5_000, subscribeTimeout = 10_000, silence = 10_000 } = options
     this.#encoding = options.encoding ?? 'utf8'
     this.#subscribeTimeout = subscribeTimeout
@@ -111,6 +127,7 @@ class Worker {
       closings: this.#closings,
       brokerState: this.#link.state,
       encoding: this.#encoding,
+      kindOf: this.options.kindOf ?? careful,
       connect: async () => (await this.#link.get()).ask('connect'),
       subscribe: (name, sink) => this.#subscribe(name, sink),
       close: async () => {

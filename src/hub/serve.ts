@@ -5,7 +5,7 @@ import type { StreamerOptions } from '../options.js'
 import { Streamer } from '../streamer.js'
 import { hubDirectory } from './directory.js'
 import { hubDriver } from './driver.js'
-import type { HubDriver } from './driver.js'
+import type { HubDriver, HubDriverOptions } from './driver.js'
 import type { Part } from './roles.js'
 import { tellParent, whenToEnd } from './roles.js'
 
@@ -22,6 +22,7 @@ export interface WorkerContext {
 export interface ServeOptions {
   app: (streamer: Streamer, worker: WorkerContext) => WorkerApp | Promise<WorkerApp>
   streamer: Omit<StreamerOptions, 'directory'>
+  kindOf: HubDriverOptions['kindOf']
   port: number
   host: string | undefined
   /** Over how long the streams are ended, in milliseconds. */
@@ -30,7 +31,10 @@ export interface ServeOptions {
 
 /** Serves the app in this worker, until the parent says otherwise. */
 export async function serve(part: Part, options: ServeOptions): Promise<void> {
-  const driver = hubDriver(part.address, { encoding: part.encoding ?? 'utf8' })
+  const driver = hubDriver(part.address, {
+    encoding: part.encoding ?? 'utf8',
+    ...(options.kindOf && { kindOf: options.kindOf }),
+  })
   const directory = hubDirectory(part.address)
   const streamer = new Streamer(driver, { ...options.streamer, directory })
   await streamer.open()

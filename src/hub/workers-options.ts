@@ -1,5 +1,5 @@
 import cluster from 'node:cluster'
-import type { Driver } from '../driver.js'
+import type { Driver, TopicKind } from '../driver.js'
 import { OptionsError } from '../errors.js'
 import type { OptionTable } from '../option-checks.js'
 import { callback, checkOptions, count, number, shape, text } from '../option-checks.js'
@@ -28,6 +28,8 @@ export interface WorkersOptions {
   streamer?: Omit<StreamerOptions, 'directory' | 'server'>
   /** Options of the hub. */
   hub?: Pick<HubOptions, 'history' | 'topicLinger'>
+  /** What a name means to the broker: see `HubDriverOptions`. */
+  kindOf?: (topic: string) => TopicKind
   /** Where the hub listens: see `startHub`. Default: a socket in a new folder. */
   address?: string
   /** Over how long a worker that ends sends its clients away. Default: 5,000. */
@@ -54,6 +56,7 @@ export function checkWorkersOptions(options: WorkersOptions): void {
     host: text,
     streamer: shape(streamerTable),
     hub: shape(hubTable),
+    kindOf: callback('a function from a topic to what it means to the broker'),
     address: text,
     drain: number(0, 2 ** 31 - 1),
     report: callback('a function that gets a line of text'),

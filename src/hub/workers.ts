@@ -94,8 +94,8 @@ async function beHub({ address }: Part, { driver, hub: settings = {} }: WorkersO
 }
 
 async function beWorker(part: Part, options: WorkersOptions): Promise<void> {
-  const { app, streamer = {}, port, host, drain = 5_000 } = options
-  await serve(part, { app, streamer, port, host, drain })
+  const { app, streamer = {}, kindOf, port, host, drain = 5_000 } = options
+  await serve(part, { app, streamer, kindOf, port, host, drain })
 }
 
 function onlyInFirst(): never {

@@ -101,6 +101,18 @@ describe('a hub', () => {
     }
   })
 
+  test('takes a name that any broker has a meaning for as no plain topic', () => {
+    const driver = keep(hubDriver(newAddress()))
+    const kinds = (...names: string[]) => [...new Set(names.map((name) => driver.kindOf?.(name)))]
+    expect(kinds('a.*', 'a.>', 'a.#', 'a?', '[ab]', '%')).toEqual(['wildcard'])
+    expect(kinds('$SYS', 'a.$b', '_INBOX.x', '__consumer_offsets', 'amq.direct')).toEqual([
+      'internal',
+    ])
+    expect(kinds('news', 'users.alice', 'a-b:c/d@e', 'grüße')).toEqual(['plain'])
+    const own = keep(hubDriver(newAddress(), { kindOf: () => 'plain' }))
+    expect(own.kindOf?.('a.*')).toBe('plain')
+  })
+
   test('whose driver can not publish says so', async () => {
     const address = newAddress()
     const { subscribe, close } = memoryDriver()
