@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 
 // Sources and tests are compiled to CommonJS, which is what users' Jest runs as well. Packages
 // that exist as ES modules only have to go through the same mill.
-const esmOnly = ['jose', 'uuid']
+const esmOnly = ['jose', 'uuid', 'light-my-request/node_modules/cookie', 'cookie']
 
 const swc = (parser) => [
   '@swc/jest',
@@ -30,7 +30,7 @@ export default {
   moduleNameMapper: {
     // As in tsconfig.json: inside the repo the package's name means its sources.
     '^unifrost$': '<rootDir>/src/index.ts',
-    '^unifrost/(express|koa)$': '<rootDir>/middleware/$1.ts',
+    '^unifrost/(express|koa|fetch|fastify|nest)$': '<rootDir>/middleware/$1.ts',
     '^unifrost/((?:drivers|directories)/.*)$': '<rootDir>/src/$1.ts',
     '^unifrost/(driver-kit|hub|testing)$': '<rootDir>/src/$1/index.ts',
     // TypeScript's sources name the file that will exist; packages name the one that does.

@@ -46,6 +46,5 @@ const timer = setInterval(() => {
 
 process.once('SIGTERM', async () => {
   clearInterval(timer)
-  await streamer.close()
-  server.close()
+  await streamer.shutdown(server)
 })

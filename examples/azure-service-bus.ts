@@ -40,8 +40,7 @@ const timer = setInterval(() => {
 
 process.once('SIGTERM', async () => {
   clearInterval(timer)
-  await streamer.close()
-  server.close()
+  await streamer.shutdown(server)
   await sending
   await publisher.close()
 })

@@ -16,12 +16,13 @@ else await import('./scale/server.js')
 async function lead(): Promise<void> {
   engineUrl()
   const stopTicks = await publishTicks()
+  const stopping = new Set<Worker>()
   let ending = false
   const start = async (index: number) => {
     const worker = cluster.fork({ NAME: `s${index + 1}` })
     // A process that dies is replaced; its clients have reconnected to the others.
     worker.on('exit', (code, signal) => {
-      if (ending || worker.exitedAfterDisconnect) return
+      if (stopping.delete(worker) || ending) return
       console.error(`A server ended by ${signal ?? code}.`)
       setTimeout(() => (workers[index] = start(index)), 1_000)
     })
@@ -29,24 +30,30 @@ async function lead(): Promise<void> {
     return worker
   }
   const stop = async (worker: Worker) => {
+    stopping.add(worker)
     worker.process.kill('SIGTERM')
-    await once(worker, 'exit')
+    if (!worker.isDead()) await once(worker, 'exit')
   }
   const workers: Promise<Worker>[] = []
   for (let index = 0; index < Number(process.env.SERVERS ?? 3); index++) {
     workers.push(start(index))
   }
 
-  process.on('SIGHUP', async () => {
+  // A further SIGHUP waits for its turn: two at once would start a server twice.
+  let replacing = Promise.resolve()
+  const replaceAll = async () => {
     for (const [index, worker] of workers.entries()) {
       const old = await worker
+      if (ending) return
       workers[index] = start(index)
       await workers[index]
       await stop(old)
     }
-  })
+  }
+  process.on('SIGHUP', () => (replacing = replacing.then(replaceAll)))
   process.once('SIGTERM', async () => {
     ending = true
+    await replacing
     await Promise.all(workers.map(async (worker) => stop(await worker)))
     await stopTicks()
   })

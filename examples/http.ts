@@ -30,6 +30,5 @@ const clock = setInterval(() => driver.publish('clock', new Date().toISOString()
 
 process.once('SIGTERM', async () => {
   clearInterval(clock)
-  await streamer.close()
-  server.close()
+  await streamer.shutdown(server)
 })

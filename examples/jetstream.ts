@@ -48,7 +48,6 @@ const timer = setInterval(() => {
 
 process.once('SIGTERM', async () => {
   clearInterval(timer)
-  await streamer.close()
-  server.close()
+  await streamer.shutdown(server)
   await connection.close()
 })

@@ -55,6 +55,5 @@ const timer = setInterval(() => {
 
 process.once('SIGTERM', async () => {
   clearInterval(timer)
-  await streamer.close()
-  server.close()
+  await streamer.shutdown(server)
 })

@@ -47,7 +47,6 @@ const timer = setInterval(() => {
 
 process.once('SIGTERM', async () => {
   clearInterval(timer)
-  await streamer.close()
-  server.close()
+  await streamer.shutdown(server)
   await producer.disconnect()
 })

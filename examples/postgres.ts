@@ -44,8 +44,7 @@ const timer = setInterval(() => (publishing = publish()), 1_000)
 
 process.once('SIGTERM', async () => {
   clearInterval(timer)
-  await streamer.close()
-  server.close()
+  await streamer.shutdown(server)
   await publishing
   await pool.end()
 })

@@ -52,7 +52,6 @@ const server = app.listen(Number(process.env.PORT ?? 3000), 'localhost', () => {
 })
 process.once('SIGTERM', async () => {
   clearInterval(timer)
-  await streamer.close()
-  server.close()
+  await streamer.shutdown(server)
   await connection.close()
 })

@@ -40,8 +40,7 @@ const timer = setInterval(() => (publishing = publish()), 100)
 
 process.once('SIGTERM', async () => {
   clearInterval(timer)
-  await streamer.close()
-  server.close()
+  await streamer.shutdown(server)
   await publishing
   await client.close()
 })

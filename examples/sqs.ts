@@ -49,8 +49,7 @@ const timer = setInterval(() => (publishing = publish()), 1_000)
 
 process.once('SIGTERM', async () => {
   clearInterval(timer)
-  await streamer.close()
-  server.close()
+  await streamer.shutdown(server)
   await publishing
   sqs.destroy()
   sns.destroy()

@@ -9,6 +9,7 @@ import {
   given,
   queryOf,
 } from '../src/for-middleware.js'
+import type { OptionTable } from '../src/for-middleware.js'
 import type { RequestContext } from './request-context.js'
 
 /**
@@ -63,15 +64,15 @@ export async function identify<Context, Principal>(
 const takesSource =
   "a list, at least one of 'authorization', { cookie: name }, { query: name }, a function"
 
+/** The checks of {@link AuthenticateOptions}. */
+export const AUTHENTICATE_OPTIONS = {
+  verify: given(callback('a function from a token to its principal')),
+  from: [(value) => Array.isArray(value) && value.length > 0 && value.every(isSource), takesSource],
+} satisfies OptionTable
+
 /** Checks the options when the middleware is made. @throws OptionsError */
 export function checkAuthenticateOptions<C, P>(options: AuthenticateOptions<C, P>): void {
-  checkOptions('authenticate', options, {
-    verify: given(callback('a function from a token to its principal')),
-    from: [
-      (value) => Array.isArray(value) && value.length > 0 && value.every(isSource),
-      takesSource,
-    ],
-  })
+  checkOptions('authenticate', options, AUTHENTICATE_OPTIONS)
   if (options.verify === undefined) {
     throw new OptionsError('authenticate takes { verify: (token, request) => principal }.')
   }

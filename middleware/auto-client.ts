@@ -1,11 +1,11 @@
 import type { AnyResponse, Client, Streamer } from '../src/index.js'
 import {
-  ClientExistsError,
   ForbiddenTopicError,
   NotOwnerError,
   RequestGoneError,
+  UnifrostError,
 } from '../src/index.js'
-import type { CrossSiteOptions, Door, Plan, Visit } from '../src/for-middleware.js'
+import type { CrossSiteOptions, Door, Plan, Visit, OptionTable } from '../src/for-middleware.js'
 import {
   callback,
   checkOptions,
@@ -65,6 +65,16 @@ export interface AutoClientOptions<Context, Principal = unknown>
   redirect?: boolean
 }
 
+/** The checks of what decides on the client: the options that no other middleware has. */
+export const CLIENT_OPTIONS = {
+  topics: given([
+    (value) => typeof value === 'function' || isList(value),
+    'a list of topics, or a function from a request to one',
+  ]),
+  id: given(callback('a function from a request to the id of its client')),
+  redirect: flag,
+} satisfies OptionTable
+
 /**
  * Checks what the middleware is made of, and has `authorize` asked again for what it allows.
  *
@@ -79,13 +89,8 @@ export function prepareAutoClient<Context, Principal>(
   checkOptions('autoClient', options, {
     ...PRINCIPAL_OPTIONS,
     ...WILDCARD_OPTIONS,
-    topics: given([
-      (value) => typeof value === 'function' || isList(value),
-      'a list of topics, or a function from a request to one',
-    ]),
+    ...CLIENT_OPTIONS,
     authorize: given(callback('a function from a user and a topic to true or false')),
-    id: given(callback('a function from a request to the id of its client')),
-    redirect: flag,
     origins: originsCheck,
   })
   if (Array.isArray(options.topics)) options.topics.forEach((it) => streamer.checkTopicName(it))
@@ -184,18 +189,25 @@ async function findOrMake<Context, Principal>(
         : await streamer.newCustomClient(id, settings)
   } catch (error) {
     // Another request has just made it, here or on another server.
-    if (id !== undefined && error instanceof ClientExistsError) return { client: { id }, plan }
+    if (id !== undefined && isTaken(error)) return { client: { id }, plan }
     throw error
   }
   if (passing) return { client, plan: { ...plan, wanted: [], forbidden: [] } }
   const { grant, wanted } = plan
   try {
-    await Promise.all(wanted.map((topic) => door.subscribe(client.id, topic, { after, grant })))
+    await Promise.all(
+      wanted.map((topic) => door.subscribe(client.id, topic, { after, named: true, grant })),
+    )
   } catch (error) {
     await client.close()
     throw error
   }
   return { client, plan }
+}
+
+/** By its code, since the Streamer may be of the package's other module format. */
+function isTaken(error: unknown): boolean {
+  return error instanceof UnifrostError && error.code === 'ERR_UNIFROST_CLIENT_EXISTS'
 }
 
 /**
@@ -227,6 +239,7 @@ async function planFor<Context, Principal>(
   })
   const forbidden = names.filter((_, index) => !answers[index])
   const wanted = names.filter((_, index) => answers[index])
+  door.refused(ownerOf(context, options), context.address, forbidden)
   if (forbidden.length > 0 && (!comesAgain || wanted.length === 0)) {
     throw new ForbiddenTopicError(forbidden, forbidden.every(mayBeAsked) ? '' : NOT_PLAIN)
   }

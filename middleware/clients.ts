@@ -16,7 +16,7 @@ import {
   originsCheck,
   queryOf,
 } from '../src/for-middleware.js'
-import { jsonBody, MAX_BODY_BYTES } from './body.js'
+import { isBodyLost, jsonBody, MAX_BODY_BYTES } from './body.js'
 import type { Answer, RequestContext, PrincipalOptions } from './request-context.js'
 import { logInOf, ownerOf, PRINCIPAL_OPTIONS } from './request-context.js'
 import { checkStreamer } from './streamer-argument.js'
@@ -49,12 +49,12 @@ export async function answerClients<Context, Principal>(
   context: RequestContext<Context>,
   options: ClientsOptions<Context, Principal>,
 ): Promise<Answer> {
-  const { request, parsedBody } = context
+  const { request } = context
   const method = request.method ?? 'GET'
   if (method !== 'POST' && method !== 'DELETE') throw new MethodError(method, ['POST', 'DELETE'])
   checkSite(request, { origins: options.origins, host: context.host })
   const owner = ownerOf(context, options)
-  const body = await jsonBody(request, parsedBody, options.maxBodyBytes ?? MAX_BODY_BYTES)
+  const body = await bodyOf(context, options)
   if (method === 'POST') {
     doorOf(streamer).checkRevoked({ owner, ...logInOf(context, options) })
     const client = await streamer.newClient({ owner: owner ?? false, address: context.address })
@@ -71,6 +71,16 @@ export async function answerClients<Context, Principal>(
   const { pending } = await streamer.removeClient(id)
   // Accepted: a server has not answered yet, and ends the client when it does.
   return { status: pending.length === 0 ? 204 : 202 }
+}
+
+/** The body, which only a `DELETE` without `?id=` needs. */
+async function bodyOf<Context, Principal>(
+  { request, parsedBody }: RequestContext<Context>,
+  { maxBodyBytes = MAX_BODY_BYTES }: ClientsOptions<Context, Principal>,
+): Promise<unknown> {
+  const isNeeded = request.method === 'DELETE' && !queryOf(request).has('id')
+  if (!isNeeded && isBodyLost(request, parsedBody)) return undefined
+  return jsonBody(request, parsedBody, maxBodyBytes)
 }
 
 /** The id that a request names, at one place or at several alike. */

@@ -1,6 +1,6 @@
-import type { Application, NextFunction, Request, RequestHandler, Response } from 'express'
-import type { Streamer } from '../src/index.js'
-import { doorOf, serve } from '../src/for-middleware.js'
+import type { Request } from 'express'
+import type { AnyRequest, AnyResponse, Streamer } from '../src/index.js'
+import { checkPair, doorOf, refuse, sendPassingRefusal, serve } from '../src/for-middleware.js'
 import type { AuthenticateOptions } from './authenticate.js'
 import { checkAuthenticateOptions, identify } from './authenticate.js'
 import type { AutoClientOptions } from './auto-client.js'
@@ -8,8 +8,10 @@ import { assureClient, prepareAutoClient } from './auto-client.js'
 import type { ClientsOptions } from './clients.js'
 import { answerClients, checkClients } from './clients.js'
 import { placeOfUser } from './elsewhere.js'
-import { fail } from './express-errors.js'
-import type { Answer, RequestContext, StreamOptions } from './request-context.js'
+import type { Next } from './express-errors.js'
+import { expressAppOf, fail } from './express-errors.js'
+import type { RequestContext, StreamOptions } from './request-context.js'
+import { sendAnswer } from './send-answer.js'
 import type { OwnStreamerOptions } from './stream.js'
 import { admitStream, checkStreamOptions, streamerFrom } from './stream.js'
 import type { SubscriptionsOptions } from './subscriptions.js'
@@ -28,8 +30,15 @@ export type { OwnStreamerOptions } from './stream.js'
 export type { SubscriptionsOptions } from './subscriptions.js'
 export type { WildcardOptions } from './wildcards.js'
 
+/**
+ * A middleware of Express. It uses nothing but Node's request and response, so connect, middie and
+ * the like take it as well, and a listener of `node:http` may call it. Without `next` it answers
+ * its errors itself, in JSON.
+ */
+export type Handler = (request: AnyRequest, response: AnyResponse, next?: Next) => void
+
 /** A middleware with its Streamer. */
-export type StreamHandler = RequestHandler & { readonly streamer: Streamer }
+export type StreamHandler = Handler & { readonly streamer: Streamer }
 
 /**
  * Streams the events of the client that `?id=` names, or that `autoClient` has made.
@@ -42,7 +51,7 @@ export function unifrostExpress<Principal = unknown>(
 ): StreamHandler {
   checkStreamOptions('unifrostExpress', options)
   const streamer = streamerFrom(given)
-  const handler = handling(async (request, response) => {
+  const handler = handling(streamer, async (request, response) => {
     const { client, terms } = await admitStream(streamer, contextOf(request), response, options)
     serve(doorOf(streamer), client, request, response, terms)
   })
@@ -56,11 +65,11 @@ export function unifrostExpress<Principal = unknown>(
  */
 export function authenticate<Principal = unknown>(
   options: AuthenticateOptions<Request, Principal>,
-): RequestHandler {
+): Handler {
   checkAuthenticateOptions(options)
-  return handling(async (request, _response, next) => {
+  return handling(undefined, async (request, _response, next) => {
     ;(request as Identified).auth = await identify(contextOf(request), options)
-    next()
+    goOn('authenticate', next)
   })
 }
 
@@ -68,13 +77,12 @@ export function authenticate<Principal = unknown>(
 export function autoClient<Principal = unknown>(
   streamer: Streamer,
   options: AutoClientOptions<Request, Principal> = {},
-): RequestHandler {
+): Handler {
   const rule = prepareAutoClient(streamer, options)
-  return handling(async (request, response, next) => {
+  return handling(streamer, async (request, response, next) => {
     const location = await assureClient(streamer, contextOf(request), options, response, rule)
-    if (location === undefined) next()
-    else
-      send(response, { status: 307, headers: { Location: location, 'Cache-Control': 'no-store' } })
+    if (location === undefined) goOn('autoClient', next)
+    else sendAnswer(response, { status: 307, headers: { Location: location } })
   })
 }
 
@@ -82,10 +90,10 @@ export function autoClient<Principal = unknown>(
 export function clients<Principal = unknown>(
   streamer: Streamer,
   options: ClientsOptions<Request, Principal> = {},
-): RequestHandler {
+): Handler {
   checkClients(streamer, options)
-  return handling(async (request, response) => {
-    send(response, await answerClients(streamer, contextOf(request), options))
+  return handling(streamer, async (request, response) => {
+    sendAnswer(response, await answerClients(streamer, contextOf(request), options))
   })
 }
 
@@ -93,10 +101,10 @@ export function clients<Principal = unknown>(
 export function subscriptions<Principal = unknown>(
   streamer: Streamer,
   options: SubscriptionsOptions<Request, Principal> = {},
-): RequestHandler {
+): Handler {
   const rule = prepareSubscriptions(streamer, options)
-  return handling(async (request, response) => {
-    send(response, await answerSubscriptions(streamer, contextOf(request), options, rule))
+  return handling(streamer, async (request, response) => {
+    sendAnswer(response, await answerSubscriptions(streamer, contextOf(request), options, rule))
   })
 }
 
@@ -110,7 +118,8 @@ function contextOf(request: Request): RequestContext<Request> {
     frameworkRequest: request,
     principal: auth ?? user,
     parsedBody,
-    address: request.ip,
+    // Only Express and Fastify set `ip`, by their proxy settings.
+    address: (request as Partial<Request>).ip || request.socket.remoteAddress,
     host: hostOf(request),
     elsewhere: () => elsewhere(request),
   }
@@ -132,28 +141,29 @@ function elsewhere(request: Request): string | undefined {
 
 /** The host that the browser asked for. Express 4's `req.host` has no port, so it is of no use. */
 function hostOf(request: Request): string | undefined {
-  const app = request.app as Application | undefined
-  const isTrusted = app?.get('trust proxy fn') as
-    ((address: string | undefined, distance: number) => boolean) | undefined
   const named = request.headers['x-forwarded-host']
+  const isTrusted = expressAppOf(request)?.settings['trust proxy fn']
   if (typeof named !== 'string' || !isTrusted?.(request.socket.remoteAddress, 0)) return undefined
   return named.split(',')[0]!.trim() || undefined
 }
 
-function send(response: Response, { status, headers = {}, body }: Answer): void {
-  response.status(status).set('Cache-Control', 'no-store').set(headers)
-  response.set('X-Content-Type-Options', 'nosniff')
-  if (body === undefined) response.end()
-  else response.json(body)
-}
-
 /** Hands a rejection to `next`, since Express 4 ignores promises. */
 function handling(
-  handle: (request: Request, response: Response, next: NextFunction) => Promise<void>,
-): RequestHandler {
+  streamer: Streamer | undefined,
+  handle: (request: Request, response: AnyResponse, next: Next | undefined) => Promise<void>,
+): Handler {
   return (request, response, next) => {
-    handle(request, response, next).catch((error: unknown) => {
-      fail(error, request, response, next)
+    checkPair('The middleware', request, response)
+    handle(request as Request, response, next).catch((error: unknown) => {
+      const door = streamer && doorOf(streamer)
+      if (sendPassingRefusal(door, request, response, error)) return
+      fail(error, request, response, next, streamer)
     })
   }
+}
+
+function goOn(caller: string, next: Next | undefined): void {
+  if (typeof next !== 'function')
+    refuse(caller, 'next', next, 'a function that answers the request')
+  next()
 }

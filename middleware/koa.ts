@@ -2,7 +2,13 @@ import { Readable } from 'node:stream'
 import type { Context, Middleware } from 'koa'
 import type { AnyResponse, Client, HandleOptions, Streamer } from '../src/index.js'
 import type { Door } from '../src/for-middleware.js'
-import { doorOf, openStream, sendError, STREAM_HEADERS } from '../src/for-middleware.js'
+import {
+  doorOf,
+  openStream,
+  passingRefusal,
+  sendError,
+  STREAM_HEADERS,
+} from '../src/for-middleware.js'
 import type { AuthenticateOptions } from './authenticate.js'
 import { checkAuthenticateOptions, identify } from './authenticate.js'
 import type { AutoClientOptions } from './auto-client.js'
@@ -11,6 +17,7 @@ import type { ClientsOptions } from './clients.js'
 import { answerClients, checkClients } from './clients.js'
 import { placeOfUser } from './elsewhere.js'
 import type { Answer, RequestContext, StreamOptions } from './request-context.js'
+import { ANSWER_HEADERS } from './send-answer.js'
 import type { OwnStreamerOptions } from './stream.js'
 import { admitStream, checkStreamOptions, streamerFrom } from './stream.js'
 import type { SubscriptionsOptions } from './subscriptions.js'
@@ -44,7 +51,7 @@ export function unifrostKoa<Principal = unknown>(
   checkStreamOptions('unifrostKoa', options)
   const streamer = streamerFrom(given)
   const door = doorOf(streamer)
-  const middleware: Middleware = handling(async (ctx) => {
+  const middleware: Middleware = handling(streamer, async (ctx) => {
     const { client, terms } = await admitStream(streamer, contextOf(ctx), ctx.res, options)
     if (ctx.headerSent || !ctx.writable) {
       door.abandon(client)
@@ -67,7 +74,7 @@ export function authenticate<Principal = unknown>(
   options: AuthenticateOptions<Context, Principal>,
 ): Middleware {
   checkAuthenticateOptions(options)
-  return handling(async (ctx) => {
+  return handling(undefined, async (ctx) => {
     ctx.state.user = await identify(contextOf(ctx), options)
     return 'next'
   })
@@ -79,7 +86,7 @@ export function autoClient<Principal = unknown>(
   options: AutoClientOptions<Context, Principal> = {},
 ): Middleware {
   const rule = prepareAutoClient(streamer, options)
-  return handling(async (ctx) => {
+  return handling(streamer, async (ctx) => {
     const location = await assureClient(streamer, contextOf(ctx), options, ctx.res, rule)
     if (location === undefined) return 'next'
     send(ctx, { status: 307, headers: { Location: location } })
@@ -93,7 +100,7 @@ export function clients<Principal = unknown>(
   options: ClientsOptions<Context, Principal> = {},
 ): Middleware {
   checkClients(streamer, options)
-  return handling(async (ctx) => {
+  return handling(streamer, async (ctx) => {
     send(ctx, await answerClients(streamer, contextOf(ctx), options))
   })
 }
@@ -104,7 +111,7 @@ export function subscriptions<Principal = unknown>(
   options: SubscriptionsOptions<Context, Principal> = {},
 ): Middleware {
   const rule = prepareSubscriptions(streamer, options)
-  return handling(async (ctx) => {
+  return handling(streamer, async (ctx) => {
     send(ctx, await answerSubscriptions(streamer, contextOf(ctx), options, rule))
   })
 }
@@ -175,8 +182,7 @@ function contextOf(ctx: Context): RequestContext<Context> {
 
 function send(ctx: Context, { status, headers = {}, body }: Answer): void {
   ctx.status = status
-  ctx.set('Cache-Control', 'no-store')
-  ctx.set('X-Content-Type-Options', 'nosniff')
+  ctx.set(ANSWER_HEADERS)
   ctx.set(headers)
   ctx.body = body ?? null
   // Setting an empty body changes the status to 204.
@@ -184,14 +190,23 @@ function send(ctx: Context, { status, headers = {}, body }: Answer): void {
 }
 
 /** Runs a handler, and then `next` if it returns 'next'. Errors go to the app's own handler. */
-function handling(handle: (ctx: Context) => Promise<'next' | undefined | void>): Middleware {
+function handling(
+  streamer: Streamer | undefined,
+  handle: (ctx: Context) => Promise<'next' | undefined | void>,
+): Middleware {
   return async (ctx, next) => {
     let result
     try {
       result = await handle(ctx)
     } catch (error) {
-      answerInJson(ctx, error)
-      throw error
+      const refusal = passingRefusal(streamer && doorOf(streamer), ctx.req, error)
+      if (refusal === undefined) {
+        answerInJson(ctx, error)
+        throw error
+      }
+      ctx.status = 200
+      ctx.body = refusal.body
+      ctx.set(refusal.headers)
     }
     if (result === 'next') await next()
   }

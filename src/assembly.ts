@@ -56,8 +56,9 @@ export class Assembly {
   readonly door: Door
   private readonly rechecks: Rechecks
   private readonly broker: BrokerWatch
-  /** Whether it takes no new clients and subscriptions any more. */
-  private refusing = false
+  /** When the last streams were ended, on the clock of `performance.now`. */
+  goodbyeAt: number | undefined
+  private state: 'open' | 'draining' | 'closing' = 'open'
 
   constructor(
     private readonly driver: Driver,
@@ -84,6 +85,9 @@ export class Assembly {
       timers: this.timers,
       encoding: driver.encoding ?? 'utf8',
       maxMessageBytes: settings.maxMessageBytes,
+      secret: settings.secret,
+      // A message that was sent at the end of its time, the next sign of life, and the time away.
+      positionLife: settings.history.maxAge + settings.heartbeatInterval + settings.clientTTL,
       host: {
         lost: (client, topic) => this.lost(client, topic),
         resumed: (resume) => void this.counts.resumes[resume]++,
@@ -127,6 +131,10 @@ export class Assembly {
     this.door = {
       enter: (client, visit, plan) => this.rechecks.enter(client, visit, plan),
       rights,
+      refused: (owner, address, topics) => {
+        const whose = { owner, address: networkOf(address, settings.ipv6Prefix) }
+        for (const topic of topics) this.subscriptions.refused(whose, topic)
+      },
       goesWithStream: (id) => this.goesWithStream(id),
       subscribe: (id, topic, options) => this.join(id, topic, options),
       unsubscribe: (id, topic) => this.commands.unsubscribe(id, topic),
@@ -140,6 +148,9 @@ export class Assembly {
         this.clients.takeSeat(id, owner, networkOf(address, settings.ipv6Prefix)),
       checkRevoked: (logIn) => this.clients.revocations.check(logIn),
       noteLogIn: (client, logIn) => this.clients.revocations.note(client, logIn),
+      retryAfterRefusal: () =>
+        settings.passingRefusals === 'stream' ? this.clients.retry() : undefined,
+      failed: (error) => this.report(error, 'A request failed.'),
       checkTopics: (names) => checkTopicNames(names, settings),
       authorizing,
     }
@@ -157,7 +168,7 @@ export class Assembly {
       subscriptions: this.subscriptions,
       delivery: this.delivery,
       rights,
-      refusing: () => this.refusing,
+      refusing: () => this.state === 'closing',
       report: (cause, message) => this.report(cause, message),
       warn: (details, message) => this.warn(details, message),
     })
@@ -166,14 +177,16 @@ export class Assembly {
     this.rightsCommands = commands
     this.rechecks = this.cluster.rechecks
     this.cluster.open().catch((error: unknown) => {
-      if (!this.refusing) this.report(error, 'The directory of clients could not be opened.')
+      if (this.state === 'open') {
+        this.report(error, 'The directory of clients could not be opened.')
+      }
     })
   }
 
   get health(): Health {
     const { health } = this.broker
     const state = this.cluster?.state
-    const ok = !this.refusing && state?.directory !== 'down' && health.broker !== 'down'
+    const ok = this.state === 'open' && state?.directory !== 'down' && health.broker !== 'down'
     const changes = [health.since, state?.since].filter((since) => since !== undefined)
     return { ok, ...health, ...state, ...(changes.length > 0 && { since: Math.max(...changes) }) }
   }
@@ -191,8 +204,8 @@ export class Assembly {
 
   /** See `Streamer.drain`. */
   async drain(over: number): Promise<void> {
-    this.refusing = true
-    await this.clients.drain(over, (client, wait) => this.sendAway(client, over - wait, over))
+    if (this.state === 'open') this.state = 'draining'
+    await this.clients.drain(over, (client, retry) => this.sendAway(client, retry))
   }
 
   /** See `Streamer.stats`. */
@@ -216,7 +229,9 @@ export class Assembly {
     const owner = options.owner === false ? undefined : options.owner
     const opening = this.delivery.ready()
     if (opening !== undefined) await opening
-    if (this.refusing) throw new StreamerClosedError()
+    // A page that has its client made comes back to a server that drains, and is served once more.
+    const serves = this.state === 'open' || (this.state === 'draining' && options.transient)
+    if (!serves) throw new StreamerClosedError()
     checkClientId(id)
     const { index } = this.clients
     if (index.get(id) !== undefined) throw new ClientExistsError()
@@ -243,9 +258,10 @@ export class Assembly {
 
   /** See `Streamer.close`. */
   async close(): Promise<void> {
-    this.refusing = true
+    this.state = 'closing'
     // No `await` without a cluster: all clients get `Client closed` in this turn of the event loop.
     if (this.cluster !== undefined) await this.cluster.releaseAll()
+    this.goodbyeAt = performance.now()
     await this.clients.close()
     this.delivery.stop()
     await this.subscriptions.close()
@@ -266,7 +282,7 @@ export class Assembly {
   }
 
   private async join(id: string, topic: string, options: JoinOptions): Promise<boolean> {
-    if (this.refusing) throw new StreamerClosedError()
+    if (this.state === 'closing') throw new StreamerClosedError()
     return this.commands.subscribe(id, topic, options)
   }
 
@@ -290,10 +306,10 @@ export class Assembly {
     queueMicrotask(() => this.host.emit('messagesLost', client, topic))
   }
 
-  private sendAway(client: Client, remaining: number, spread: number): void {
-    // With a cluster the client may reconnect to another server at once.
-    if (this.cluster !== undefined) void this.cluster.release(client)
-    else this.clients.sendAway(client, remaining, spread)
+  private sendAway(client: Client, retry: number): void {
+    // With a cluster the client keeps its id and its topics.
+    if (this.cluster !== undefined) void this.cluster.release(client, retry)
+    else this.clients.remove(client, 'closed', retry)
   }
 
   /** Keeps a `random` of the application's from doing harm. What it does wrong is reported once. */
@@ -325,5 +341,5 @@ export class Assembly {
 function goingOn(options: SubscribeOptions, position: string | undefined): JoinOptions {
   const { rewind, after } = options
   if (rewind !== undefined || after !== undefined || position === undefined) return options
-  return { after: position, goesOn: true }
+  return { after: position, goesOn: true, named: true }
 }

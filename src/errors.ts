@@ -1,8 +1,20 @@
+/** Marks the errors of every copy of this package. A registered symbol is one for all copies. */
+const BRAND: unique symbol = Symbol.for('unifrost.error') as never
+
 /**
  * Base of all errors that this package throws. `code` is stable and part of the public API.
- * Express, Koa and other users of `http-errors` read `status`, `expose` and `headers`.
+ * Express, Koa and other users of `http-errors` read `status`, `statusCode`, `expose` and `headers`.
+ *
+ * `error instanceof UnifrostError` is also true for an error of the package's other module format
+ * (ESM beside CommonJS), whose classes are others. Tell single errors apart by `code`.
  */
 export abstract class UnifrostError extends Error {
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    // A subclass inherits this method.
+    if (this !== UnifrostError) return Function.prototype[Symbol.hasInstance].call(this, value)
+    return typeof value === 'object' && value !== null && BRAND in value
+  }
+
   /** Names the cause: `ERR_UNIFROST_…`. It is stable. */
   abstract readonly code: string
   /** The HTTP status of the answer. */
@@ -14,6 +26,16 @@ export abstract class UnifrostError extends Error {
 
   override get name(): string {
     return this.constructor.name
+  }
+
+  /** `status`, by the name that Fastify, NestJS and many error handlers read. */
+  get statusCode(): number {
+    return this.status
+  }
+
+  /** @internal */
+  get [BRAND](): true {
+    return true
   }
 }
 

@@ -11,7 +11,9 @@ export {
   flag,
   given,
   isThenable,
+  number,
   refuse,
+  shape,
   show,
 } from './option-checks.js'
 export type { CrossSiteOptions } from './http/cross-site.js'
@@ -20,15 +22,19 @@ export { isOwner, nameFrom, ownerNameOf } from './service/owner.js'
 export { publicError, sendError } from './http/error-response.js'
 export { checkRequest, lastEventIdOf, queryOf } from './http/request.js'
 export { takeSeat } from './http/seats.js'
+export { WebOutlet } from './http/web-outlet.js'
 export type { AdmitOptions } from './http/stream.js'
 export {
   admit,
+  arrivalOf,
+  checkPair,
   EXPIRES,
   isExpiry,
   isIssueTime,
   openStream,
   serve,
-  STREAM_HEADERS,
 } from './http/stream.js'
+export { STREAM_HEADERS } from './http/stream-headers.js'
+export { passingRefusal, sendPassingRefusal } from './http/passing-refusal.js'
 export type { Plan } from './service/rechecks.js'
 export type { Visit } from './service/rights.js'

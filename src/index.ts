@@ -44,6 +44,7 @@ export {
 export type { StreamerEvents } from './service/events.js'
 export type { AnyRequest } from './http/request.js'
 export type { HandleOptions } from './http/stream.js'
+export type { ClosableServer, ShutdownOptions } from './http/shutdown.js'
 export type { WireErrorCode } from './wire/messages.js'
 export type { Asked, Authorize, Logger, StreamerOptions } from './options.js'
 export type { Resume } from './delivery/resume.js'

@@ -58,6 +58,13 @@ export interface Log {
   readonly epoch: string | undefined
 
   /**
+   * Text that all servers which read this log find out alike, and that clients can't: positions are
+   * signed with it, so that a request can't make one up. It may change with `epoch`. Without one,
+   * a server takes positions of another server only if both have the Streamer's option `secret`.
+   */
+  readonly secret?: string | undefined
+
+  /**
    * The driver has handed all entries up to this number to the sinks, and passed over those that go
    * to no open topic. It stays below an entry until all topics of the entry have got it. A whole
    * number from 0, below 2^52.

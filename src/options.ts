@@ -176,6 +176,19 @@ export interface StreamerOptions {
    */
   retry?: { min?: number; max?: number }
   /**
+   * What positions are signed with, so that a request can't make one up: a text of 32 bytes or more,
+   * the same on all servers that read one log. Default: what the driver's log has for it; without a
+   * log, a random one.
+   */
+  secret?: string
+  /**
+   * How a browser's EventSource is refused for what passes by itself (429, 502, 503, 504), such as a
+   * broker that is away. `stream`: by a stream that says so and ends, so that the browser comes back
+   * after `retry`; any status would end the EventSource for good. `status`: as everybody else, so
+   * that a load balancer can ask the next server. Default: `stream`.
+   */
+  passingRefusals?: 'stream' | 'status'
+  /**
    * Where servers share their clients, so that a client can reconnect to any of them, such as
    * `redisDirectory(url)`. The Streamer closes it. Default: clients exist in this process only.
    */
@@ -234,6 +247,8 @@ export interface Settings {
   maxConnectionsPerAddress: number
   ipv6Prefix: number
   retry: { min: number; max: number }
+  secret: string | undefined
+  passingRefusals: 'stream' | 'status'
   directory: Directory | undefined
   server: string
   takeoverTimeout: number
@@ -292,6 +307,12 @@ export const STREAMER_OPTIONS = {
   maxConnectionsPerAddress: count(1),
   ipv6Prefix: count(1, 128),
   retry: shape({ min: number(0, LONGEST), max: number(0, LONGEST) }),
+  secret: [
+    (value) => typeof value === 'string' && Buffer.byteLength(value) >= 32,
+    'a text of 32 bytes or more that only the servers know',
+    { given: true, hidden: true },
+  ],
+  passingRefusals: oneOf('stream', 'status'),
   directory: methods('open', 'get', 'put', 'delete', 'idsOf', 'servers', 'ask', 'close'),
   server: [
     (value) => typeof value === 'string' && /^[\w-]{1,64}$/.test(value),
@@ -342,6 +363,8 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     maxAuthorizeCalls: options.maxAuthorizeCalls ?? 256,
     ipv6Prefix: options.ipv6Prefix ?? 64,
     retry,
+    secret: options.secret,
+    passingRefusals: options.passingRefusals ?? 'stream',
     directory: options.directory,
     server:
       options.server ??

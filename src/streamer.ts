@@ -3,12 +3,15 @@ import { Assembly } from './assembly.js'
 import { answerOf } from './callbacks.js'
 import type { Client } from './delivery/client.js'
 import type { Driver } from './driver.js'
-import { isExposed, OptionsError, UnifrostError } from './errors.js'
+import { isExposed, OptionsError } from './errors.js'
 import type { Door } from './http/door.js'
 import { DOOR } from './http/door.js'
 import { sendError } from './http/error-response.js'
+import { sendPassingRefusal } from './http/passing-refusal.js'
 import type { AnyRequest } from './http/request.js'
 import type { AnyResponse } from './http/response-outlet.js'
+import type { ClosableServer, ShutdownOptions } from './http/shutdown.js'
+import { checkShutdown, LeavingServers } from './http/shutdown.js'
 import type { HandleOptions } from './http/stream.js'
 import { admit, checkHandleOptions, checkPair, serve } from './http/stream.js'
 import { checkOptions, number } from './option-checks.js'
@@ -260,15 +263,15 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     response: AnyResponse,
     options: HandleOptions = {},
   ): Promise<void> {
-    checkPair(request, response)
+    checkPair('handle', request, response)
     try {
       checkHandleOptions(options)
       const client = await admit(this[DOOR], request, response, options)
       serve(this[DOOR], client, request, response, options)
     } catch (error) {
-      if (!(error instanceof UnifrostError || isExposed(error)))
-        this.parts.report(error, 'A request failed.')
-      sendError(response, error)
+      // The answer does not say what was wrong, so the application is told.
+      if (!isExposed(error)) this[DOOR].failed(error)
+      if (!sendPassingRefusal(this[DOOR], request, response, error)) sendError(response, error)
     }
   }
 
@@ -278,14 +281,14 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * Ends the streams one by one over a period, then closes, so that not all browsers reconnect at
-   * once. Each browser is told to wait for the rest of the period, up to a further period at
-   * random, and a `retry` time. An example: with `over` 10,000 and a `retry` of 2,000, the browser
-   * of a stream that ends after 4,000 waits 8,000 to 18,000.
+   * Ends the streams one by one over a period, in a random order, then closes. The period spreads
+   * the browsers over the other servers, so each is told to come back after 100 to 500 milliseconds
+   * (or after `retry`, where that is less), and its user notices nothing. An example: with 1,000
+   * streams and `over` 5,000, the other servers get 200 browsers in each second.
    *
-   * Meanwhile the Streamer takes no new clients and subscriptions. A client gets its messages until
-   * its stream ends. A client that was disconnected and comes back gets them until the period is
-   * over.
+   * Meanwhile requests for streams are served, since a load balancer may send a browser here once
+   * more; such a stream lasts until the end of the period. Other new clients are refused. Without a
+   * period all streams end at once, and browsers wait for their usual `retry`.
    *
    * @param options.over The period, in milliseconds. Default: 0, all at once.
    */
@@ -294,6 +297,35 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     const { over = 0 } = options
     await this.parts.drain(over)
     await this.close()
+  }
+
+  /**
+   * Takes this process out of service: has the server accept no more connections, drains, closes,
+   * and waits until all connections of the server have ended. It may be called whether or not
+   * `server.close()`, `drain` or `close` have been called. An example, for all that listens:
+   *
+   * ```ts
+   * process.once('SIGTERM', () => streamer.shutdown(server, { over: 5_000 }))
+   * ```
+   *
+   * It settles `over` and at most five seconds later, or `timeout` where that is longer.
+   *
+   * @param server A server of Node's, or several: what `app.listen` of Express and Koa returns,
+   *   `app.server` of Fastify, `app.getHttpServer()` of Nest.
+   * @throws OptionsError, and the error that the driver's `close` rejects with.
+   */
+  async shutdown(
+    server: ClosableServer | readonly ClosableServer[],
+    options: ShutdownOptions = {},
+  ): Promise<void> {
+    const servers = checkShutdown(server, options)
+    const { over = 0, timeout = 5_000 } = options
+    const leaving = new LeavingServers(servers, this[DOOR])
+    try {
+      await this.drain({ over })
+    } finally {
+      await leaving.gone((this.parts.goodbyeAt ?? performance.now()) + timeout)
+    }
   }
 
   /**

@@ -8,6 +8,10 @@ import * as forExpress from 'unifrost/express'
 import * as forKoa from 'unifrost/koa'
 import { startHub } from 'unifrost/hub'
 import { checkWorkersOptions } from '../src/hub/workers-options.js'
+import * as forFetch from 'unifrost/fetch'
+import * as forFastify from 'unifrost/fastify'
+import * as forNest from 'unifrost/nest'
+import fastify from 'fastify'
 
 /**
  * Every factory times every option times every wrong value. The options are not listed here: each
@@ -43,6 +47,7 @@ const factories: Record<string, Factory> = {
   'Streamer.subscribe': method((it, id, options) => it.subscribe(id, 'a', options)),
   'Streamer.revoke': method((it, _id, options) => it.revoke('alice', options)),
   'Streamer.drain': method((it, _id, options) => it.drain(options)),
+  'Streamer.shutdown': method((it, _id, options) => it.shutdown(createServer(), options)),
   'unifrost memoryDriver': (options) => memoryDriver(options as never),
   'unifrost limitConnectionRate': (options) =>
     core.limitConnectionRate(createServer(), withRest(options, { perSecond: 1 }) as never),
@@ -51,12 +56,16 @@ const factories: Record<string, Factory> = {
 for (const [entry, it] of [
   ['express', forExpress],
   ['koa', forKoa],
+  ['fetch', forFetch],
 ] as const) {
-  const stream = (it as Partial<typeof forExpress>).unifrostExpress ?? forKoa.unifrostKoa
+  const [name, stream] = {
+    express: ['unifrostExpress', forExpress.unifrostExpress] as const,
+    koa: ['unifrostKoa', forKoa.unifrostKoa] as const,
+    fetch: ['handler', forFetch.handler] as const,
+  }[entry]
   const verify = () => ({ sub: 'a' })
   Object.assign(factories, {
-    [`${entry} ${entry === 'express' ? 'unifrostExpress' : 'unifrostKoa'}`]: (options) =>
-      stream(streamer(), options as never),
+    [`${entry} ${name}`]: (options) => stream(streamer(), options as never),
     [`${entry} authenticate`]: (options) => it.authenticate(withRest(options, { verify }) as never),
     [`${entry} autoClient`]: (options) => it.autoClient(streamer(), options as never),
     [`${entry} clients`]: (options) => it.clients(streamer(), options as never),
@@ -67,6 +76,24 @@ for (const [entry, it] of [
 
 /** An address at which there is no hub. */
 const HUB = join(tmpdir(), `unifrost-options-${process.pid}`)
+const verify = () => ({ sub: 'a' })
+/** Options of what mounts all routes at once, with what those need that hold others. */
+const mounted = (options: unknown): unknown => {
+  const given = withRest(options, { streamer: streamer() })
+  const { authenticate } = Object(given) as { authenticate?: unknown }
+  if (typeof authenticate !== 'object' || authenticate === null) return given
+  return { ...(given as object), authenticate: withRest(authenticate, { verify }) }
+}
+Object.assign(factories, {
+  'fastify unifrostFastify': (options) =>
+    forFastify.unifrostFastify(fastify(), mounted(options) as never),
+  'nest UnifrostModule.forRoot': (options) =>
+    forNest.UnifrostModule.forRoot(mounted(options) as never),
+  'nest UnifrostModule.forRootAsync': (options) =>
+    forNest.UnifrostModule.forRootAsync(withRest(options, { useFactory: () => ({}) }) as never),
+  'fastify jwt': (options) => forFastify.jwt(withRest(options, keyFor(options)) as never),
+  'nest jwt': (options) => forNest.jwt(withRest(options, keyFor(options)) as never),
+} satisfies Record<string, Factory>)
 
 /** A factory on a broker, which is not asked for anything. */
 const onBroker: Record<string, [target: unknown, rest?: object]> = {
@@ -98,7 +125,17 @@ Object.assign(factories, {
 } satisfies Record<string, Factory>)
 
 /** What is exported beside factories that take options. */
-const others = new Set(['unifrost UnifrostError', 'express patterns', 'koa patterns'])
+const others = new Set([
+  'unifrost UnifrostError',
+  // Its methods are tried.
+  'nest UnifrostModule',
+  // The plugin again.
+  'fastify default',
+  // What it takes is of the framework: `fetch.test.ts`.
+  'fetch withContext',
+  'fetch errorPage',
+  ...['express', 'koa', 'fetch', 'fastify', 'nest'].map((entry) => `${entry} patterns`),
+])
 
 const loaded = new Map<string, Record<string, unknown>>()
 const entries = Object.keys(
@@ -249,7 +286,7 @@ const noArgument = [undefined, null, 7, '', {}, [], () => undefined, Promise.res
 test.each(['autoClient', 'clients', 'subscriptions'] as const)(
   '%s takes a Streamer first, and nothing else',
   (name) => {
-    for (const it of [forExpress, forKoa]) {
+    for (const it of [forExpress, forKoa, forFetch]) {
       for (const argument of noArgument) {
         expect(() => it[name](argument as never)).toThrow(OptionsError)
       }
@@ -261,7 +298,7 @@ test.each(noArgument.slice(0, 4).map((argument) => [argument]))(
   'patterns, jwt, authenticate and limitConnectionRate refuse %p',
   (argument) => {
     const given = argument as never
-    for (const it of [forExpress, forKoa]) {
+    for (const it of [forExpress, forKoa, forFetch]) {
       expect(() => it.patterns(given)).toThrow(OptionsError)
       expect(() => it.jwt(given)).toThrow(OptionsError)
       expect(() => it.authenticate(given)).toThrow(OptionsError)

@@ -43,13 +43,8 @@ async function start(): Promise<void> {
 
   const stop = async (): Promise<void> => {
     publisher.stop()
-    // No new connections while the streams end; browsers then reconnect to the next server.
-    const closed = once(server, 'close')
-    server.close()
-    await streamer.drain({ over: 300 })
+    await streamer.shutdown(server)
     await broker.close()
-    server.closeAllConnections()
-    await closed
   }
   let stopping = false
   const onSignal = (): void => {

@@ -34,10 +34,10 @@ const server = app.listen(Number(PORT), HOST, () => {
   console.log(`Listening on http://localhost:${port}`)
 })
 
-// Takes no new connections, then ends the streams one by one over five seconds. Their clients
-// resume at other servers.
+// Takes no new connections, and ends the streams one by one over five seconds. Their clients
+// resume at other servers within half a second. A worker of `node:cluster` then lets go of its
+// primary process.
 process.once('SIGTERM', async () => {
-  server.close()
-  await streamer.drain({ over: 5_000 })
+  await streamer.shutdown(server, { over: 5_000 })
   process.disconnect?.()
 })

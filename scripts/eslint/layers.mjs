@@ -13,6 +13,9 @@ const service = /^src\/service\//
 const cluster = /^src\/cluster\//
 const http = /^src\/http\//
 
+// What all middleware shares: the files that are no framework's.
+const shared = /^middleware\/(?!(express|koa|fetch|fastify|nest)(-[a-z-]+)?\.ts$)/
+
 const kit = /^src\/driver-kit\//
 
 // A broker's driver is one file, with a folder of its own name beside it where it needs more. What
@@ -121,19 +124,47 @@ export const layers = [
   {
     name: 'Express adapter',
     files: /^middleware\/express(-errors)?\.ts$/,
-    reaches: [/^src\/(index|for-middleware)\.ts$/, /^middleware\/(?!koa\.ts$)/],
+    reaches: [/^src\/(index|for-middleware)\.ts$/, shared, /^middleware\/express(-errors)?\.ts$/],
     types: ['express'],
   },
   {
     name: 'Koa adapter',
     files: /^middleware\/koa\.ts$/,
-    reaches: [/^src\/(index|for-middleware)\.ts$/, /^middleware\/(?!express(-errors)?\.ts$)/],
+    reaches: [/^src\/(index|for-middleware)\.ts$/, shared],
     types: ['koa', '@koa/router'],
+  },
+  {
+    name: 'fetch adapter',
+    files: /^middleware\/fetch(-exchange)?\.ts$/,
+    reaches: [/^src\/(index|for-middleware)\.ts$/, shared, /^middleware\/fetch(-exchange)?\.ts$/],
+  },
+  {
+    name: 'Fastify adapter',
+    files: /^middleware\/fastify(-reply|-schemas)?\.ts$/,
+    reaches: [
+      /^src\/(index|for-middleware)\.ts$/,
+      shared,
+      /^middleware\/fastify-(reply|schemas)\.ts$/,
+    ],
+    types: ['fastify'],
+  },
+  {
+    name: 'NestJS adapter',
+    files: /^middleware\/nest(-routes)?\.ts$/,
+    // NestJS runs on Fastify, too.
+    reaches: [
+      /^src\/(index|for-middleware)\.ts$/,
+      shared,
+      /^middleware\/(nest-routes|fastify-reply)\.ts$/,
+    ],
+    // An application that imports this has NestJS.
+    packages: ['@nestjs/common'],
+    types: ['express', 'fastify'],
   },
   {
     name: 'middleware',
     files: /^middleware\//,
-    reaches: [/^src\/(index|for-middleware)\.ts$/, /^middleware\/(?!(express(-errors)?|koa)\.ts$)/],
+    reaches: [/^src\/(index|for-middleware)\.ts$/, shared],
     packages: ['cookie'],
     lazy: ['jose'],
   },

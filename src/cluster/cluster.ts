@@ -12,6 +12,7 @@ import { Arrival, Arrivals } from './arrivals.js'
 import type { ClientLease } from './client-lease.js'
 import type { RecordEnd } from './directory-writer.js'
 import { DirectoryWriter } from './directory-writer.js'
+import { OpenedDirectory } from './opened-directory.js'
 import type { ClusterParts } from './parts.js'
 import type { ClientRecord } from './record.js'
 import { writeRecord } from './record.js'
@@ -35,6 +36,7 @@ const LONGEST_DOUBT = 5_000
  */
 export class Cluster implements DirectoryHost {
   readonly server: string
+  readonly directory: OpenedDirectory
   readonly writer: DirectoryWriter
   readonly takeOvers: TakeOvers
   readonly arrivals = new Arrivals()
@@ -54,10 +56,12 @@ export class Cluster implements DirectoryHost {
   private opened: Promise<void> | undefined
 
   constructor(
-    readonly directory: Directory,
+    given: Directory,
     readonly parts: ClusterParts,
   ) {
     const { settings, timers, clients, subscriptions, delivery } = parts
+    const directory = new OpenedDirectory(given, timers)
+    this.directory = directory
     this.server = `${settings.server}-${randomBytes(4).toString('hex')}`
     this.writer = new DirectoryWriter(directory, timers, {
       server: this.server,
@@ -139,17 +143,22 @@ export class Cluster implements DirectoryHost {
     return (await this.ending.get(client)) ?? 'gone'
   }
 
-  /** Gives a client up, so that any server may take it at once. Never rejects. */
-  async release(client: Client): Promise<void> {
+  /**
+   * Gives a client up, so that any server may take it at once. Never rejects.
+   *
+   * @param retry After how long its page comes back, in milliseconds. Default: as usual.
+   */
+  async release(client: Client, retry?: number): Promise<void> {
     const lease = this.writer.leaseOf(client)
     this.parts.delivery.flush()
     const released = lease && this.writer.release(lease)
-    this.parts.clients.dismiss(client, 'released', { replaced: false })
+    this.parts.clients.dismiss(client, 'released', { replaced: false, retry })
     await released
   }
 
   /** Gives all clients up, also those that are being taken over now. */
   async releaseAll(): Promise<void> {
+    this.directory.stopWaiting()
     await this.takeOvers.allSettled()
     await Promise.all(this.parts.clients.index.all().map((client) => this.release(client)))
   }
@@ -209,6 +218,7 @@ export class Cluster implements DirectoryHost {
       ...{ id, owner, server: this.server, connected: false, generation: 1 },
       ...{ topics: new Map<string, string | null>(), granted: new Map(), rest: {} },
       position: delivery.position,
+      streamed: false,
     }
     const text = writeRecord(record)
     const revision = await this.directory.put({ id, owner, text }, undefined, settings.clientTTL)

@@ -110,6 +110,7 @@ export class DirectoryWriter {
       topics,
       granted,
       position: connected ? undefined : this.host.positionOf(client),
+      streamed: client.acknowledged < Infinity,
       rest,
     }
   }

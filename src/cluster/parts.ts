@@ -13,7 +13,7 @@ export interface ClusterParts {
   readonly subscriptions: Subscriptions
   readonly delivery: Delivery
   readonly rights: Rights
-  /** Whether the Streamer is draining or closed. */
+  /** Whether the Streamer is closing or closed. */
   refusing(): boolean
   report(cause: unknown, message: string): void
   warn(details: object, message: string): void

@@ -24,6 +24,8 @@ export interface ClientRecord {
   granted: Map<string, Grant>
   /** Its position, if it is not connected. */
   position: string | undefined
+  /** Whether it has had a stream, on whichever server. */
+  streamed: boolean
   /** Fields that a newer version has written. They are written back unchanged. */
   rest: Readonly<Record<string, unknown>>
 }
@@ -63,6 +65,7 @@ export function readRecord(id: string, text: string, limits: RecordLimits): Clie
     topics,
     position,
     granted,
+    streamed = false,
     ...rest
   } = fields as Record<string, unknown>
   if (v !== VERSION)
@@ -78,6 +81,7 @@ export function readRecord(id: string, text: string, limits: RecordLimits): Clie
     return 'Its generation is not a whole number from 1.'
   }
   if (position !== undefined && typeof position !== 'string') return 'Its position is not a string.'
+  if (typeof streamed !== 'boolean') return 'Its streamed is not a boolean.'
   if (typeof topics !== 'object' || topics === null || Array.isArray(topics))
     return 'Its topics are not an object.'
   const places = Object.entries(topics as Record<string, unknown>)
@@ -103,6 +107,7 @@ export function readRecord(id: string, text: string, limits: RecordLimits): Clie
     topics: new Map(places as [string, string | null][]),
     granted: grantsIn(granted),
     position,
+    streamed,
     rest,
   }
 }

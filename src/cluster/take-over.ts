@@ -227,7 +227,8 @@ export class TakeOvers {
     const { clients, subscriptions } = this.parts
     const stream = reason === 'stream'
     const client = clients.make(id, { owner }, place)
-    client.comeFrom((record.connected ? undefined : record.position) ?? UNKNOWN_POSITION)
+    const streamed = record.streamed || record.connected
+    client.comeFrom((record.connected ? undefined : record.position) ?? UNKNOWN_POSITION, streamed)
     const lease = this.hold(client, generation, revision, rest)
     if (stream) lease.claims = 1
     const restored = [...topics].map(([name, since]) =>
@@ -240,7 +241,7 @@ export class TakeOvers {
       letGo: released.then(({ letGo }) => letGo),
     }
     lease.ready = Promise.all([released, ...restored]).then(([{ position }]) => {
-      if (position !== undefined) client.comeFrom(position)
+      if (position !== undefined) client.comeFrom(position, streamed)
     })
     await lease.ready
     return client

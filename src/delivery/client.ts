@@ -34,6 +34,8 @@ interface Taken {
 
 /** Shared by all clients from which no topic was taken. */
 const NONE_TAKEN: readonly Taken[] = []
+/** Shared by all clients that are owed nothing. */
+const NONE_OWED: readonly string[] = []
 /** Shared by all clients that have none. */
 const NONE: readonly Membership[] = []
 
@@ -78,10 +80,12 @@ export class Client {
   private isLive = false
   private isGreeted = false
   private isUntouched = true
+  private known = Infinity
   private replays = 0
   private named: Position | undefined = undefined
   private replayMark: (ReplayMark & { at: number }) | undefined = undefined
   private taken: readonly Taken[] = NONE_TAKEN
+  private owed: readonly string[] = NONE_OWED
   private isSuspended = false
   private reports = false
   private own: number
@@ -197,6 +201,19 @@ export class Client {
     this.isLive = false
   }
 
+  /**
+   * @internal It surely has everything through this number: it has named it, or nothing was on its
+   * way before. Infinity while it has had no stream; -1 where nobody knows.
+   */
+  get acknowledged(): number {
+    return this.known
+  }
+
+  /** @internal It surely has everything through this number. */
+  acknowledge(number: number): void {
+    this.known = number
+  }
+
   /** @internal Its connection is over, or another one takes its place. */
   detach(): void {
     this.fallBehind()
@@ -295,10 +312,15 @@ export class Client {
     return new Position(named.number, named.tie, this.marked)
   }
 
-  /** @internal It was taken from another server, where it stood at this position. */
-  comeFrom(position: string): void {
+  /**
+   * @internal It was taken from another server, where it stood at this position.
+   *
+   * @param streamed Whether it has had a stream there.
+   */
+  comeFrom(position: string, streamed: boolean): void {
     this.from = position
     this.isUntouched = false
+    if (streamed) this.known = -1
   }
 
   /** @internal @returns its {@link handover}, which is forgotten by that. */
@@ -425,9 +447,28 @@ export class Client {
     for (const { topic } of untold) this.takeAway(topic)
   }
 
+  /** @internal Messages of a topic are kept from it, which it is told when its stream begins. */
+  owe(topic: string): void {
+    this.owed = [...this.owed, topic]
+  }
+
+  /** @internal */
+  owes(topic: string): boolean {
+    return this.owed.includes(topic)
+  }
+
+  /** @internal @returns the topics that {@link owe} was called with. */
+  takeOwed(): readonly string[] {
+    const { owed } = this
+    this.owed = NONE_OWED
+    return owed
+  }
+
   /** @internal All numbers begin anew: it stands at this one. */
   restart(number: number): void {
     this.own = number
+    // What it was told of the old log may have been lost on its way.
+    if (this.known < Infinity) this.known = -1
     this.forgotten = 0
     for (const membership of this.sources()) membership.restart(number)
   }

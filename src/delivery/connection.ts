@@ -16,8 +16,13 @@ export interface Outlet {
    * @returns whether it takes more at once. If not, it calls `Connection.drained` when it does.
    */
   write(bytes: Buffer): boolean
-  /** Ends the response in order. `Connection.gone` follows. */
-  end(): void
+  /**
+   * Ends the response in order, and the network connection behind it. `Connection.gone` follows.
+   *
+   * @param options.leaving Whether the server is about to go, so that nothing more should come on
+   *   this network connection.
+   */
+  end(options: { leaving: boolean }): void
   /** Cuts it off. `Connection.gone` follows. */
   destroy(): void
 }
@@ -119,7 +124,7 @@ export class Connection {
     if (goodbye !== undefined) this.write(goodbye)
     this.state = 'ending'
     this.reason = reason
-    if (!this.waiting) this.outlet.end()
+    if (!this.waiting) this.endOutlet()
   }
 
   /** Cuts it off; what waits is dropped. */
@@ -142,7 +147,7 @@ export class Connection {
     this.rest = NOTHING
     for (const bytes of rest) this.push(bytes)
     if (this.waiting) return
-    if (this.state === 'ending') this.outlet.end()
+    if (this.state === 'ending') this.endOutlet()
     else this.host.ready(this)
   }
 
@@ -153,6 +158,10 @@ export class Connection {
     this.rest = NOTHING
     this.memory = undefined
     this.host.gone(this, this.reason)
+  }
+
+  private endOutlet(): void {
+    this.outlet.end({ leaving: this.reason === 'closed' })
   }
 
   private push(bytes: Buffer): void {

@@ -28,6 +28,10 @@ export interface DeliveryParts {
   readonly encoding: Encoding
   /** The largest message that is sent. */
   readonly maxMessageBytes: number
+  /** The option `secret`. */
+  readonly secret?: string | undefined
+  /** With a log: how long after it was given out a request may name a position, in milliseconds. */
+  readonly positionLife: number
   readonly host: DeliveryHost
 }
 
@@ -141,6 +145,10 @@ export class Delivery implements ResumeHost {
     return this.numbering.format(number, tie, replay)
   }
 
+  again(position: string, named: Position): string {
+    return this.numbering.ageOf(position) === undefined ? this.format(named) : position
+  }
+
   /** The position behind everything that live clients have. */
   get position(): string {
     return this.numbering.format(this.delivered)
@@ -151,9 +159,20 @@ export class Delivery implements ResumeHost {
     return this.numbering.parse(position)
   }
 
+  /**
+   * Whether a position that a request names was given out by us, and lately where the numbers are of
+   * a log, which reaches far back. A client that goes with its connection goes on after no other one.
+   */
+  vouchesFor(position: string): boolean {
+    return this.numbering.ageOf(position) !== undefined
+  }
+
   /** What a position names that has been read here, or undefined where it names nothing. */
   locate(position: string): Position | undefined {
     const named = this.parse(position)
+    // How far a replay is says from where on it is sent, so nobody may make that up.
+    if (named?.replay !== undefined && this.numbering.ageOf(position) === undefined)
+      return undefined
     return named !== undefined && named.number <= this.delivered ? named : undefined
   }
 

@@ -174,6 +174,22 @@ export class Membership {
     this.told = { at: cursor, through }
   }
 
+  /**
+   * Whether something of the topic was written to the client that it may not have got.
+   *
+   * @param acknowledged What it surely has: see {@link Client.acknowledged}.
+   * @param cursor What was written to it.
+   */
+  isUnsure(acknowledged: number, cursor: number): boolean {
+    if (acknowledged === Infinity) return false
+    if (acknowledged < 0 || this.past?.at !== undefined) return true
+    if (this.told !== undefined && this.told.at >= acknowledged) return true
+    const { history } = this.topic
+    const from = Math.max(acknowledged, this.starts)
+    const first = history.at(history.indexAfter(from))
+    return from < history.evictedThrough || (first !== undefined && first.number <= cursor)
+  }
+
   /** The client comes back at a cursor: a loss that was told after it is to be told again. */
   doubt(cursor: number): void {
     if (this.told !== undefined && cursor <= this.told.at) this.told = undefined

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Position, ReplayMark } from '../wire/position.js'
 import { formatPosition, parsePosition } from '../wire/position.js'
+import { Seal } from '../wire/seal.js'
 
 /**
  * Names the numbers of frames for `id:`. One counter of this process numbers the frames of all
@@ -10,10 +11,16 @@ export class Numbering {
   constructor(
     /** Names the counter, in letters and digits. */
     protected epoch = randomBytes(5).toString('hex'),
+    protected seal = new Seal(randomKey()),
   ) {}
 
   format(number: number, tie?: string, replay?: ReplayMark): string {
-    return formatPosition(this.epoch, number, tie, replay)
+    return this.seal.on(formatPosition(this.epoch, number, tie, replay))
+  }
+
+  /** How long ago a position was given out, in milliseconds; undefined where it was made up. */
+  ageOf(text: string): number | undefined {
+    return this.seal.ageOf(text)
   }
 
   /** The position that a text names, or undefined where it is malformed or foreign. */
@@ -21,4 +28,8 @@ export class Numbering {
     const position = parsePosition(this.epoch, text)
     return position?.tie === undefined ? position : undefined
   }
+}
+
+export function randomKey(): string {
+  return randomBytes(32).toString('base64url')
 }

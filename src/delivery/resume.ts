@@ -1,8 +1,8 @@
-import { behindPosition } from '../wire/encode.js'
 import { configMessage, errorMessage } from '../wire/messages.js'
 import { Position } from '../wire/position.js'
 import type { Client } from './client.js'
 import type { Connection } from './connection.js'
+import type { Membership } from './membership.js'
 
 /** How a connection went on from where its client said that it was. */
 export type Resume = 'exact' | 'lost' | 'unknown-position'
@@ -34,6 +34,8 @@ export interface ResumeHost {
   /** What a position names that has been read here, or undefined where it names nothing. */
   locate(position: string): Position | undefined
   format(place: Position): string
+  /** A position that a request has named, for the request's client to name again. */
+  again(position: string, named: Position): string
   /** What a client would name that has got all that was written to it. */
   positionOf(client: Client): string
   catchUp(client: Client): void
@@ -57,39 +59,90 @@ export function resume(host: ResumeHost, opening: Opening): void {
   }
   client.greet(named)
   if (known) resumeSubscriptions(client, named)
-  client.knows(client.cursor)
-  const id = known ? host.format(named) : host.positionOf(client)
-  greet(opening, id)
-  client.tellTaken(named?.cursor)
+  // It is given back as it came: it is no younger than when it was given out.
+  const id = known ? host.again(position!, named) : host.positionOf(client)
+  if (opening.asked === undefined) {
+    goOnUnasked(host, opening, id)
+  } else {
+    client.acknowledge(client.cursor)
+    client.knows(client.cursor)
+    greet(opening, id)
+    client.tellTaken(named?.cursor)
+    tellOwed(host, opening)
+  }
   if (known) host.resumedAt(client)
   host.catchUp(client)
 }
 
+/**
+ * For a client that names no position. If it has had a stream before, what was on its way then may
+ * never have come: it is told so of each topic of which something was written to it since it last
+ * showed what it has. An example: it has named 3, of topic `a` it was written 5, and of `b` nothing.
+ * It is told of `a`, and goes on after 5.
+ */
+function goOnUnasked(host: ResumeHost, opening: Opening, id: string): void {
+  const { client } = opening
+  const { acknowledged, cursor } = client
+  if (acknowledged === Infinity) client.acknowledge(cursor)
+  const unsure = client.sources().filter((membership) => membership.isUnsure(acknowledged, cursor))
+  tellLosses(host, opening, id, unsure)
+}
+
+/** Tells a client of the topics of which its position brings nothing. */
+function tellOwed(host: ResumeHost, { client, connection }: Opening): void {
+  for (const topic of client.takeOwed()) {
+    // With a log, the subscription knows of it, and tells it.
+    if (client.membership(topic)?.hasLoss(client.cursor) !== false) continue
+    connection.write(errorMessage({ code: 'messages-lost', topic }))
+    host.lost(client, topic)
+  }
+}
+
 /** Writes the first message. */
 function greet({ client, connection, asked, greeting }: Opening, id: string | undefined): void {
-  const first = configMessage(greeting.config, client.topics, { id, retry: greeting.retry })
-  connection.write(asked === undefined ? first : behindPosition(asked, first))
+  const fields = { id, retry: greeting.retry, resumes: asked }
+  connection.write(configMessage(greeting.config, client.topics, fields))
 }
 
 function resumeSubscriptions(client: Client, named: Position): void {
   for (const membership of client.sources()) {
     membership.doubt(client.cursor)
-    membership.resume(named)
+    const isKept = client.owes(membership.topic.name)
+    membership.resume(isKept ? new Position(named.number, named.tie) : named)
   }
 }
 
 /**
- * For a client whose position says nothing to us: everything may be missing. The position
- * that it is given stands in the last message that says so; were it in the first, a client
- * cut off in between would come back as if it knew.
+ * For a client whose position says nothing to us: everything may be missing. The position that it is
+ * given stands in the last message that says so; were it in the first, a client that is cut off in
+ * between would come back as if it knew.
  */
 function startAnew(host: ResumeHost, opening: Opening): void {
-  const { client, connection } = opening
+  const { client } = opening
   client.greet(new Position(host.delivered))
+  // It is told of all its topics.
+  client.takeOwed()
+  client.acknowledge(-1)
   const id = host.format(client.place)
   const memberships = client.sources()
-  const lost = [...new Set(memberships.map(({ topic }) => topic.name))]
   for (const membership of memberships) membership.startAnew(client.cursor)
+  tellLosses(host, opening, id, memberships)
+  host.resumedAnew()
+  host.catchUp(client)
+}
+
+/**
+ * Writes the first message, and a `messages-lost` for the topic of each of these subscriptions. The
+ * position stands in the last message.
+ */
+function tellLosses(
+  host: ResumeHost,
+  opening: Opening,
+  id: string,
+  memberships: readonly Membership[],
+): void {
+  const { client, connection } = opening
+  const lost = [...new Set(memberships.map(({ topic }) => topic.name))]
   greet(opening, lost.length === 0 ? id : undefined)
   for (const [index, topic] of lost.entries()) {
     const last = index === lost.length - 1
@@ -97,6 +150,4 @@ function startAnew(host: ResumeHost, opening: Opening): void {
     host.lost(client, topic)
   }
   client.tellTaken()
-  host.resumedAnew()
-  host.catchUp(client)
 }

@@ -36,6 +36,8 @@ export interface Door {
   enter(client: Client, visit: Visit, plan: Plan | undefined): Promise<void>
   /** Who may have which topic. */
   readonly rights: Rights
+  /** A user, or who has none at a network address, was refused these topics. */
+  refused(owner: string | undefined, address: string | undefined, topics: readonly string[]): void
   /** Whether what is added to this client would be gone with its stream. */
   goesWithStream(id: string): boolean
   /** Subscribes a client to a topic that a request asked for. @returns whether it had it not before. */
@@ -58,6 +60,13 @@ export interface Door {
   checkRevoked(logIn: LogIn): void
   /** Notes with which log-in a request has its client, so that `revoke` finds it. */
   noteLogIn(client: Client, logIn: LogIn): void
+  /**
+   * After how many milliseconds a page comes back that is refused for the moment. Undefined where
+   * the option `passingRefusals` says that it gets a status.
+   */
+  retryAfterRefusal(): number | undefined
+  /** Reports why a request failed, where its answer does not say so and nobody else is told. */
+  failed(error: unknown): void
   /**
    * Checks topics that one request names: how many, and their names.
    *

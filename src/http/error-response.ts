@@ -1,4 +1,4 @@
-import { STATUS_CODES } from 'node:http'
+import { ServerResponse, STATUS_CODES } from 'node:http'
 import { isExposed, UnifrostError } from '../errors.js'
 import type { AnyResponse } from './response-outlet.js'
 
@@ -16,6 +16,9 @@ export function sendError(response: AnyResponse, error: unknown): void {
   response.setHeader('Content-Length', Buffer.byteLength(text))
   response.setHeader('Cache-Control', 'no-store')
   response.setHeader('X-Content-Type-Options', 'nosniff')
+  // The next request may find another server.
+  const isLeaving = body.error.code === 'ERR_UNIFROST_CLOSED'
+  if (isLeaving && response instanceof ServerResponse) response.setHeader('Connection', 'close')
   response.end(text)
 }
 

@@ -1,5 +1,5 @@
 import { ServerResponse } from 'node:http'
-import type { Http2ServerResponse } from 'node:http2'
+import { Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 import type { Connection, Outlet } from '../delivery/connection.js'
@@ -46,7 +46,9 @@ export class ResponseOutlet implements Outlet {
   }
 
   get writable(): boolean {
-    return !this.response.writableEnded && !this.target.destroyed
+    const { target } = this
+    // Node ends a socket whose peer has sent its last byte, and destroys it once all is written.
+    return !this.response.writableEnded && !target.destroyed && !target.writableEnded
   }
 
   write(bytes: Buffer): boolean {
@@ -58,7 +60,8 @@ export class ResponseOutlet implements Outlet {
     return false
   }
 
-  end(): void {
+  end({ leaving }: { leaving: boolean }): void {
+    closeAfter(this.response, leaving)
     if (this.finish === undefined) this.response.end()
     else this.finish()
   }
@@ -81,6 +84,22 @@ export class ResponseOutlet implements Outlet {
   private noMoreDrain(): void {
     if (this.onDrain !== undefined) this.target.off('drain', this.onDrain)
     this.onDrain = undefined
+  }
+}
+
+/**
+ * Closes the network connection after a response's last byte. Otherwise a browser or a proxy sends
+ * its next request to this server, and not to the one that has taken this one's place.
+ *
+ * An HTTP/2 connection carries other requests as well. It is closed only if the server is leaving:
+ * the peer is told by GOAWAY, and what is open goes on to its end.
+ */
+function closeAfter(response: AnyResponse, leaving: boolean): void {
+  if (response instanceof ServerResponse) {
+    const { socket } = response.req
+    response.once('finish', () => socket.destroySoon?.())
+  } else if (leaving && response instanceof Http2ServerResponse) {
+    response.stream?.session?.close()
   }
 }
 

@@ -1,6 +1,8 @@
 import type { ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { Client } from '../delivery/client.js'
 import { AuthenticationError, NoIdError, NotOwnerError, RequestGoneError } from '../errors.js'
+import type { Arrival } from '../service/clients.js'
 import type { Plan } from '../service/rechecks.js'
 import type { Visit } from '../service/rights.js'
 import { isOwner } from '../service/owner.js'
@@ -14,6 +16,8 @@ import { checkRequest, lastEventIdOf, queryOf } from './request.js'
 import type { AnyResponse } from './response-outlet.js'
 import { ResponseOutlet } from './response-outlet.js'
 import { seatOf, takeSeat } from './seats.js'
+import { noteSession } from './sessions.js'
+import { STREAM_HEADERS } from './stream-headers.js'
 
 /** Options of `Streamer.handle`. */
 export interface HandleOptions extends CrossSiteOptions {
@@ -92,24 +96,14 @@ export function checkHandleOptions(options: HandleOptions): void {
 }
 
 /** @throws OptionsError for what is not Node's request and response, such as a framework's own. */
-export function checkPair(request: AnyRequest, response: AnyResponse): void {
+export function checkPair(caller: string, request: AnyRequest, response: AnyResponse): void {
   const { headers } = Object(request) as { headers?: unknown }
   const { setHeader, end } = Object(response) as { setHeader?: unknown; end?: unknown }
   const takes = "of Node's; with Fastify, request.raw and reply.raw"
-  if (typeof headers !== 'object') refuse('handle', 'request', request, `a request ${takes}`)
+  if (typeof headers !== 'object') refuse(caller, 'request', request, `a request ${takes}`)
   if (typeof setHeader !== 'function' || typeof end !== 'function') {
-    refuse('handle', 'response', response, `a response ${takes}`)
+    refuse(caller, 'response', response, `a response ${takes}`)
   }
-}
-
-/**
- * The headers of a stream. `no-transform` keeps middleware and proxies from compressing it, which
- * would buffer it. `X-Accel-Buffering` keeps nginx from buffering it.
- */
-export const STREAM_HEADERS: Readonly<Record<string, string>> = {
-  'Content-Type': 'text/event-stream; charset=utf-8',
-  'Cache-Control': 'no-cache, no-transform',
-  'X-Accel-Buffering': 'no',
 }
 
 /**
@@ -200,22 +194,31 @@ export function openStream(
   options: HandleOptions,
   end?: () => void,
 ): void {
-  const { socket } = request
   if (request.httpVersionMajor === 1) {
-    // The application's time-out for hanging requests must not end a quiet stream.
-    socket.setTimeout(0)
-    socket.setNoDelay(true)
-    socket.setKeepAlive(true, 30_000)
+    const socket: Partial<Socket> = request.socket
+    // The application's time-out for hanging requests must not end a quiet stream. A request that
+    // was injected, as in tests, has no real socket.
+    socket.setTimeout?.(0)
+    socket.setNoDelay?.(true)
+    socket.setKeepAlive?.(true, 30_000)
+    // The stream's end is the connection's end, so that the next request finds another server.
+    if (!response.headersSent) response.setHeader?.('Connection', 'close')
   }
   // HTTP/2's compatibility response has this method too; its types lack it.
   const { flushHeaders } = response as Partial<ServerResponse>
   flushHeaders?.call(response)
-  door.attach(client, new ResponseOutlet(response, end), {
+  noteSession(door, response)
+  door.attach(client, new ResponseOutlet(response, end), arrivalOf(request, options))
+}
+
+/** What a request for a stream says of it. */
+export function arrivalOf(request: AnyRequest, options: HandleOptions): Arrival {
+  return {
     position: lastEventIdOf(request),
     address: addressOf(request, options),
     lifetime: options.expires === undefined ? undefined : options.expires - Date.now(),
     seat: seatOf(request),
-  })
+  }
 }
 
 function addressOf(request: AnyRequest, { address }: HandleOptions): string | undefined {

@@ -8,8 +8,10 @@ import { TooManyClientsError } from '../errors.js'
 import type { StreamerEvents } from './events.js'
 import type { Seat } from './connections.js'
 import { Connections } from './connections.js'
+import { drain } from './drain.js'
 import type { Place } from './places.js'
 import { Places } from './places.js'
+import { UNKNOWN_POSITION } from '../wire/position.js'
 import { closedMessage, comeBackMessage, errorMessage } from '../wire/messages.js'
 import type { OptionCheck } from '../option-checks.js'
 import { flag, text } from '../option-checks.js'
@@ -240,6 +242,10 @@ export class Clients {
 
   /** Where a client says that it stands, or where the server that it was taken from says so. */
   private whereIs(client: Client, position: string | undefined): string | undefined {
+    // Its request says all that it is given, so it may not make that up.
+    if (client.transient && position !== undefined && !this.delivery.vouchesFor(position)) {
+      return UNKNOWN_POSITION
+    }
     const handover = client.takeHandover()
     return handover === undefined ? position : this.delivery.placeAfterMove(position ?? handover)
   }
@@ -284,31 +290,29 @@ export class Clients {
    * @param options.replaced Whether it has a stream there, so that its page must not open the one
    *   here again.
    */
-  dismiss(client: Client, end: 'moved' | 'released', { replaced }: { replaced: boolean }): void {
+  dismiss(
+    client: Client,
+    end: 'moved' | 'released',
+    { replaced, retry = this.retry() }: { replaced: boolean; retry?: number | undefined },
+  ): void {
     const { connection } = client
     if (connection !== undefined && client.end === undefined && !replaced) {
       this.delivery.flush()
-      this.connections.end(connection, 'closed', comeBackMessage(this.retry()))
+      this.connections.end(connection, 'closed', comeBackMessage(retry))
     }
     this.remove(client, end)
   }
 
-  /** Removes a client in the course of a drain. Its page is told to wait until the drain is over. */
-  sendAway(client: Client, remaining: number, spread: number): void {
-    const wait = Math.round(remaining + this.settings.random() * spread)
-    this.remove(client, 'closed', wait + this.retry())
-  }
-
-  /** Sends clients away in a random order, spread over a time. Settles at its end, or when all have gone. */
-  async drain(over: number, sendAway: (client: Client, wait: number) => void): Promise<void> {
-    const clients = this.index.all().filter((client) => client.connected)
-    shuffle(clients, this.settings.random)
-    for (const [place, client] of clients.entries()) {
-      const wait = (over * place) / clients.length
-      this.timers.after(wait, () => sendAway(client, wait))
-    }
-    const timeIsUp = new Promise<void>((resolve) => this.timers.after(over, resolve))
-    await Promise.race([this.connections.none(), timeIsUp])
+  /**
+   * Sends the clients that have streams away. Settles when all have gone, or the period is over.
+   *
+   * @param over The period, in milliseconds. 0: all go now, and come back after their usual `retry`.
+   * @param sendAway Ends a client's stream; its page comes back after `retry` milliseconds.
+   */
+  async drain(over: number, sendAway: (client: Client, retry: number) => void): Promise<void> {
+    const { settings, timers, index, connections } = this
+    if (over > 0) return drain(over, { settings, timers, index, connections, sendAway })
+    for (const client of index.all()) if (client.connected) sendAway(client, this.retry())
   }
 
   /** Removes all clients. Settles when no connection is left. */
@@ -357,7 +361,8 @@ export class Clients {
     client.startTTL(this.timers.after(this.settings.clientTTL, this.expire, client))
   }
 
-  private retry(): number {
+  /** How long a browser waits before it comes back, in milliseconds: at random, by `retry`. */
+  retry(): number {
     const { min, max } = this.settings.retry
     return Math.round(min + this.settings.random() * (max - min))
   }
@@ -366,11 +371,4 @@ export class Clients {
 /** Whether a client that ended so has no other server to go on at. */
 function isFinal(end: ClientEnd): boolean {
   return end === 'removed' || end === 'revoked' || end === 'closed'
-}
-
-function shuffle<T>(items: T[], random: () => number): void {
-  for (let i = items.length - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1))
-    ;[items[i], items[j]] = [items[j]!, items[i]!]
-  }
 }

@@ -19,6 +19,8 @@ import type { Counters } from './stats.js'
 import type { LogPlace, Topic } from '../delivery/topic.js'
 import { errorMessage } from '../wire/messages.js'
 import { numberBefore } from '../wire/position.js'
+import type { Whose } from './refusals.js'
+import { Refusals } from './refusals.js'
 import { Topics } from './topics.js'
 
 /** Where a new subscription begins. Default: with the next message. */
@@ -46,6 +48,8 @@ export interface JoinOptions extends SubscribeOptions {
    * before, on an earlier connection.
    */
   goesOn?: boolean
+  /** Whether `after` is what a request names: it counts only if it was given out by us. */
+  named?: boolean
   /**
    * The position after which the subscription counts, in a log that both servers read. A position
    * of another log counts as now; so does null, which says that the former server could not tell.
@@ -67,6 +71,7 @@ export interface SubscriptionsHost {
 /** Which client is subscribed to which topic, and what the broker says of the topics. */
 export class Subscriptions {
   private readonly topics: Topics
+  private readonly refusals: Refusals
 
   constructor(
     driver: Driver,
@@ -76,6 +81,9 @@ export class Subscriptions {
     private readonly counts: Counters,
     private readonly host: SubscriptionsHost,
   ) {
+    const { history, heartbeatInterval, clientTTL } = settings
+    const life = history.maxAge + heartbeatInterval + clientTTL
+    this.refusals = new Refusals(timers.clock, life)
     this.topics = new Topics(driver, settings, timers, delivery, {
       received: (topic, payload, place) => this.received(topic, payload, place),
       gapped: (topic, reason, through) => this.gapped(topic, reason, through),
@@ -169,9 +177,15 @@ export class Subscriptions {
     return membership !== undefined
   }
 
+  /** A user may not have a topic: no position from before counts for it. */
+  refused(whose: Whose, name: string): void {
+    this.delivery.flush()
+    this.refusals.note(whose, name, this.delivery.delivered)
+  }
+
   /** Takes a topic from a client whose user may not have it any more. The client is told in its place. */
   withdraw(client: Client, name: string): void {
-    this.delivery.flush()
+    this.refused(client, name)
     this.unsubscribe(client, name)
     client.takeAway(name)
   }
@@ -207,13 +221,14 @@ export class Subscriptions {
   }
 
   /** Puts a subscription at the place that the options name. @returns whether that is before now. */
-  private place(membership: Membership, { rewind, after, since, goesOn }: JoinOptions): boolean {
+  private place(membership: Membership, options: JoinOptions): boolean {
+    const { rewind, after, since, goesOn, named } = options
     const { topic } = membership
     if (rewind !== undefined && rewind > 0) {
       const first = topic.history.at(Math.max(0, topic.history.length - rewind))
       if (first !== undefined) membership.replayFrom(numberBefore(first.number))
     } else if (after !== undefined) {
-      const position = this.delivery.locate(after)
+      const position = this.placeOf(membership, after, named === true)
       if (position === undefined) {
         const older = membership.misplace()
         if (goesOn === true) this.tellMissing(membership)
@@ -225,6 +240,17 @@ export class Subscriptions {
       return membership.continueAfter(since, (text) => this.delivery.parse(text))
     }
     return false
+  }
+
+  /** Where in the numbering a topic begins; undefined where that is not known, or not the client's. */
+  private placeOf({ client, topic }: Membership, after: string, named: boolean) {
+    if (named && !this.delivery.vouchesFor(after)) return undefined
+    const position = this.delivery.locate(after)
+    if (!named || position === undefined) return position
+    const begins = position.cursorOf(topic.name)
+    if (!this.refusals.since(client, topic.name, begins)) return position
+    client.owe(topic.name)
+    return undefined
   }
 
   /** Tells a client that it may have missed messages, where the delivery does not tell it by itself. */

@@ -8,6 +8,11 @@ export interface EventFields {
   event?: string | undefined
   /** How long a browser is to wait before it reconnects, in milliseconds. */
   retry?: number | undefined
+  /**
+   * For the first event of a stream: the position that its reader has named. It comes ahead of the
+   * event, where it can't forge a field.
+   */
+  resumes?: string | undefined
   data: string | Uint8Array
 }
 
@@ -68,14 +73,14 @@ export function isSendable(payload: string | Uint8Array): boolean {
  *
  * @throws RangeError if `id` or `event` holds CR, LF or NUL, with which it could forge fields.
  */
-export function encodeEvent({ id, event, retry, data }: EventFields): Encoded {
+export function encodeEvent({ id, event, retry, resumes, data }: EventFields): Encoded {
   // Many readers count an id as soon as they read it. So it comes last: whoever has it has the data.
   let idLine = ''
   if (id !== undefined) {
     refuseForbidden('id', id)
     idLine = `id: ${id}\n`
   }
-  let fields = ''
+  let fields = resumes === undefined ? '' : resumption(resumes)
   if (retry !== undefined) fields += `retry: ${retry}\n`
   if (event !== undefined) {
     refuseForbidden('event', event)
@@ -113,22 +118,16 @@ export function encodePosition(id: string): Encoded {
 }
 
 /**
- * An event that begins a stream whose reader has named a position.
+ * The lines with which a stream begins whose reader has named a position.
  *
  * WebKit keeps the half of an event at which a stream broke, and appends the next stream to it. The
  * comment ends the half line, the name takes the half event to nobody, and the id puts the reader
  * back to where it says that it is. An example: the stream broke in `id: x-7`, and the reader, which
  * has x-6, would name x-7 from then on. By the standard, all this says nothing.
- *
- * @param position What the reader has named. It is repeated where it can't forge a field.
  */
-export function behindPosition(position: string, first: Encoded): Encoded {
+function resumption(position: string): string {
   const id = REPEATABLE.test(position) ? `id: ${position}\n` : ''
-  const ahead = Buffer.from(`:\nevent: ${CONNECTION_EVENT}\n${id}\n`, 'latin1')
-  const { chunked, start } = allocateChunk(ahead.length + first.length, true)
-  ahead.copy(chunked, start)
-  first.bytes.copy(chunked, start + ahead.length)
-  return new Encoded(chunked, start, first.idLength)
+  return `:\nevent: ${CONNECTION_EVENT}\n${id}\n`
 }
 
 function refuseForbidden(field: string, value: string): void {

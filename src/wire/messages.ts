@@ -30,7 +30,7 @@ export interface ConfigMessage {
 export function configMessage(
   config: ConfigMessage,
   subscriptions: readonly string[],
-  fields: { id?: string | undefined; retry: number },
+  fields: { id?: string | undefined; retry: number; resumes?: string | undefined },
 ): Encoded {
   return encodeEvent({ ...fields, data: JSON.stringify({ config, subscriptions }) })
 }

@@ -5,8 +5,11 @@
  *   number 7 of yesterday must not be taken for number 7 of today.
  * - `<epoch>-<number>.<topic>` where an entry of a driver's log went to several topics.
  * - either of them with `@<serial>.<through>.<topic>` behind it, in the middle of a replay.
+ *
+ * Each has its seal behind it, `=` and 11 characters. The application's own code may name one without.
  */
-const POSITION = /^([^-]+)-(0|[1-9]\d{0,15})(?:\.([^@]+))?(?:@([1-9]\d{0,8})\.(\d{1,16})\.(.+))?$/
+const POSITION =
+  /^([^-]+)-(0|[1-9]\d{0,15})(?:\.([^@=]+))?(?:@([1-9]\d{0,8})\.(\d{1,16})\.([^=]+))?(?:=[\w-]{11})?$/
 
 /** A position of no numbering: it is not known what the client has. */
 export const UNKNOWN_POSITION = 'unknown-0'

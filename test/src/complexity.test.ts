@@ -54,9 +54,12 @@ class CountingOutlet implements Outlet {
   connection: Connection | undefined = undefined
   readonly chunked = true
   readonly writable = true
+  /** What was written last. */
+  bytes: Buffer = Buffer.alloc(0)
 
-  write(): boolean {
+  write(bytes: Buffer): boolean {
     done.writes++
+    this.bytes = bytes
     return true
   }
 
@@ -87,6 +90,16 @@ class Crowd {
 
   attach(client: Client, position?: string): void {
     doorOf(this.streamer).attach(client, new CountingOutlet(), { position, address: undefined })
+  }
+
+  /** The position of whoever has everything. */
+  async position(): Promise<string> {
+    const client = await this.streamer.newCustomClient(`client ${this.made++}`)
+    const outlet = new CountingOutlet()
+    doorOf(this.streamer).attach(client, outlet, { position: undefined, address: undefined })
+    const position = /\nid: (.*)\n\n/.exec(outlet.bytes.toString())![1]!
+    await client.close()
+    return position
   }
 
   publish(messages: number, topic: string): void {
@@ -137,9 +150,10 @@ describe.each(SIZES)('with %i clients', (clients) => {
   test('clients that resume from one position share one join', async () => {
     const everybody = Array.from({ length: clients }, (_, i) => streamer.getClient(`client ${i}`)!)
     for (const client of everybody) client.connection!.destroy('dropped')
+    const position = await crowd.position()
     crowd.publish(100, 'topic')
     const cost = await costOf(() => {
-      for (const client of everybody) crowd.attach(client)
+      for (const client of everybody) crowd.attach(client, position)
     })
     // The first message of each, and what it missed.
     expect(cost).toMatchObject({ writes: 2 * clients, encodings: clients, joins: 1 })
@@ -162,12 +176,13 @@ describe.each(SIZES)('with %i frames in each topic', (frames) => {
     await turn()
     client.connection!.destroy('dropped')
     const logarithm = Math.ceil(Math.log2(frames + 1))
-    const inTime = await costOf(() => crowd.attach(client))
+    const position = await crowd.position()
+    const inTime = await costOf(() => crowd.attach(client, position))
     expect(inTime).toMatchObject({ writes: 1, encodings: 1, joins: 0 })
     expect(inTime.reads).toBeLessThanOrEqual(topics * (logarithm + 2))
     client.connection!.destroy('dropped')
     for (const name of names) crowd.publish(10, name)
-    const behind = await costOf(() => crowd.attach(client))
+    const behind = await costOf(() => crowd.attach(client, position))
     expect(behind).toMatchObject({ writes: 2, encodings: 1, joins: 1 })
     // Looked for twice: what is missed, and that then nothing is.
     expect(behind.reads).toBeLessThanOrEqual(2 * topics * (logarithm + 3) + 2 * 10 * topics)

@@ -133,21 +133,79 @@ describe('the response', () => {
   })
 })
 
-describe('a stream on a connection that is used again', () => {
-  test('leaves no listener on the socket', async () => {
-    served = await serve({ retry: { min: 0 } })
+describe('a stream on a connection that other requests use', () => {
+  test('closes it after its last byte, so that the next request finds another server', async () => {
+    served = await serve({}, ({ streamer }) => (req, res) => {
+      if (req.url === '/first') res.end('first')
+      else void streamer.handle(req, res)
+    })
+    served.server.keepAliveTimeout = 60_000
+    await subscribed()
+    const client = served.raw('GET /first HTTP/1.1\r\nHost: x\r\n\r\n')
+    await client.has('first')
+    client.socket.write(get('me'))
+    await client.has('config')
+    expect(client.text).toMatch(/^Connection: close\r$/m)
+    await served.streamer.removeClient('me')
+    await client.end()
+    expect(client.text).toMatch(/Client closed\n\n\r\n0\r\n\r\n$/)
+  })
+
+  test('closes it too where the application has sent a head that keeps it alive', async () => {
+    served = await serve({}, ({ streamer }) => (req, res) => {
+      const { writeHead } = res
+      res.writeHead = (status: number) => {
+        res.setHeader('Connection', 'keep-alive')
+        return writeHead.call(res, status)
+      }
+      void streamer.handle(req, res)
+    })
+    served.server.keepAliveTimeout = 60_000
+    await subscribed()
+    const client = served.raw(get('me'))
+    await client.has('config')
+    expect(client.text).toMatch(/^Connection: keep-alive\r$/m)
+    await served.streamer.removeClient('me')
+    await client.end()
+    expect(client.text).toMatch(/Client closed\n\n\r\n0\r\n\r\n$/)
+  })
+
+  test('leaves no listener on it when it is refused', async () => {
+    served = await serve()
     const client = served.raw('')
     for (let i = 0; i < 12; i++) {
-      await subscribed(`client${i}`)
-      client.socket.write(get(`client${i}`))
-      await client.has(`client${i}`)
-      await served.streamer.removeClient(`client${i}`)
-      await until('the end of the response', () => served.streamer.stats().connections === 0)
+      client.socket.write(get(`nobody${i}`))
+      await until('the answer', () => client.text.split('HTTP/1.1 401').length === i + 2)
     }
     const [socket] = [...new Set(served.responses.map(({ req }) => req.socket))]
     expect(served.responses).toHaveLength(12)
     expect(socket!.listenerCount('drain')).toBeLessThanOrEqual(1)
     expect(socket!.listenerCount('close')).toBeLessThanOrEqual(4)
+  })
+
+  test('writes nothing to it after the peer has sent its last byte', async () => {
+    served = await serve({ heartbeatInterval: 0 })
+    await subscribed()
+    const client = served.raw(get('me'))
+    await client.has('config')
+    const { socket } = served.responses[0]!.req
+    const errors: unknown[] = []
+    socket.on('error', (error) => errors.push(error))
+    client.socket.pause()
+    // The kernel is full, and Node's own buffer is not: the server may go on writing.
+    while (socket.writableLength === 0) {
+      served.driver.publish('topic', 'x'.repeat(4_000))
+      await turn()
+    }
+    client.socket.end()
+    await once(socket, 'end')
+    expect(socket.destroyed).toBe(false)
+    for (let i = 0; i < 10; i++) {
+      served.driver.publish('topic', 'later')
+      await turn()
+    }
+    expect(errors).toEqual([])
+    client.socket.destroy()
   })
 
   test('waits behind the response before it', async () => {

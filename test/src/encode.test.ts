@@ -1,7 +1,6 @@
 import fc from 'fast-check'
 import type { Encoded } from '../../src/wire/encode.js'
 import {
-  behindPosition,
   encodeComment,
   encodeEvent,
   encodePosition,
@@ -132,7 +131,7 @@ test('a position alone and a time to wait are no events, but count', () => {
 
 test('an event behind a position is the same event, and one chunk', () => {
   const event = encodeEvent({ id: 'e-8', data: 'x' })
-  const encoded = behindPosition('e-7', event)
+  const encoded = encodeEvent({ id: 'e-8', data: 'x', resumes: 'e-7' })
   expect(dechunk(encoded.chunked).content.equals(encoded.bytes)).toBe(true)
   const ahead = ':\nevent: unifrost-connection\nid: e-7\n\n'
   expect(encoded.bytes.toString()).toBe(ahead + event.bytes.toString())

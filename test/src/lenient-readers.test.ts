@@ -4,6 +4,7 @@ import type { LenientReader } from '../support/lenient-readers.js'
 import { EagerReader, EmptyLineReader, KeepingReader } from '../support/lenient-readers.js'
 import { Stage, turns } from '../support/stage.js'
 import { StubLog } from '../support/stub-log.js'
+import { unsealed } from '../support/positions.js'
 import { ManualClock } from '../support/manual-clock.js'
 import { Streamer } from '../../src/streamer.js'
 
@@ -110,10 +111,10 @@ test('nor by one that carries a position, since it has a name of its own', async
   clock.advance(1_000)
   await turns()
   const text = response.receive().toString()
-  expect(text).toMatch(/\n\nevent: unifrost-connection\nid: log1-1\n\n$/)
+  expect(text).toMatch(/\n\nevent: unifrost-connection\nid: log1-1=[\w-]{11}\n\n$/)
   reader.feed(text)
   expect(reader.got.slice(1)).toEqual([{ type: CONNECTION_EVENT, data: '' }])
-  expect(reader.position).toBe('log1-1')
+  expect(unsealed(reader.position)).toBe('log1-1')
   await streamer.close()
 })
 

@@ -17,6 +17,7 @@ test('the defaults', () => {
     maxTopicLength: 1_024,
     maxClients: Infinity,
     retry: { min: 2_000, max: 5_000 },
+    passingRefusals: 'stream',
   })
 })
 

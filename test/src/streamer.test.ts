@@ -7,7 +7,7 @@ import {
 } from '../../src/errors.js'
 import type { Logger } from '../../src/options.js'
 import type { Page } from '../support/stage.js'
-import { Stage, turns } from '../support/stage.js'
+import { openPage, Stage, turns } from '../support/stage.js'
 
 let stage: Stage
 afterEach(() => stage.dispose())
@@ -320,8 +320,8 @@ describe('close', () => {
 })
 
 describe('drain', () => {
-  test('spreads the goodbyes, and has each browser wait until after the end', async () => {
-    stage = new Stage({ random: () => 0.5, retry: { min: 100, max: 100 } })
+  test('spreads the goodbyes, and has each browser come back at once', async () => {
+    stage = new Stage({ random: () => 0.5 })
     const { streamer, driver } = stage
     const pages: Page[] = []
     for (const id of ['one', 'two', 'three', 'four']) {
@@ -341,10 +341,76 @@ describe('drain', () => {
     await drained
     expect(gone()).toHaveLength(4)
     expect(pages.map(({ got }) => got.at(-1))).toEqual(new Array(4).fill('Client closed'))
-    const retries = pages.map(({ events }) => events.at(-1)!.retry!).toSorted((a, b) => a - b)
-    expect(retries).toEqual([3_100, 4_100, 5_100, 6_100])
+    expect(retriesOf(pages)).toEqual([300, 300, 300, 300])
     expect(driver.closes).toBe(1)
   })
+
+  test('has browsers wait no longer than a shorter retry', async () => {
+    stage = new Stage({ random: () => 0.5, retry: { min: 0, max: 80 } })
+    await stage.client('one')
+    const page = await stage.connect('one')
+    const drained = stage.streamer.drain({ over: 1_000 })
+    await stage.wait(0)
+    await stage.wait(1_000)
+    await drained
+    expect(retriesOf([page])).toEqual([80])
+  })
+
+  test('without a period, has browsers wait for their usual retry', async () => {
+    stage = new Stage({ random: () => 0.5, retry: { min: 2_000, max: 5_000 } })
+    await stage.client('one')
+    const page = await stage.connect('one')
+    await stage.streamer.drain()
+    expect(retriesOf([page])).toEqual([3_500])
+  })
+
+  test('serves pages that come here once more until the end, and spreads them then', async () => {
+    stage = new Stage({ random: () => 0.5, retry: { min: 2_000, max: 2_000 } })
+    const { streamer, driver } = stage
+    const pages = await Promise.all(Array.from({ length: 10 }, () => openPage(streamer, ['a'])))
+    const drained = streamer.drain({ over: 10_000 })
+    await stage.wait(9_500)
+    expect(pages.every(({ response }) => response.closed)).toBe(true)
+    const again = await Promise.all(Array.from({ length: 5 }, () => openPage(streamer, ['a'])))
+    // The stream tells the browser of its usual wait again.
+    expect(again.map(({ response }) => response.statusCode)).toEqual(new Array(5).fill(200))
+    driver.publish('a', 'still')
+    await turns()
+    expect(again.map(({ got }) => got)).toEqual(new Array(5).fill(['a=still']))
+    expect(again.map(({ events }) => events[0]!.retry)).toEqual(new Array(5).fill(2_000))
+    expect(streamer.health().ok).toBe(false)
+    await stage.wait(500)
+    await drained
+    // Half of ten pages in half of 10,000: 100 and half of 5,000 each.
+    expect(retriesOf(again)).toEqual(new Array(5).fill(2_600))
+  })
+
+  test('is over once nobody has come back in the time that pages wait', async () => {
+    stage = new Stage({ random: () => 0.5 })
+    const page = await openPage(stage.streamer, ['a'])
+    let over = false
+    const drained = stage.streamer.drain({ over: 60_000 }).then(() => (over = true))
+    await stage.wait(0)
+    expect(page.response.closed).toBe(true)
+    await stage.wait(499)
+    expect(over).toBe(false)
+    await stage.wait(1)
+    await drained
+  })
+
+  test('sends no stream away before its turn that another call has ended', async () => {
+    stage = new Stage()
+    const page = await openPage(stage.streamer, ['a'])
+    const drained = stage.streamer.drain({ over: 1_000 })
+    await stage.streamer.close()
+    await stage.wait(1_000)
+    expect(page.response.closed).toBe(true)
+    await Promise.race([drained, stage.wait(1_000)])
+  })
+
+  function retriesOf(pages: Page[]): number[] {
+    return pages.map((page) => (void page.got, page.events.at(-1)!.retry!))
+  }
 
   test.each([-1, NaN, Infinity])('over %j is refused', async (over) => {
     stage = new Stage()

@@ -7,3 +7,8 @@ declare module 'koa2' {
   import Koa from 'koa'
   export default Koa
 }
+// It has no types of its own, and is for Koa what @koa/bodyparser is.
+declare module 'koa-bodyparser' {
+  import type { Middleware } from 'koa'
+  export default function bodyParser(options?: { enableTypes?: string[] }): Middleware
+}

@@ -68,6 +68,7 @@ interface Reading {
 /** One server's driver. */
 export class LogServer implements LogDriver, Log {
   epoch: string | undefined = undefined
+  secret: string | undefined = 'what the servers of the stub know'
   position = 0
   onRestart: (() => void) | undefined = undefined
   /** Whether it reads only when it is told to. */

@@ -2,6 +2,8 @@
  * The public types, held by the compiler: `npm run typecheck` fails where one of these no longer
  * holds. Nothing here is run.
  */
+import { createServer } from 'node:http'
+import { createSecureServer } from 'node:http2'
 import type { Request, RequestHandler } from 'express'
 import type { Context, Middleware } from 'koa'
 import type {
@@ -54,6 +56,7 @@ export async function streamers(driver: Driver, sink: Sink): Promise<void> {
   holds<Equal<ReturnType<typeof streamer.stats>, Stats>>()
   await streamer.subscribe(client.id, 'topic', { rewind: 10 })
   await streamer.drain({ over: 1_000 })
+  await streamer.shutdown([createServer(), createSecureServer()], { over: 1_000, timeout: 500 })
   streamer.on('messagesLost', (lost, topic) => {
     holds<Equal<typeof lost, Client>>()
     holds<Equal<typeof topic, string>>()

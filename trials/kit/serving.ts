@@ -55,11 +55,9 @@ export function drainOnSigterm(
   meanwhile: 'take' | 'refuse',
 ): void {
   process.once('SIGTERM', () => {
-    if (meanwhile === 'refuse') server.close()
     void (async () => {
-      await streamer.drain({ over })
-      if (meanwhile === 'take') server.close()
-      server.closeIdleConnections()
+      if (meanwhile === 'take') await streamer.drain({ over })
+      await streamer.shutdown(server, { over })
       leaveParent()
     })()
   })

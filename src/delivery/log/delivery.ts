@@ -25,6 +25,7 @@ import { LogTopicHistory } from './topic-history.js'
 export class LogDelivery extends Delivery {
   declare protected readonly numbering: LogNumbering
   private readonly logReplay: LogReplay
+  private readonly positionLife: number
   /** What a client would name of a log that was made anew, until it was sent frame `until`. */
   private readonly outdated = new WeakMap<Client, { position: string; until: number }>()
   /** Topics that wait for the others which an entry goes to: nobody is given a part of it. */
@@ -34,7 +35,8 @@ export class LogDelivery extends Delivery {
     private readonly log: Log,
     parts: DeliveryParts,
   ) {
-    super(parts, new LogNumbering(log))
+    super(parts, new LogNumbering(log, parts.secret))
+    this.positionLife = parts.positionLife
     this.logReplay = new LogReplay(log, this.timers, this)
   }
 
@@ -95,6 +97,11 @@ export class LogDelivery extends Delivery {
     if (position <= this.history.last) return
     this.history.last = position
     this.broadcast.advance(position)
+  }
+
+  override vouchesFor(position: string): boolean {
+    const age = this.numbering.ageOf(position)
+    return age !== undefined && age <= this.positionLife
   }
 
   override reach(position: string): Promise<unknown> | undefined {

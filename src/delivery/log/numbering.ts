@@ -2,13 +2,18 @@ import { LogUnavailableError } from '../../errors.js'
 import type { Log } from '../../log.js'
 import type { Position } from '../../wire/position.js'
 import { parsePosition } from '../../wire/position.js'
-import { Numbering } from '../numbering.js'
+import { Seal } from '../../wire/seal.js'
+import { Numbering, randomKey } from '../numbering.js'
 
 /** Names the numbers of a driver's log, which are the same on every server. */
 export class LogNumbering extends Numbering {
   private opening: Promise<void> | undefined
 
-  constructor(private readonly log: Log) {
+  /** @param secret The option: what the servers share, where the driver's log has nothing of that kind. */
+  constructor(
+    private readonly log: Log,
+    private readonly secret: string | undefined,
+  ) {
     super('')
   }
 
@@ -27,6 +32,7 @@ export class LogNumbering extends Numbering {
   /** Takes over the epoch of a log that was made anew. */
   restart(): void {
     this.epoch = this.log.epoch ?? this.epoch
+    this.seal = new Seal(this.secret ?? this.log.secret ?? randomKey())
   }
 
   override parse(text: string): Position | undefined {

@@ -20,6 +20,7 @@ export interface LogHost {
 export class StreamLog implements Log {
   onRestart: (() => void) | undefined = undefined
   epoch: string | undefined = undefined
+  secret: string | undefined = undefined
   #last: Position | undefined
   #closed = false
   readonly #watchers = new Watchers()
@@ -83,6 +84,8 @@ export class StreamLog implements Log {
     const name = JSON.stringify([this.stream, created, alone ? randomUUID() : ''])
     const isFirst = this.epoch === undefined
     this.epoch = createHash('sha256').update(name).digest('hex').slice(0, 12)
+    // When the stream was made, to the nanosecond, is what its users know and clients don't.
+    this.secret = createHash('sha256').update(`secret ${name}`).digest('base64url')
     this.#last = position
     this.#watchers.look()
     if (isFirst || this.onRestart === undefined) return false

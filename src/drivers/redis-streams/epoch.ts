@@ -3,10 +3,18 @@ import { randomBytes } from 'node:crypto'
 /** Sends a command and gives the reply. */
 export type Call = (...command: string[]) => Promise<unknown>
 
+/** The value of the key: the epoch, and what positions are signed with. */
+export function partsOf(value: string): { epoch: string; secret: string | undefined } {
+  return { epoch: value.slice(0, EPOCH_DIGITS), secret: value.slice(EPOCH_DIGITS) || undefined }
+}
+
 /** An epoch begins with the time it was made, in so many characters: enough until the year 5188. */
 const TIME_DIGITS = 9
 
-const EPOCH = /^[0-9a-z]{9}[0-9a-f]{10}$/
+/** How long an epoch is: the time, and ten random digits. */
+const EPOCH_DIGITS = 19
+
+const EPOCH = /^[0-9a-z]{9}[0-9a-f]{10}([0-9a-f]{32})?$/
 
 /** Replaces the epoch that a server has read, unless another server has replaced it since. */
 const CLAIM = `
@@ -53,5 +61,5 @@ export async function settleEpoch(
 function newEpoch(after: string | undefined): string {
   const before = after === undefined ? 0 : Number.parseInt(after.slice(0, TIME_DIGITS), 36)
   const time = Math.max(Date.now(), before + 1)
-  return time.toString(36).padStart(TIME_DIGITS, '0') + randomBytes(5).toString('hex')
+  return time.toString(36).padStart(TIME_DIGITS, '0') + randomBytes(21).toString('hex')
 }

@@ -1,6 +1,6 @@
 import type { Log, LogEntry, LogSink, LogSubscription } from '../../log.js'
 import { Watchers } from '../../driver-kit/index.js'
-import { epochKey, settleEpoch } from './epoch.js'
+import { epochKey, partsOf, settleEpoch } from './epoch.js'
 import type { Call } from './epoch.js'
 import { EntryIdError, numberOf } from './number.js'
 import type { StreamInfo } from './position.js'
@@ -23,12 +23,15 @@ interface OpenTopic {
 export class StreamLog implements Log, StreamEvents {
   onRestart: (() => void) | undefined = undefined
   epoch: string | undefined = undefined
+  secret: string | undefined = undefined
   position = 0
   readonly log: LogEvents
   readonly #topics = new Map<string, OpenTopic>()
   readonly #watchers = new Watchers()
   #opening: Promise<void> | undefined
   #isOpen = false
+  /** The value of the key, of which the epoch is a part. */
+  #value: string | undefined = undefined
   #looking: Promise<StreamInfo | undefined> | undefined
   #lookingNext: Promise<StreamInfo | undefined> | undefined
 
@@ -42,7 +45,7 @@ export class StreamLog implements Log, StreamEvents {
     this.log = {
       key: epochKey(stream),
       settle: (call, found, last, isAnew) => this.#settle(call, found, last, isAnew),
-      begin: (epoch, id) => this.#begin(epoch, id),
+      begin: (value, id) => this.#begin(value, id),
       at: (id) => this.#moveTo(numberOf(id) ?? 0),
     }
   }
@@ -85,7 +88,8 @@ export class StreamLog implements Log, StreamEvents {
   }
 
   async *read(topics: readonly string[], after: number, through: number): AsyncGenerator<LogEntry> {
-    const { stream, epoch, routes } = this
+    const { stream, routes } = this
+    const epoch = this.#value
     const call = await this.reader.commands()
     yield* replay(call, { stream, key: this.log.key, epoch, routes, topics, after, through })
   }
@@ -147,18 +151,21 @@ export class StreamLog implements Log, StreamEvents {
     const number = numberOf(last)
     if (number === undefined) throw new EntryIdError(this.stream, last)
     const isBack = isAnew || (!this.#isOpen && number < this.position)
-    return settleEpoch(call, this.log.key, found, this.epoch, isBack)
+    return settleEpoch(call, this.log.key, found, this.#value, isBack)
   }
 
-  #begin(epoch: string, id: string): void {
-    const before = this.epoch
+  #begin(value: string, id: string): void {
+    const before = this.#value
     this.#isOpen = true
     const position = numberOf(id) ?? 0
-    if (epoch === before) {
+    if (value === before) {
       this.#moveTo(position)
       return
     }
+    this.#value = value
+    const { epoch, secret } = partsOf(value)
     this.epoch = epoch
+    this.secret = secret
     this.position = position
     for (const topic of this.#topics.values()) topic.after = 0
     this.#watchers.look()

@@ -1,11 +1,14 @@
 import { createServer } from 'node:http'
-import type { Server } from 'node:http'
+import type { IncomingMessage, Server, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import middie from '@fastify/middie'
 import { bodyParser } from '@koa/bodyparser'
 import Router from '@koa/router'
 import compression from 'compression'
+import connect from 'connect'
 import express from 'express'
 import express4 from 'express4'
+import Fastify from 'fastify'
 import Koa from 'koa'
 import Koa2 from 'koa2'
 import compress from 'koa-compress'
@@ -30,6 +33,10 @@ export interface AppOptions {
 
 export interface App {
   readonly name: string
+  /** Whether the last answer to an error is a router's own, which is not JSON of our shape. */
+  readonly answersErrors?: boolean
+  /** Whether connections are its server's matter: under fetch, nobody sees them. */
+  readonly leavesConnections?: boolean
   build(options: AppOptions): (request: never, response: never) => void
 }
 
@@ -37,38 +44,114 @@ type ExpressFactory = () => express.Express
 
 const verify = (token: string) => (token.startsWith('user-') ? { sub: token } : undefined)
 
+/** What takes middleware of the form `(request, response, next)`. */
+interface PlainRouter {
+  use(path: string, middleware: forExpress.Handler): void
+  use(middleware: forExpress.Handler): void
+}
+
+/** Puts the middleware of `unifrost/express` into a router. */
+function fill(app: PlainRouter, options: AppOptions): void {
+  const { streamer, auto, allow, authenticated, maxBodyBytes = 1_000 } = options
+  const { authenticate, autoClient, clients, subscriptions, unifrostExpress } = forExpress
+  const authorize = allow && { authorize: allow }
+  if (authenticated) {
+    app.use(
+      authenticate({ verify, from: ['authorization', { cookie: 'token' }, { query: 'token' }] }),
+    )
+  }
+  if (auto) {
+    const { id, ...rest } = auto
+    app.use('/events', autoClient(streamer, { ...rest, ...authorize, ...(id && { id: () => id }) }))
+  }
+  app.use('/events', unifrostExpress(streamer))
+  app.use('/clients', clients(streamer))
+  app.use('/subscriptions', subscriptions(streamer, { ...authorize, maxBodyBytes }))
+}
+
+/** The application's own answer to an error. */
+function ownPage(error: { code?: string }, response: ServerResponse): void {
+  response.statusCode = 499
+  response.setHeader('content-type', 'application/json')
+  response.end(JSON.stringify({ page: error.code }))
+}
+
 function expressApp(factory: ExpressFactory, before: express.RequestHandler[] = []) {
   return (options: AppOptions) => {
-    const { streamer, auto, allow } = options
-    const { authenticate, autoClient, clients, subscriptions, unifrostExpress } = forExpress
     const app = factory()
     for (const middleware of before) app.use(middleware)
-    const authorize = allow && { authorize: allow }
-    if (options.authenticated) {
-      app.use(
-        authenticate({ verify, from: ['authorization', { cookie: 'token' }, { query: 'token' }] }),
-      )
-    }
-    if (auto) {
-      const { id, ...rest } = auto
-      app.use(
-        '/events',
-        autoClient(streamer, { ...rest, ...authorize, ...(id && { id: () => id }) }),
-      )
-    }
-    app.use('/events', unifrostExpress(streamer))
-    app.use('/clients', clients(streamer))
-    app.use(
-      '/subscriptions',
-      subscriptions(streamer, { ...authorize, maxBodyBytes: options.maxBodyBytes ?? 1_000 }),
-    )
+    fill(app as PlainRouter, options)
     if (options.ownErrorPage) {
       app.use(((error: { code?: string }, _request, response, _next) => {
-        response.status(499).json({ page: error.code })
+        ownPage(error, response)
       }) as express.ErrorRequestHandler)
     }
     return app as (request: never, response: never) => void
   }
+}
+
+function connectApp(options: AppOptions): (request: never, response: never) => void {
+  const app = connect()
+  fill(app, options)
+  if (options.ownErrorPage) {
+    app.use(((error, _request, response, _next) => {
+      ownPage(error as { code?: string }, response)
+    }) as connect.ErrorHandleFunction)
+  }
+  return app
+}
+
+function middieApp(options: AppOptions): (request: never, response: never) => void {
+  const app = Fastify()
+  void app.register(middie)
+  void app.after(() => fill(app, options))
+  if (options.ownErrorPage) {
+    app.setErrorHandler((error, _request, reply) => {
+      void reply.code(499).send({ page: (error as { code?: string }).code })
+    })
+  }
+  return (request, response) => {
+    void app.ready().then(() => app.routing(request, response))
+  }
+}
+
+/** A listener of `node:http` that calls the middleware one after another, with a `next` of its own. */
+function nodeApp(options: AppOptions): (request: never, response: never) => void {
+  const layers: { path: string; middleware: forExpress.Handler }[] = []
+  fill(
+    {
+      use(...given: [string, forExpress.Handler] | [forExpress.Handler]) {
+        const [path, middleware] = given.length === 1 ? (['/', given[0]] as const) : given
+        layers.push({ path, middleware })
+      },
+    },
+    options,
+  )
+  return (request: IncomingMessage, response: ServerResponse) => {
+    const fitting = layers.filter(({ path }) => request.url!.startsWith(path))
+    const run = (index: number) => {
+      const { middleware } = fitting[index]!
+      const isLast = index === fitting.length - 1
+      // Without `next`, a middleware answers its errors itself.
+      if (isLast && !options.ownErrorPage) middleware(request, response)
+      else {
+        middleware(request, response, (error) => {
+          if (error === undefined) run(index + 1)
+          else if (options.ownErrorPage) ownPage(error as { code?: string }, response)
+          else
+            response
+              .writeHead((error as Failed).status, (error as Failed).headers)
+              .end(`${error as Failed}`)
+        })
+      }
+    }
+    run(0)
+  }
+}
+
+interface Failed extends Error {
+  status: number
+  headers: Record<string, string>
 }
 
 function koaApp(Factory: new () => Koa, before: Koa.Middleware[] = []) {
@@ -122,6 +205,9 @@ export const apps: App[] = [
     build: expressApp(express, [compression({ threshold: 0 })]),
   },
   { name: 'express 5 behind a body parser', build: expressApp(express, [express.json()]) },
+  { name: 'connect', build: connectApp, answersErrors: true },
+  { name: 'fastify with middie', build: middieApp, answersErrors: true },
+  { name: 'node:http', build: nodeApp, answersErrors: true },
   { name: 'koa 3', build: koaApp(Koa) },
   { name: 'koa 2', build: koaApp(Koa2) },
   { name: 'koa 3 behind koa-compress', build: koaApp(Koa, [compress({ threshold: 0 })]) },

@@ -18,7 +18,7 @@ export type Place = readonly [
 /** What follows every topic, in the order of names. */
 export const NO_TIE = '\uffff'
 
-const PLACE = /^([0-9a-z]+)-(\d+)(?:\.([^@]+))?(?:@(\d+)\.(\d+)\..+)?$/
+const PLACE = /^([0-9a-z]+)-(\d+)(?:\.([^@=]+))?(?:@(\d+)\.(\d+)\.[^=]+)?(?:=[\w-]{11})?$/
 
 /** Reads a position. */
 export function placeOf(lastEventId: string): Place {

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import type { Opening } from './broker.js'
 
 /** What a browser names when it connects. */
-export type Naming = 'last' | 'foreign' | 'malformed' | 'future'
+export type Naming = 'last' | 'foreign' | 'malformed' | 'future' | 'forged'
 
 /** One thing that happens. `client` and `topic` are places in the model's lists. */
 export type Command =
@@ -68,7 +68,7 @@ const opening: fc.Arbitrary<Opening> = fc.constantFrom(
 )
 const naming: fc.Arbitrary<Naming> = fc.constantFrom(
   ...new Array<'last'>(17).fill('last'),
-  ...(['foreign', 'malformed', 'future'] as const),
+  ...(['foreign', 'malformed', 'future', 'forged'] as const),
 )
 const rewind = fc.constantFrom(0, 0, 0, 1, 3, 50)
 const is = <const Name extends string>(name: Name) => fc.constant(name)

@@ -51,7 +51,7 @@ const size = fc.oneof(
 )
 const naming: fc.Arbitrary<Naming> = fc.constantFrom(
   ...new Array<'last'>(17).fill('last'),
-  ...(['foreign', 'malformed', 'future'] as const),
+  ...(['foreign', 'malformed', 'future', 'forged'] as const),
 )
 const is = <const Name extends string>(name: Name) => fc.constant(name)
 

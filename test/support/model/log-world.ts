@@ -2,6 +2,7 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { LogUnavailableError, SubscribeError } from '../../../src/errors.js'
 import type { StreamerOptions } from '../../../src/options.js'
 import { Streamer } from '../../../src/streamer.js'
+import { doorOf } from '../../../src/http/door.js'
 import { partsOf } from './parts.js'
 import { FakeResponse, fakeRequest } from '../fake-response.js'
 import { ManualClock } from '../manual-clock.js'
@@ -13,7 +14,7 @@ import type { LogCommand, LogSetup } from './log-commands.js'
 
 const TOPICS = ['a', 'b', 'c']
 const CLIENT_TTL = 60_000
-const MISNAMED = /^0123456789-4$|^nonsense$|-1000000000$/
+const MISNAMED = /^0123456789-4$|^nonsense$|-1000000000$|-0=forgedforge$/
 const BOUNDS = {
   tight: { maxBytes: 6_000, maxBytesPerTopic: 2_500 },
   medium: { maxBytes: 30_000, maxBytesPerTopic: 9_000 },
@@ -286,7 +287,9 @@ export class LogWorld {
   ): Promise<void> {
     const { browser } = slot
     browser.lose(received)
-    if (naming !== 'last') browser.lastEventId = this.misname(naming)
+    // Of a client that lasts, the server knows what it may have, whatever it names.
+    const isMisnamed = naming !== 'last' && (naming !== 'forged' || slot.auto)
+    if (isMisnamed) browser.lastEventId = this.misname(naming)
     if (browser.lastEventId === undefined && (slot.auto || browser.connectedBefore)) {
       for (const ledger of browser.all) ledger.forgive()
     }
@@ -328,7 +331,7 @@ export class LogWorld {
         const past = this.pastOf(topic, 0)
         const period = ledger.subscribed ? undefined : ledger.begin(past, true)
         refused = period?.refused
-        await server.streamer.subscribe(slot.id!, topic, { after })
+        await doorOf(server.streamer).subscribe(slot.id!, topic, { after, named: true })
         period?.opened()
       }
     } catch (error) {
@@ -377,6 +380,8 @@ export class LogWorld {
   private misname(naming: Naming): string {
     if (naming === 'foreign') return '0123456789-4'
     if (naming === 'malformed') return 'nonsense'
+    // What it may never have been given: everything of the past.
+    if (naming === 'forged') return `${this.log.epoch}-0=forgedforge`
     return `${this.log.epoch}-1000000000`
   }
 

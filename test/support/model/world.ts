@@ -1,6 +1,7 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { SubscribeError } from '../../../src/errors.js'
 import type { StreamerOptions } from '../../../src/options.js'
+import { doorOf } from '../../../src/http/door.js'
 import { partsOf } from './parts.js'
 import { Streamer } from '../../../src/streamer.js'
 import { FakeResponse, fakeRequest } from '../fake-response.js'
@@ -12,7 +13,7 @@ import type { Command, Naming, Setup } from './commands.js'
 const TOPICS = ['a', 'b', 'c']
 const CLIENT_TTL = 10_000
 /** What browsers name in the model that no Streamer has given them. */
-const MISNAMED = /^0123456789-4$|^nonsense$|-1000000000$/
+const MISNAMED = /^0123456789-4$|^nonsense$|-1000000000$|-0=forgedforge$/
 const BOUNDS = {
   tight: { maxBytes: 6_000, maxBytesPerTopic: 2_500 },
   medium: { maxBytes: 30_000, maxBytesPerTopic: 9_000 },
@@ -250,7 +251,9 @@ export class World {
     const { browser } = slot
     // The server does not know yet that an older connection is dead.
     browser.lose(received)
-    if (naming !== 'last') browser.lastEventId = this.misname(naming)
+    // Of a client that lasts, the server knows what it may have, whatever it names.
+    const isMisnamed = naming !== 'last' && (naming !== 'forged' || slot.auto)
+    if (isMisnamed) browser.lastEventId = this.misname(naming)
     if (browser.lastEventId === undefined && (slot.auto || browser.connectedBefore)) {
       for (const ledger of browser.all) ledger.forgive()
     }
@@ -277,11 +280,12 @@ export class World {
     this.broker.beDirect()
     let refused: (() => void) | undefined
     try {
+      const door = doorOf(this.streamer)
       for (const topic of TOPICS.slice(0, 2)) {
         const ledger = browser.ledger(topic)
         const period = ledger.subscribed ? undefined : ledger.begin(this.broker.pastOf(topic), true)
         refused = period?.refused
-        await this.streamer.subscribe(id, topic, { after })
+        await door.subscribe(id, topic, { after, named: true })
         period?.opened()
       }
     } catch (error) {
@@ -302,12 +306,14 @@ export class World {
   private misname(naming: Naming): string {
     if (naming === 'foreign') return '0123456789-4'
     if (naming === 'malformed') return 'nonsense'
+    // What it may never have been given: everything of the past.
+    if (naming === 'forged') return `${this.epoch ?? 'unknown'}-0=forgedforge`
     return `${this.epoch ?? 'unknown'}-1000000000`
   }
 
   private get epoch(): string | undefined {
     for (const { browser } of this.slots) {
-      const epoch = /^([0-9a-f]+)-\d+$/.exec(browser.lastEventId ?? '')?.[1]
+      const epoch = /^([0-9a-f]+)-\d+(=|$)/.exec(browser.lastEventId ?? '')?.[1]
       if (epoch !== undefined) return epoch
     }
     return undefined
