@@ -6,6 +6,7 @@ import { checkAddress } from './address.js'
 import type { HubConnection } from './connection.js'
 import { hubLink } from './link.js'
 import { HubLog } from './log.js'
+import type { Numbering } from './log.js'
 import { KIND, readEntry, readMark } from './packets.js'
 
 /** What `hubDriver` takes besides the address. Durations are in milliseconds. */
@@ -49,9 +50,7 @@ interface OpenTopic {
 }
 
 /** What the hub says at the start. */
-interface Greeting {
-  epoch: string
-  position: number
+interface Greeting extends Numbering {
   topics: number[]
   broker?: BrokerOutage
 }
@@ -157,7 +156,7 @@ class Worker {
       this.#outage = greeting.broker
       const goesOn = greeting.epoch === epoch
       this.#byId.clear()
-      const isTold = this.#log.greeted(greeting.epoch, greeting.position)
+      const isTold = this.#log.greeted(greeting)
       names.forEach((name, index) => {
         const topic = this.#topics.get(name)
         if (topic === undefined) return

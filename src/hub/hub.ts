@@ -93,6 +93,8 @@ class HubServer {
   closing: Promise<void> | undefined
   /** Names this hub's numbering, and what its directory remembers. Another life has another one. */
   readonly #epoch = randomBytes(6).toString('hex')
+  /** What the workers sign positions with. */
+  readonly #secret = randomBytes(32).toString('base64url')
   readonly #driver: Driver
   readonly #history: HubHistory
   readonly #topics: HubTopics
@@ -181,7 +183,13 @@ class HubServer {
     const names = args['topics'] as string[]
     const topics = args['epoch'] === this.#epoch ? member.resume(Number(args['cursor']), names) : []
     this.#flushSoon()
-    return { epoch: this.#epoch, position: this.#history.last, topics, broker: this.#outage }
+    return {
+      epoch: this.#epoch,
+      secret: this.#secret,
+      position: this.#history.last,
+      topics,
+      broker: this.#outage,
+    }
   }
 
   #logAnswers(member: LogMember): Record<string, Answer> {

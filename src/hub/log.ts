@@ -4,9 +4,19 @@ import type { HubConnection } from './connection.js'
 import type { LogPart } from './packets.js'
 import { KIND, PacketReader, readEntry } from './packets.js'
 
+/** The numbering of one life of a hub. */
+export interface Numbering {
+  readonly epoch: string
+  /** What the workers sign positions with. */
+  readonly secret: string
+  /** The number that was taken last. */
+  readonly position: number
+}
+
 /** The hub's log, as one worker reads it. */
 export class HubLog implements Log {
   epoch: string | undefined = undefined
+  secret: string | undefined = undefined
   position = 0
   onRestart: (() => void) | undefined = undefined
   readonly #watchers = new Watchers()
@@ -62,10 +72,11 @@ export class HubLog implements Log {
    *
    * @returns whether the Streamer has been told that the hub was started anew.
    */
-  greeted(epoch: string, position: number): boolean {
+  greeted({ epoch, secret, position }: Numbering): boolean {
     if (epoch === this.epoch) return false
     const isFirst = this.epoch === undefined
     this.epoch = epoch
+    this.secret = secret
     this.position = position
     this.#watchers.look()
     if (isFirst || this.onRestart === undefined) return false
