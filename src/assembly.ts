@@ -85,6 +85,7 @@ export class Assembly {
       timers: this.timers,
       encoding: driver.encoding ?? 'utf8',
       maxMessageBytes: settings.maxMessageBytes,
+      infoEvent: settings.infoEvent,
       secret: settings.secret,
       // A message that was sent at the end of its time, the next sign of life, and the time away.
       positionLife: settings.history.maxAge + settings.heartbeatInterval + settings.clientTTL,
@@ -150,6 +151,7 @@ export class Assembly {
       noteLogIn: (client, logIn) => this.clients.revocations.note(client, logIn),
       retryAfterRefusal: () =>
         settings.passingRefusals === 'stream' ? this.clients.retry() : undefined,
+      infoEvent: this.delivery.infoEvent,
       failed: (error) => this.report(error, 'A request failed.'),
       checkTopics: (names) => checkTopicNames(names, settings),
       authorizing,

@@ -4,6 +4,16 @@
  * `log.ts` has what a broker with a log adds.
  */
 
+/** What a client gets of a message under another event name than the topic's. */
+export interface NamedPayload {
+  /** The event's name. `message` is what a page's `onmessage` hears. */
+  readonly event: string
+  readonly data: string | Uint8Array
+}
+
+/** What a client gets of a message. Without a name, the event has that of the topic. */
+export type Payload = string | Uint8Array | NamedPayload
+
 /**
  * Where a driver hands over what the broker sends for one topic.
  *
@@ -19,7 +29,7 @@ export interface Sink {
    *
    * The sink copies the bytes before the call returns, so a driver may reuse its buffer.
    */
-  message(payload: string | Uint8Array): void
+  message(payload: Payload): void
 
   /**
    * Messages of this topic may be missing between the last call and the next one. Clients get

@@ -5,7 +5,16 @@ export type { DisconnectReason } from './delivery/connection.js'
 export type { ConnectionRate } from './http/connection-rate.js'
 export { limitConnectionRate } from './http/connection-rate.js'
 export type { Directory, DirectoryHost, Entry, Outcome, Revision, Stored } from './directory.js'
-export type { BrokerOutage, BrokerState, Driver, Sink, Subscription, TopicKind } from './driver.js'
+export type {
+  BrokerOutage,
+  BrokerState,
+  Driver,
+  NamedPayload,
+  Payload,
+  Sink,
+  Subscription,
+  TopicKind,
+} from './driver.js'
 export type { Log, LogDriver, LogEntry, LogSink, LogSubscription } from './log.js'
 export type { MemoryDriver, MemoryDriverOptions } from './drivers/memory.js'
 export { memoryDriver } from './drivers/memory.js'

@@ -1,4 +1,4 @@
-import type { Driver, Sink, Subscription } from './driver.js'
+import type { Driver, Payload, Sink, Subscription } from './driver.js'
 
 /**
  * What a driver adds if its broker keeps all topics in one log, as JetStream and Redis Streams do.
@@ -15,7 +15,7 @@ export interface LogSink extends Sink {
    * @param shared Whether the driver hands the entry to several open topics. It does so in one go,
    *   in the order of their names (by code units, as `<` compares).
    */
-  message(payload: string | Uint8Array, number?: number, shared?: boolean): void
+  message(payload: Payload, number?: number, shared?: boolean): void
 
   /**
    * Messages may be missing. See {@link Sink.gap}.
@@ -34,8 +34,15 @@ export interface LogSubscription extends Subscription {
 
 /** What reading a {@link Log} yields. */
 export type LogEntry =
-  /** An entry, and the requested topics that it goes to, in the order of their names. */
-  | { readonly number: number; readonly payload: string | Uint8Array; readonly topics: string[] }
+  /**
+   * An entry, and the requested topics that it goes to, in the order of their names. Its payload is
+   * one for all of them, or a list with one for each.
+   */
+  | {
+      readonly number: number
+      readonly payload: Payload | readonly Payload[]
+      readonly topics: string[]
+    }
   /**
    * Entries up to this number were requested and are no longer in the log: of these topics, or of all
    * that were requested.

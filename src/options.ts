@@ -5,6 +5,7 @@ import type { Clock } from './clock.js'
 import { systemClock } from './clock.js'
 import type { Directory } from './directory.js'
 import { OptionsError } from './errors.js'
+import { faultOfEventName } from './event-names.js'
 import type { OptionTable } from './option-checks.js'
 import {
   callback,
@@ -81,6 +82,12 @@ export interface StreamerOptions {
    * connection is alive. Default: `comment`.
    */
   heartbeat?: 'comment' | 'message'
+  /**
+   * The event name of info messages: the first message, errors, heartbeats, the goodbye. A page whose
+   * `onmessage` is for its own messages gives one, such as `unifrost`; no topic may have it. Default:
+   * `message`.
+   */
+  infoEvent?: string
   /** How often it is sent. Default: 25,000; proxies close at 60,000 or later. 0: never. */
   heartbeatInterval?: number
   /**
@@ -231,6 +238,7 @@ export interface Settings {
   slowClientTimeout: number
   heartbeat: 'comment' | 'message'
   heartbeatInterval: number
+  infoEvent: string
   maxConnectionAge: number
   maxStalledBytes: number
   maxMessageBytes: number
@@ -286,6 +294,10 @@ export const STREAMER_OPTIONS = {
   slowClientTimeout: number(1, LONGEST),
   heartbeat: oneOf('comment', 'message'),
   heartbeatInterval: number(0, LONGEST),
+  infoEvent: [
+    (value) => faultOfEventName(value) === undefined,
+    'the name of an event, which is not open, error or unifrost-connection',
+  ],
   maxConnectionAge: number(0, LONGEST),
   authorize: given(callback('a function from a user and a topic to true or false')),
   recheck: [
@@ -355,6 +367,7 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     slowClientTimeout: options.slowClientTimeout ?? 30_000,
     heartbeat: options.heartbeat ?? 'comment',
     heartbeatInterval: options.heartbeatInterval ?? 25_000,
+    infoEvent: options.infoEvent ?? 'message',
     maxConnectionAge: options.maxConnectionAge ?? 0,
     maxStalledBytes: options.maxStalledBytes ?? maxBytes,
     maxMessageBytes: options.maxMessageBytes ?? 8 * MEBIBYTE,

@@ -346,6 +346,6 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
 
   /** @throws TopicNameError if `name` can't be a topic's. */
   checkTopicName(name: unknown): asserts name is string {
-    checkTopicName(name, this.settings.maxTopicLength)
+    checkTopicName(name, this.settings.maxTopicLength, this.settings.infoEvent)
   }
 }

@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 // The wings of the core, and what lies on the ground between them.
-const ground = /^src\/(driver|log|directory|errors|clock|options|option-checks|callbacks)\.ts$/
+const ground =
+  /^src\/(driver|log|directory|errors|clock|options|option-checks|callbacks|event-names)\.ts$/
 const wire = /^src\/wire\//
 const delivery = /^src\/delivery\//
 const service = /^src\/service\//
@@ -85,7 +86,7 @@ export const layers = [
   {
     name: 'driver kit',
     files: kit,
-    reaches: [/^src\/(driver|log|errors|option-checks)\.ts$/, kit],
+    reaches: [/^src\/(driver|log|errors|option-checks|event-names)\.ts$/, kit],
   },
   broker('nats', ['nats', '@nats-io/transport-node', '@nats-io/jetstream']),
   driver('nats', [], ['nats']),

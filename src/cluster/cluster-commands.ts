@@ -42,7 +42,8 @@ export class ClusterCommands implements ClientCommands, RightsCommands {
   }
 
   async subscribe(id: string, topic: string, options: JoinOptions): Promise<boolean> {
-    checkTopicName(topic, this.cluster.parts.settings.maxTopicLength)
+    const { maxTopicLength, infoEvent } = this.cluster.parts.settings
+    checkTopicName(topic, maxTopicLength, infoEvent)
     const isNew = await this.onHolder({ ask: 'subscribe', id, topic, options }, () =>
       this.here.subscribe(id, topic, options),
     )

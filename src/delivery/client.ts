@@ -44,6 +44,8 @@ export interface ClientHost {
   removeClient(id: string): Promise<unknown>
   /** Every live client has been given everything through this number. */
   readonly delivered: number
+  /** The event name of info messages, as it is written. */
+  readonly infoEvent: string | undefined
 }
 
 /**
@@ -432,7 +434,10 @@ export class Client {
     const told = this.isGreeted && this.current !== undefined
     const others = this.taken.filter((one) => one.topic !== topic).slice(1 - MOST_FAILED)
     this.taken = [...others, { topic, at: told ? this.position : Infinity }]
-    if (told) this.current?.write(errorMessage({ code: 'forbidden-topic', topic }))
+    if (told)
+      this.current?.write(
+        errorMessage({ code: 'forbidden-topic', topic }, { event: this.host.infoEvent }),
+      )
   }
 
   /**

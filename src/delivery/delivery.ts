@@ -1,9 +1,16 @@
 import type { Timers } from '../clock.js'
+import type { Payload } from '../driver.js'
 import type { Encoded } from '../wire/encode.js'
 import type { Frame } from '../wire/frame.js'
 import { Batch } from '../wire/frame.js'
 import type { Encoding, Refusal, WireErrorCode } from '../wire/messages.js'
-import { errorMessage, refusalOf, refusedMessage, topicMessage } from '../wire/messages.js'
+import {
+  errorMessage,
+  refusalOf,
+  refusedMessage,
+  topicMessage,
+  writtenName,
+} from '../wire/messages.js'
 import type { Position } from '../wire/position.js'
 import { UNKNOWN_POSITION } from '../wire/position.js'
 import { Broadcast } from './broadcast.js'
@@ -28,6 +35,8 @@ export interface DeliveryParts {
   readonly encoding: Encoding
   /** The largest message that is sent. */
   readonly maxMessageBytes: number
+  /** The event name of info messages. */
+  readonly infoEvent: string
   /** The option `secret`. */
   readonly secret?: string | undefined
   /** With a log: how long after it was given out a request may name a position, in milliseconds. */
@@ -59,18 +68,21 @@ export class Delivery implements ResumeHost {
   protected readonly timers: Timers
   private readonly encoding: Encoding
   private readonly maxMessageBytes: number
+  /** As it is written. */
+  readonly infoEvent: string | undefined
   protected readonly host: DeliveryHost
   private readonly step = (client: Client): Step | undefined => this.nextStep(client)
   private caughtUp = 0
   private expiring = false
 
   constructor(
-    { bounds, timers, encoding, maxMessageBytes, host }: DeliveryParts,
+    { bounds, timers, encoding, maxMessageBytes, infoEvent, host }: DeliveryParts,
     protected readonly numbering = new Numbering(),
   ) {
     this.timers = timers
     this.encoding = encoding
     this.maxMessageBytes = maxMessageBytes
+    this.infoEvent = writtenName(infoEvent)
     this.host = host
     this.history = new History(bounds, (frame) => {
       if (frame.number > this.broadcast.delivered) this.broadcast.flush()
@@ -103,7 +115,7 @@ export class Delivery implements ResumeHost {
   }
 
   /** Takes a message of a topic. @returns why it is not sent, or undefined where it is. */
-  receive(topic: Topic, payload: string | Uint8Array, _place?: LogPlace): Refusal | undefined {
+  receive(topic: Topic, payload: Payload, _place?: LogPlace): Refusal | undefined {
     const refusal = this.refusalOf(payload)
     this.append(topic, (number) =>
       this.encode(topic.name, payload, refusal, this.numbering.format(number)),
@@ -114,9 +126,8 @@ export class Delivery implements ResumeHost {
   /** Puts an error into a topic's history, so that every client gets it in its place. */
   tell(topic: Topic, code: WireErrorCode): number {
     const error = { code, topic: topic.name }
-    return this.append(topic, (number) =>
-      errorMessage(error, { id: this.numbering.format(number) }),
-    ).number
+    return this.append(topic, (number) => this.errorMessage(error, this.numbering.format(number)))
+      .number
   }
 
   /** Tells the clients of a topic that messages may be missing here. */
@@ -228,7 +239,7 @@ export class Delivery implements ResumeHost {
    */
   tellUnsent(client: Client): void {
     for (const topic of unsent(client)) {
-      client.connection?.write(errorMessage({ code: 'messages-lost', topic }))
+      client.connection?.write(this.errorMessage({ code: 'messages-lost', topic }))
       this.lost(client, topic)
     }
   }
@@ -270,7 +281,7 @@ export class Delivery implements ResumeHost {
         client.arrive()
         this.report(client, 'exact')
       } else if (step.kind === 'lost') {
-        connection.write(errorMessage({ code: 'messages-lost', topic: step.topic }))
+        connection.write(this.errorMessage({ code: 'messages-lost', topic: step.topic }))
         this.lost(client, step.topic)
         this.report(client, 'lost')
       } else if (step.kind === 'batch') {
@@ -288,16 +299,21 @@ export class Delivery implements ResumeHost {
   /** A topic's message with its id, or what stands for one that is refused. */
   protected encode(
     topic: string,
-    payload: string | Uint8Array,
+    payload: Payload,
     refusal: Refusal | undefined,
     id: string,
   ): Encoded {
     return refusal === undefined
       ? topicMessage(this.encoding, topic, payload, id)
-      : refusedMessage(refusal, topic, id)
+      : refusedMessage(refusal, topic, { id, event: this.infoEvent })
   }
 
-  protected refusalOf(payload: string | Uint8Array): Refusal | undefined {
+  /** An error message under the name of info messages. */
+  errorMessage(error: Parameters<typeof errorMessage>[0], id?: string): Encoded {
+    return errorMessage(error, { id, event: this.infoEvent })
+  }
+
+  protected refusalOf(payload: Payload): Refusal | undefined {
     return refusalOf(this.encoding, payload, this.maxMessageBytes)
   }
 

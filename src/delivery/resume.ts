@@ -28,6 +28,8 @@ export interface Opening {
 
 /** What opening a stream takes of the delivery. */
 export interface ResumeHost {
+  /** The event name of info messages, as it is written. */
+  readonly infoEvent: string | undefined
   /** Every live client has been given everything through this number. */
   readonly delivered: number
   flush(): void
@@ -66,7 +68,7 @@ export function resume(host: ResumeHost, opening: Opening): void {
   } else {
     client.acknowledge(client.cursor)
     client.knows(client.cursor)
-    greet(opening, id)
+    greet(host, opening, id)
     client.tellTaken(named?.cursor)
     tellOwed(host, opening)
   }
@@ -99,8 +101,12 @@ function tellOwed(host: ResumeHost, { client, connection }: Opening): void {
 }
 
 /** Writes the first message. */
-function greet({ client, connection, asked, greeting }: Opening, id: string | undefined): void {
-  const fields = { id, retry: greeting.retry, resumes: asked }
+function greet(
+  { infoEvent: event }: ResumeHost,
+  { client, connection, asked, greeting }: Opening,
+  id: string | undefined,
+): void {
+  const fields = { id, event, retry: greeting.retry, resumes: asked }
   connection.write(configMessage(greeting.config, client.topics, fields))
 }
 
@@ -143,10 +149,11 @@ function tellLosses(
 ): void {
   const { client, connection } = opening
   const lost = [...new Set(memberships.map(({ topic }) => topic.name))]
-  greet(opening, lost.length === 0 ? id : undefined)
+  greet(host, opening, lost.length === 0 ? id : undefined)
   for (const [index, topic] of lost.entries()) {
     const last = index === lost.length - 1
-    connection.write(errorMessage({ code: 'messages-lost', topic }, { id: last ? id : undefined }))
+    const fields = { id: last ? id : undefined, event: host.infoEvent }
+    connection.write(errorMessage({ code: 'messages-lost', topic }, fields))
     host.lost(client, topic)
   }
   client.tellTaken()

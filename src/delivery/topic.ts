@@ -1,5 +1,5 @@
 import type { Timer } from '../clock.js'
-import type { Sink, Subscription } from '../driver.js'
+import type { Payload, Sink, Subscription } from '../driver.js'
 import type { Frame } from '../wire/frame.js'
 import type { Client } from './client.js'
 import type { TopicHistory } from './history.js'
@@ -15,7 +15,7 @@ export interface LogPlace {
 /** What a topic tells its Streamer. */
 export interface TopicHost {
   /** A message, as the driver handed it over; from a driver with a log, with its place there. */
-  received(topic: Topic, payload: string | Uint8Array, place?: LogPlace): void
+  received(topic: Topic, payload: Payload, place?: LogPlace): void
   /** Messages may be missing; with a log, through this number. */
   gapped(topic: Topic, reason: string, through?: number): void
   /** The broker's subscription is over. */
@@ -94,7 +94,7 @@ export class Topic implements Sink {
     membership.index = -1
   }
 
-  message(payload: string | Uint8Array): void {
+  message(payload: Payload): void {
     if (!this.over) this.host.received(this, payload)
   }
 

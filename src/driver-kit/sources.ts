@@ -1,8 +1,9 @@
-import type { Sink, Subscription } from '../driver.js'
+import type { Payload, Sink, Subscription } from '../driver.js'
 import { OptionsError } from '../errors.js'
 import type { OptionCheck } from './options.js'
 import { callback, names } from './options.js'
-import { checkedPayload } from './payload.js'
+import type { ChoosePayload } from './payload.js'
+import { checkedPayload, PAYLOAD } from './payload.js'
 
 /** Which of the broker's topics feed which of ours. */
 export interface RoutingOptions<Message> {
@@ -18,8 +19,11 @@ export interface RoutingOptions<Message> {
   sources?: string[]
   /** The topic, or topics, of ours that a message is for. What nobody here has is dropped. */
   route?: (message: Message) => string | string[] | undefined
-  /** What of a message is sent. Default: its body, byte for byte. */
-  payload?: (message: Message) => string | Uint8Array
+  /**
+   * What of a message is sent to the clients of a topic: text, bytes, or `{ event, data }` for an
+   * event of another name than the topic's. Default: its body, byte for byte.
+   */
+  payload?: ChoosePayload<Message>
 }
 
 /** The options' checks, to be spread into a driver's table. */
@@ -27,7 +31,7 @@ export const routingChecks: Record<keyof RoutingOptions<unknown>, OptionCheck> =
   address: callback("a function from a topic to the broker's name for it"),
   sources: names,
   route: callback('a function from a message to a topic, or to several'),
-  payload: callback('a function from a message to text or bytes'),
+  payload: callback(PAYLOAD),
 }
 
 /** What becomes of one of the broker's topics while it is read. */
@@ -157,12 +161,12 @@ class Source<Message> implements SourceEvents<Message> {
       this.gap(`route failed on a message from ${this.name}: ${String(error)}`)
       return
     }
-    let payload: string | Uint8Array | undefined
     for (const topic of topics) {
       const sink = this.sinks.get(topic)
       if (sink === undefined) continue
+      let payload: Payload
       try {
-        payload ??= checkedPayload((this.options.payload ?? this.body)(message))
+        payload = checkedPayload((this.options.payload ?? this.body)(message, topic))
       } catch (error) {
         sink.gap(`payload failed on a message from ${this.name}: ${String(error)}`)
         continue

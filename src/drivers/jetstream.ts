@@ -9,9 +9,9 @@ import type {
 import { natsLink } from '../brokers/nats/link.js'
 import { SPECIAL_SUBJECTS, toSubject } from '../brokers/nats/subject.js'
 import type { Log, LogDriver, LogSink, LogSubscription } from '../log.js'
-import { checkDriverOptions, checks, Closings, driverShell } from '../driver-kit/index.js'
+import { checkDriverOptions, checks, Closings, driverShell, PAYLOAD } from '../driver-kit/index.js'
 import { kindOfTopic } from '../driver-kit/topic-kind.js'
-import type { OptionCheck } from '../driver-kit/index.js'
+import type { ChoosePayload, OptionCheck } from '../driver-kit/index.js'
 import { StreamLog } from './jetstream/log.js'
 import { Replays } from './jetstream/replay.js'
 import type { JetStreamMessage } from './jetstream/spread.js'
@@ -36,8 +36,11 @@ export interface JetStreamDriverOptions {
   filter?: string | string[]
   /** The subject a topic is read from. Default: the topic's own name. */
   address?: (topic: string) => string
-  /** What of a message is sent. Default: its data, byte for byte. */
-  payload?: (message: JetStreamMessage) => string | Uint8Array
+  /**
+   * What of a message is sent to the clients of a topic: text, bytes, or `{ event, data }` for an
+   * event of another name than the topic's. Default: its data, byte for byte.
+   */
+  payload?: ChoosePayload<JetStreamMessage>
   /** How payloads travel: see {@link Driver.encoding}. Default: `utf8`. */
   encoding?: 'utf8' | 'base64'
   /** JetStream's domain, where it is not that of the server that is connected to. */
@@ -86,7 +89,7 @@ export function jetstreamDriver(
     create: creation,
     filter: subjects,
     address: checks.callback('a function from a topic to a subject'),
-    payload: checks.callback('a function from a message to text or bytes'),
+    payload: checks.callback(PAYLOAD),
     encoding: checks.encoding,
     domain: checks.text,
     heartbeat: [

@@ -1,4 +1,4 @@
-import type { Driver, Sink, Subscription } from '../driver.js'
+import type { Driver, Payload, Sink, Subscription } from '../driver.js'
 import { checkOptions, oneOf } from '../option-checks.js'
 
 /** A driver that is its own broker, inside this process. */
@@ -8,7 +8,7 @@ export interface MemoryDriver extends Driver {
    *
    * @returns whether somebody here was subscribed.
    */
-  publish(topic: string, payload: string | Uint8Array): boolean
+  publish(topic: string, payload: Payload): boolean
 }
 
 /** What `memoryDriver` takes. */

@@ -2,22 +2,36 @@ import type {
   NatsConnect,
   NatsConnection,
   NatsConnectOptions,
+  NatsMessage,
   NatsStatus,
   NatsSubscription,
 } from '../brokers/nats/connection.js'
 import { natsLink } from '../brokers/nats/link.js'
 import { SPECIAL_SUBJECTS, toSubject } from '../brokers/nats/subject.js'
-import { checkDriverOptions, checks, Closings, driverShell } from '../driver-kit/index.js'
+import { checkDriverOptions, checks, Closings, driverShell, PAYLOAD } from '../driver-kit/index.js'
 import { kindOfTopic } from '../driver-kit/topic-kind.js'
-import type { BrokerDriver, OptionCheck } from '../driver-kit/index.js'
+import type { BrokerDriver, ChoosePayload, OptionCheck } from '../driver-kit/index.js'
 import { NatsTopic } from './nats/topic.js'
 
-export type { NatsConnect, NatsConnection, NatsConnectOptions, NatsStatus, NatsSubscription }
+export type {
+  NatsConnect,
+  NatsConnection,
+  NatsConnectOptions,
+  NatsMessage,
+  NatsStatus,
+  NatsSubscription,
+}
 
 /** What `natsDriver` takes besides the connection. Durations are in milliseconds. */
 export interface NatsDriverOptions {
   /** The subject a topic is read from. Default: the topic's own name. */
   address?: (topic: string) => string
+  /**
+   * What of a message is sent to the clients of a topic: text, bytes, or `{ event, data }` for an
+   * event of another name than the topic's. With a wildcard as the topic, `message.subject` says which
+   * subject it was. Default: its data, byte for byte.
+   */
+  payload?: ChoosePayload<NatsMessage>
   /** How payloads travel: see {@link Driver.encoding}. Default: `utf8`. */
   encoding?: 'utf8' | 'base64'
   /** How long the server may take to confirm a subscription. Default: 5,000. */
@@ -48,11 +62,13 @@ export function natsDriver(
 ): NatsDriver {
   checkDriverOptions('natsDriver', options, {
     address: checks.callback('a function from a topic to a subject'),
+    payload: checks.callback(PAYLOAD),
     encoding: checks.encoding,
     subscribeTimeout: checks.duration,
     connectTimeout: checks.duration,
     connect: checks.callback("the library's connect function"),
   } satisfies Record<keyof NatsDriverOptions, OptionCheck>)
+  const { payload } = options
   const { address = (topic) => topic, subscribeTimeout = 5_000, connectTimeout = 5_000 } = options
 
   const closings = new Closings('NATS')
@@ -96,7 +112,7 @@ export function natsDriver(
       const subject = toSubject(name, address)
       const connection = await link.get()
       closings.check()
-      const topic = new NatsTopic(connection, subject, sink, topics)
+      const topic = new NatsTopic(connection, { name, subject, payload }, sink, topics)
       return topic.opened(subscribeTimeout, closings.signal)
     },
     async close() {

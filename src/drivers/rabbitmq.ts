@@ -9,7 +9,7 @@ import {
 } from '../driver-kit/index.js'
 import type { SpecialNames } from '../driver-kit/topic-kind.js'
 import { hasWord, kindOfTopic } from '../driver-kit/topic-kind.js'
-import type { BrokerDriver, OptionCheck } from '../driver-kit/index.js'
+import type { BrokerDriver, ChoosePayload, OptionCheck } from '../driver-kit/index.js'
 import type {
   RabbitChannel,
   RabbitConnect,
@@ -51,8 +51,11 @@ export interface RabbitmqDriverOptions {
   sources?: string[]
   /** The topic, or topics, that a message is for. What nobody here has is dropped. */
   route?: (message: RabbitMessage) => string | string[] | undefined
-  /** What of a message is sent. Default: its content, byte for byte. */
-  payload?: (message: RabbitMessage) => string | Uint8Array
+  /**
+   * What of a message is sent to the clients of a topic: text, bytes, or `{ event, data }` for an
+   * event of another name than the topic's. Default: its content, byte for byte.
+   */
+  payload?: ChoosePayload<RabbitMessage>
   /** How payloads travel: see {@link Driver.encoding}. Default: `utf8`. */
   encoding?: 'utf8' | 'base64'
   /** What the names of the driver's queues start with. Default: `unifrost-`. */

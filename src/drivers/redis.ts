@@ -22,7 +22,7 @@ import {
 } from '../driver-kit/index.js'
 import { kindOfTopic } from '../driver-kit/topic-kind.js'
 import { SPECIAL_CHANNELS } from '../brokers/redis/special.js'
-import type { BrokerDriver, OpenSource, OptionCheck } from '../driver-kit/index.js'
+import type { BrokerDriver, ChoosePayload, OpenSource, OptionCheck } from '../driver-kit/index.js'
 import { watchedServer } from './redis/watched.js'
 
 export type { IoRedisClient, NodeRedisClient, RedisLibrary, RedisTarget }
@@ -37,8 +37,11 @@ export interface RedisMessage {
 export interface RedisDriverOptions extends RedisOptions {
   /** The channel a topic is read from. Default: the topic's own name. */
   address?: (topic: string) => string
-  /** What of a message is sent. Default: its payload, byte for byte. */
-  payload?: (message: RedisMessage) => string | Uint8Array
+  /**
+   * What of a message is sent to the clients of a topic: text, bytes, or `{ event, data }` for an
+   * event of another name than the topic's. Default: its payload, byte for byte.
+   */
+  payload?: ChoosePayload<RedisMessage>
 }
 
 /** A driver on Redis pub/sub. */

@@ -65,6 +65,8 @@ export interface Door {
    * the option `passingRefusals` says that it gets a status.
    */
   retryAfterRefusal(): number | undefined
+  /** The event name of info messages, as it is written. */
+  readonly infoEvent: string | undefined
   /** Reports why a request failed, where its answer does not say so and nobody else is told. */
   failed(error: unknown): void
   /**

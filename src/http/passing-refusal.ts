@@ -2,6 +2,7 @@ import { encodeEvent } from '../wire/encode.js'
 import type { Door } from './door.js'
 import { publicError } from './error-response.js'
 import type { AnyRequest } from './request.js'
+import { lastEventIdOf } from './request.js'
 import type { AnyResponse } from './response-outlet.js'
 import { STREAM_HEADERS } from './stream-headers.js'
 
@@ -51,7 +52,13 @@ export function passingRefusal(
   if (!PASSING.has(status) || !isEventSource(request)) return undefined
   const retry = door === undefined ? usualRetry() : door.retryAfterRefusal()
   if (retry === undefined) return undefined
-  const { bytes } = encodeEvent({ retry, data: JSON.stringify(body) })
+  const { bytes } = encodeEvent({
+    retry,
+    event: door?.infoEvent,
+    // WebKit appends this stream, too, to the half event at which the one before it broke.
+    resumes: lastEventIdOf(request),
+    data: JSON.stringify(body),
+  })
   return {
     headers: {
       ...STREAM_HEADERS,

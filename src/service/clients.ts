@@ -12,7 +12,7 @@ import { drain } from './drain.js'
 import type { Place } from './places.js'
 import { Places } from './places.js'
 import { UNKNOWN_POSITION } from '../wire/position.js'
-import { closedMessage, comeBackMessage, errorMessage } from '../wire/messages.js'
+import { closedMessage, comeBackMessage, errorMessage, writtenName } from '../wire/messages.js'
 import type { OptionCheck } from '../option-checks.js'
 import { flag, text } from '../option-checks.js'
 import type { Settings } from '../options.js'
@@ -127,6 +127,7 @@ export class Clients {
   ) {
     this.clientHost = {
       removeClient: (id) => host.removeClient(id),
+      infoEvent: delivery.infoEvent,
       get delivered() {
         return delivery.delivered
       },
@@ -332,14 +333,17 @@ export class Clients {
   }
 
   private sayGoodbye(connection: Connection, end: ClientEnd, retry: number): void {
+    const event = writtenName(this.settings.infoEvent)
     if (end === 'moved') {
-      const goodbye = errorMessage({ code: 'replaced' }, { retry: STAY_AWAY })
+      const goodbye = errorMessage({ code: 'replaced' }, { retry: STAY_AWAY, event })
       this.connections.end(connection, 'replaced', goodbye)
       return
     }
     const shutting = end === 'closed' || end === 'released'
     const back = shutting && this.host.others
-    const goodbye = back ? comeBackMessage(retry) : closedMessage(shutting ? retry : STAY_AWAY)
+    const goodbye = back
+      ? comeBackMessage(retry)
+      : closedMessage(shutting ? retry : STAY_AWAY, event)
     this.connections.end(connection, shutting ? 'closed' : 'removed', goodbye)
   }
 

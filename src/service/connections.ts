@@ -7,7 +7,7 @@ import { TooManyConnectionsError } from '../errors.js'
 import type { Place } from './places.js'
 import { Places } from './places.js'
 import { Stalled } from './stalled.js'
-import { errorMessage, heartbeatMessage } from '../wire/messages.js'
+import { errorMessage, heartbeatMessage, writtenName } from '../wire/messages.js'
 import type { Settings } from '../options.js'
 
 /** How long a connection may take to end before it is cut off, in milliseconds. */
@@ -64,6 +64,8 @@ export class Connections implements ConnectionHost {
   /** All connections that have not ended yet, also those that are ending. */
   readonly open = new Set<Connection>()
   private readonly heartbeat: Encoded
+  /** The event name of info messages, as it is written. */
+  private readonly infoEvent: string | undefined
   /** The last heartbeat that was made with a position; most clients share it. */
   private positioned: { id: string; heartbeat: Encoded } | undefined
   /** Connections whose peers accept no bytes. */
@@ -85,7 +87,9 @@ export class Connections implements ConnectionHost {
     private readonly timers: Timers,
     private readonly host: ConnectionsHost,
   ) {
-    this.heartbeat = settings.heartbeat === 'message' ? heartbeatMessage() : encodeComment()
+    const event = (this.infoEvent = writtenName(settings.infoEvent))
+    this.heartbeat =
+      settings.heartbeat === 'message' ? heartbeatMessage({ event }) : encodeComment()
     this.stalls = new Stalled(settings.maxStalledBytes)
   }
 
@@ -205,7 +209,11 @@ export class Connections implements ConnectionHost {
 
   /** Ends a connection whose token or log-in is over. */
   expire(connection: Connection): void {
-    this.end(connection, 'expired', errorMessage({ code: 'token-expired' }))
+    this.end(
+      connection,
+      'expired',
+      errorMessage({ code: 'token-expired' }, { event: this.infoEvent }),
+    )
   }
 
   private recheckLater(connection: Connection): void {
@@ -226,8 +234,12 @@ export class Connections implements ConnectionHost {
     // The first message of a stream is `config`, so before it a heartbeat must be a comment.
     if (id === undefined) return client.greeted ? this.heartbeat : encodeComment()
     if (this.positioned?.id !== id) {
+      const { infoEvent: event } = this
       const visible = this.settings.heartbeat === 'message'
-      this.positioned = { id, heartbeat: visible ? heartbeatMessage(id) : encodePosition(id) }
+      this.positioned = {
+        id,
+        heartbeat: visible ? heartbeatMessage({ id, event }) : encodePosition(id),
+      }
     }
     return this.positioned.heartbeat
   }

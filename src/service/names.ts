@@ -1,5 +1,5 @@
 import { ClientIdError, quote, TooManyTopicsError, TopicNameError } from '../errors.js'
-import { CONNECTION_EVENT } from '../wire/encode.js'
+import { CONNECTION_EVENT } from '../event-names.js'
 
 /** Names of EventSource's own events. A page could not tell a topic's messages from them. */
 const RESERVED = new Set(['message', 'open', 'error'])
@@ -9,8 +9,15 @@ const LONGEST_ID = 256
 // eslint-disable-next-line no-control-regex
 const CONTROL = /[\0-\x1f\x7f]/
 
-/** @throws TopicNameError if `name` can't be a topic's. The broker is not asked. */
-export function checkTopicName(name: unknown, maxLength: number): asserts name is string {
+/**
+ * @param infoEvent The name of info messages.
+ * @throws TopicNameError if `name` can't be a topic's. The broker is not asked.
+ */
+export function checkTopicName(
+  name: unknown,
+  maxLength: number,
+  infoEvent = 'message',
+): asserts name is string {
   if (typeof name !== 'string') {
     throw new TopicNameError(`A topic's name is a string; this is ${describe(name)}.`)
   }
@@ -21,11 +28,10 @@ export function checkTopicName(name: unknown, maxLength: number): asserts name i
         'Choose another name.',
     )
   }
-  if (name === CONNECTION_EVENT) {
-    throw new TopicNameError(
-      `${quote(name)} can't be a topic: streams use it for what no page is to see. ` +
-        'Choose another name.',
-    )
+  if (name === CONNECTION_EVENT || name === infoEvent) {
+    const use =
+      name === infoEvent ? 'info messages have it (infoEvent)' : 'streams use it themselves'
+    throw new TopicNameError(`${quote(name)} can't be a topic: ${use}. Choose another name.`)
   }
   if (FORBIDDEN.test(name)) {
     throw new TopicNameError(`A topic's name can't hold CR, LF or NUL: ${quote(name)}.`)
@@ -62,10 +68,11 @@ export function isTransientId(id: string): boolean {
  */
 export function checkTopicNames(
   names: readonly unknown[],
-  { maxTopics, maxTopicLength }: { maxTopics: number; maxTopicLength: number },
+  limits: { maxTopics: number; maxTopicLength: number; infoEvent: string },
 ): asserts names is readonly string[] {
+  const { maxTopics, maxTopicLength, infoEvent } = limits
   if (names.length > maxTopics) throw new TooManyTopicsError(maxTopics, names.length)
-  for (const name of names) checkTopicName(name, maxTopicLength)
+  for (const name of names) checkTopicName(name, maxTopicLength, infoEvent)
 }
 
 /** @throws ClientIdError if `id` can't be a client's. */

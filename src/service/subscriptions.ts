@@ -1,8 +1,7 @@
-import { isUint8Array } from 'node:util/types'
 import type { Client } from '../delivery/client.js'
 import type { Timers } from '../clock.js'
 import type { Delivery } from '../delivery/delivery.js'
-import type { Driver } from '../driver.js'
+import type { Driver, Payload } from '../driver.js'
 import {
   NoClientError,
   OptionsError,
@@ -17,7 +16,7 @@ import { checkOptions, count } from '../option-checks.js'
 import type { Settings } from '../options.js'
 import type { Counters } from './stats.js'
 import type { LogPlace, Topic } from '../delivery/topic.js'
-import { errorMessage } from '../wire/messages.js'
+import { checkPayload } from '../wire/messages.js'
 import { numberBefore } from '../wire/position.js'
 import type { Whose } from './refusals.js'
 import { Refusals } from './refusals.js'
@@ -105,7 +104,7 @@ export class Subscriptions {
    * @returns whether it was not subscribed before.
    */
   async subscribe(client: Client, name: string, options: JoinOptions): Promise<boolean> {
-    checkTopicName(name, this.settings.maxTopicLength)
+    checkTopicName(name, this.settings.maxTopicLength, this.settings.infoEvent)
     const reaching = options.after === undefined ? undefined : this.delivery.reach(options.after)
     if (reaching !== undefined) {
       await reaching
@@ -256,7 +255,9 @@ export class Subscriptions {
   /** Tells a client that it may have missed messages, where the delivery does not tell it by itself. */
   private tellMissing({ client, topic }: Membership): void {
     if (client.membership(topic.name)?.hasLoss(client.position) === true) return
-    client.connection?.write(errorMessage({ code: 'messages-lost', topic: topic.name }))
+    client.connection?.write(
+      this.delivery.errorMessage({ code: 'messages-lost', topic: topic.name }),
+    )
     this.delivery.lost(client, topic.name)
   }
 
@@ -289,7 +290,7 @@ export class Subscriptions {
   }
 
   /** The one guard of the sink, which never throws: what can't be taken is a told loss. */
-  private received(topic: Topic, payload: string | Uint8Array, place?: LogPlace): void {
+  private received(topic: Topic, payload: Payload, place?: LogPlace): void {
     this.counts.received++
     try {
       this.take(topic, payload, place)
@@ -299,10 +300,8 @@ export class Subscriptions {
     }
   }
 
-  private take(topic: Topic, payload: string | Uint8Array, place?: LogPlace): void {
-    if (typeof payload !== 'string' && !isUint8Array(payload)) {
-      throw new TypeError(`A driver hands over text or bytes; this is ${typeof payload}.`)
-    }
+  private take(topic: Topic, payload: Payload, place?: LogPlace): void {
+    checkPayload(payload)
     const refusal = this.delivery.receive(topic, payload, place)
     if (refusal === undefined) return
     this.counts.refused++

@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import { CONNECTION_EVENT } from '../event-names.js'
 
 /** The fields of one Server-Sent Event, before encoding. */
 export interface EventFields {
@@ -15,13 +16,6 @@ export interface EventFields {
   resumes?: string | undefined
   data: string | Uint8Array
 }
-
-/**
- * The name of events that are for the connection alone: a position, a time to wait. They have no
- * data, so a reader by the standard dispatches nothing. Other readers dispatch an empty event, under
- * a name that no page listens to. No topic may have it.
- */
-export const CONNECTION_EVENT = 'unifrost-connection'
 
 /**
  * An event, or several, encoded once for all clients and all kinds of connection.

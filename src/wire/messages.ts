@@ -1,3 +1,6 @@
+import { isUint8Array } from 'node:util/types'
+import type { NamedPayload, Payload } from '../driver.js'
+import { faultOfEventName } from '../event-names.js'
 import type { Encoded } from './encode.js'
 import { encodeEvent, encodeRetry, isSendable } from './encode.js'
 
@@ -26,11 +29,23 @@ export interface ConfigMessage {
   heartbeat_millis?: number
 }
 
+/** The fields of an info message. */
+interface InfoFields {
+  id?: string | undefined
+  /** The option `infoEvent`. Without, the message is an unnamed event. */
+  event?: string | undefined
+}
+
+/** The name of an event as it is written: an unnamed one is dispatched as `message`. */
+export function writtenName(event: string): string | undefined {
+  return event === 'message' ? undefined : event
+}
+
 /** The first message of every connection. */
 export function configMessage(
   config: ConfigMessage,
   subscriptions: readonly string[],
-  fields: { id?: string | undefined; retry: number; resumes?: string | undefined },
+  fields: InfoFields & { retry: number; resumes?: string | undefined },
 ): Encoded {
   return encodeEvent({ ...fields, data: JSON.stringify({ config, subscriptions }) })
 }
@@ -38,15 +53,15 @@ export function configMessage(
 /** An error message. `topic` is absent if the error concerns the whole connection. */
 export function errorMessage(
   error: { code: WireErrorCode; topic?: string; message?: string },
-  fields: { id?: string | undefined; retry?: number } = {},
+  fields: InfoFields & { retry?: number } = {},
 ): Encoded {
   const { code, topic, message = WIRE_ERRORS[code] } = error
   return encodeEvent({ ...fields, data: JSON.stringify({ error: { topic, code, message } }) })
 }
 
 /** A heartbeat that a page can see. `id` is the client's position, if it is to store one. */
-export function heartbeatMessage(id?: string): Encoded {
-  return encodeEvent({ id, data: '{"heartbeat":true}' })
+export function heartbeatMessage(fields: InfoFields = {}): Encoded {
+  return encodeEvent({ ...fields, data: '{"heartbeat":true}' })
 }
 
 /** Ends a stream whose client is to reconnect, perhaps to another server. A page sees no event. */
@@ -55,8 +70,8 @@ export function comeBackMessage(retry: number): Encoded {
 }
 
 /** The last message to a client that the server has removed. */
-export function closedMessage(retry: number): Encoded {
-  return encodeEvent({ retry, data: CLIENT_CLOSED })
+export function closedMessage(retry: number, event?: string): Encoded {
+  return encodeEvent({ retry, event, data: CLIENT_CLOSED })
 }
 
 /** How payloads are sent. See `Driver.encoding`. */
@@ -75,11 +90,29 @@ export type Refusal = 'too-large' | 'not-utf8'
 /** Why this payload is not sent, or undefined where it is. */
 export function refusalOf(
   encoding: Encoding,
-  payload: string | Uint8Array,
+  payload: Payload,
   maxBytes: number,
 ): Refusal | undefined {
-  if (isLarger(payload, maxBytes)) return 'too-large'
-  return encoding === 'base64' || isSendable(payload) ? undefined : 'not-utf8'
+  const data = isNamed(payload) ? payload.data : payload
+  if (isLarger(data, maxBytes)) return 'too-large'
+  return encoding === 'base64' || isSendable(data) ? undefined : 'not-utf8'
+}
+
+/** @throws TypeError for what a driver must not hand over. */
+export function checkPayload(payload: unknown): asserts payload is Payload {
+  if (typeof payload === 'string' || isUint8Array(payload)) return
+  const { event, data } = Object(payload) as { event?: unknown; data?: unknown }
+  if (typeof data !== 'string' && !isUint8Array(data)) {
+    throw new TypeError(
+      `A driver hands over text, bytes, or { event, data } of these; this is ${typeof payload}.`,
+    )
+  }
+  const fault = faultOfEventName(event)
+  if (fault !== undefined) throw new TypeError(`A driver named an event, and ${fault}.`)
+}
+
+function isNamed(payload: Payload): payload is NamedPayload {
+  return typeof payload === 'object' && !isUint8Array(payload)
 }
 
 function isLarger(payload: string | Uint8Array, maxBytes: number): boolean {
@@ -93,19 +126,20 @@ function isLarger(payload: string | Uint8Array, maxBytes: number): boolean {
 export function topicMessage(
   encoding: Encoding,
   topic: string,
-  payload: string | Uint8Array,
+  payload: Payload,
   id: string,
 ): Encoded {
-  const data =
-    encoding === 'base64' ? Buffer.from(payload as Uint8Array).toString('base64') : payload
-  return encodeEvent({ id, event: topic, data })
+  const named = isNamed(payload)
+  const body = named ? payload.data : payload
+  const data = encoding === 'base64' ? Buffer.from(body as Uint8Array).toString('base64') : body
+  return encodeEvent({ id, event: named ? writtenName(payload.event) : topic, data })
 }
 
 /** The error message that a client gets in place of a payload that is refused. */
-export function refusedMessage(why: Refusal, topic: string, id: string): Encoded {
+export function refusedMessage(why: Refusal, topic: string, fields: InfoFields): Encoded {
   const error =
     why === 'too-large'
       ? ({ code: 'messages-lost', topic, message: TOO_LARGE } as const)
       : ({ code: 'subscription-failure', topic, message: NOT_UTF8 } as const)
-  return errorMessage(error, { id })
+  return errorMessage(error, fields)
 }

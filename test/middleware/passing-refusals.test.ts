@@ -61,6 +61,17 @@ describe.each(everywhere)('%s', (_, app) => {
     expect(refused.text).not.toContain('id:')
   })
 
+  test('begins with the position that the browser names, and has the name of info messages', async () => {
+    await serve(app, { infoEvent: 'unifrost' })
+    away = true
+    const headers = { ...EVENT_SOURCE, 'last-event-id': 'x-7' }
+    const refused = await openEvents(`${running.url}/events`, headers)
+    await refused.end()
+    expect(refused.text).toMatch(
+      /^:\nevent: unifrost-connection\nid: x-7\n\nretry: 150\nevent: unifrost\ndata: \{"error"/,
+    )
+  })
+
   test('gives everybody else the status and what the application makes of it', async () => {
     await serve(app)
     away = true

@@ -1,4 +1,4 @@
-import { CONNECTION_EVENT } from '../../src/wire/encode.js'
+import { CONNECTION_EVENT } from '../../src/event-names.js'
 import { FakeResponse, fakeRequest } from '../support/fake-response.js'
 import type { LenientReader } from '../support/lenient-readers.js'
 import { EagerReader, EmptyLineReader, KeepingReader } from '../support/lenient-readers.js'

@@ -1,4 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises'
+import type { Payload } from '../../src/driver.js'
 import type { Log, LogDriver, LogEntry, LogSink, LogSubscription } from '../../src/log.js'
 
 /** One entry of the log, and the topics that it is for. */
@@ -18,6 +19,8 @@ export class StubLog {
   epoch = 'log1'
   /** The number of the newest entry. */
   last = 0
+  /** What of an entry is sent to a topic. */
+  payloadOf: (text: string, topic: string) => Payload = (text) => text
   /** Up to here, entries were dropped. */
   trimmedThrough = 0
   private readonly servers = new Set<LogServer>()
@@ -132,9 +135,9 @@ export class LogServer implements LogDriver, Log {
       const readings = [...this.readings]
         .filter(({ topic, after, closed }) => !closed && topics.includes(topic) && number > after)
         .toSorted((a, b) => (a.topic < b.topic ? -1 : 1))
-      for (const { sink } of readings) {
+      for (const { sink, topic } of readings) {
         if (spoiled) sink.gap('It can not be sent.', number)
-        else sink.message(payload, number, readings.length > 1)
+        else sink.message(this.broker.payloadOf(payload, topic), number, readings.length > 1)
       }
       this.position = number
     }
@@ -182,7 +185,10 @@ export class LogServer implements LogDriver, Log {
         const mine = all.filter((topic) => topics.includes(topic))
         if (mine.length === 0) continue
         if (spoiled) yield { lostThrough: number }
-        else yield { number, payload, topics: mine }
+        else {
+          const payloads = mine.map((topic) => broker.payloadOf(payload, topic))
+          yield { number, payload: payloads, topics: mine }
+        }
       }
       at = some.at(-1)?.number ?? through
     }

@@ -34,7 +34,7 @@ export class CheckingClient {
   /** How often the server did not know its id any more. */
   renewals = 0
   goodbyes = 0
-  /** When it got the last of them, by the process's clock. */
+  /** When it got the first of them, by the process's clock: it may come back to be sent away again. */
   goodbyeAt = 0
   /** How often it was told `messages-lost`. */
   losses = 0
@@ -205,8 +205,8 @@ export class CheckingClient {
       if (topic !== type) ledger.violation('other', `${name}: ${type} carried ${topic}`)
       ledger.message(name, type, Number(number))
     } else if (data === 'Client closed') {
+      if (this.goodbyes === 0) this.goodbyeAt = performance.now()
       this.goodbyes++
-      this.goodbyeAt = performance.now()
     } else {
       this.told(JSON.parse(data) as { error?: { code: string; topic: string } })
     }

@@ -4,6 +4,12 @@ import { OptionsError } from '../../errors.js'
 import { Backoff, noAnswer, shownAddress, tryPeer } from '../../driver-kit/index.js'
 import type { ConnectAttempt } from '../../driver-kit/index.js'
 
+/** A message of NATS, as `payload` gets it. */
+export interface NatsMessage {
+  readonly subject: string
+  readonly data: Uint8Array
+}
+
 /**
  * What is used of a connection of either library, `nats` or `@nats-io/transport-node`. Neither has to
  * be installed for these types.
@@ -11,7 +17,7 @@ import type { ConnectAttempt } from '../../driver-kit/index.js'
 export interface NatsConnection {
   subscribe(
     subject: string,
-    options: { callback: (error: Error | null, message: { readonly data: Uint8Array }) => void },
+    options: { callback: (error: Error | null, message: NatsMessage) => void },
   ): NatsSubscription
   flush(): Promise<void>
   status(): AsyncIterable<NatsStatus>

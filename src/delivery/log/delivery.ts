@@ -1,7 +1,7 @@
+import type { Payload } from '../../driver.js'
 import type { Log } from '../../log.js'
 import type { Encoded } from '../../wire/encode.js'
 import type { Refusal, WireErrorCode } from '../../wire/messages.js'
-import { errorMessage } from '../../wire/messages.js'
 import { numberBefore } from '../../wire/position.js'
 import type { Step } from '../catch-up.js'
 import type { Client } from '../client.js'
@@ -54,11 +54,7 @@ export class LogDelivery extends Delivery {
     return new LogMembership(client, topic, now)
   }
 
-  override receive(
-    topic: LogTopic,
-    payload: string | Uint8Array,
-    place: LogPlace,
-  ): Refusal | undefined {
+  override receive(topic: LogTopic, payload: Payload, place: LogPlace): Refusal | undefined {
     const refusal = this.refusalOf(payload)
     const { number, shared } = place
     const tie = shared ? topic.name : undefined
@@ -74,7 +70,7 @@ export class LogDelivery extends Delivery {
   }
 
   /** An entry of the log as it is sent, with a tie where it goes to several topics. */
-  encodeEntry(topic: string, payload: string | Uint8Array, number: number, tie: boolean): Encoded {
+  encodeEntry(topic: string, payload: Payload, number: number, tie: boolean): Encoded {
     const id = this.numbering.format(number, tie ? topic : undefined)
     return this.encode(topic, payload, this.refusalOf(payload), id)
   }
@@ -83,7 +79,7 @@ export class LogDelivery extends Delivery {
     const number = this.numberOfOurs(topic)
     this.boundBefore(number)
     // No other server knows of it, so there is no position behind it.
-    return this.append(topic, () => errorMessage({ code, topic: topic.name }), number).number
+    return this.append(topic, () => this.errorMessage({ code, topic: topic.name }), number).number
   }
 
   override tellGap(topic: LogTopic, through?: number): void {

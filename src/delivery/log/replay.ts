@@ -1,6 +1,7 @@
 import { lacking, logSources } from './catch-up.js'
 import type { Client } from '../client.js'
 import type { Timers } from '../../clock.js'
+import type { Payload } from '../../driver.js'
 import type { Log } from '../../log.js'
 import type { Encoded } from '../../wire/encode.js'
 import { BATCH_BYTES, Frame } from '../../wire/frame.js'
@@ -9,7 +10,7 @@ import { LogSegment } from './segment.js'
 /** What reading the log for clients takes of the delivery. */
 export interface LogReplayHost {
   /** An entry of the log as it is sent, with a `tie` where it goes to several topics. */
-  encodeEntry(topic: string, payload: string | Uint8Array, number: number, tie: boolean): Encoded
+  encodeEntry(topic: string, payload: Payload, number: number, tie: boolean): Encoded
   flush(): void
   /** Brings a client on, with what was read where there is something. */
   catchUp(client: Client, segment?: LogSegment): void
@@ -111,8 +112,9 @@ export class LogReplay {
         part = new Part(part.last)
       }
       const { number, payload, topics: names } = entry
-      for (const name of names) {
-        part.add(name, number, this.host.encodeEntry(name, payload, number, names.length > 1))
+      for (const [index, name] of names.entries()) {
+        const own = isList(payload) ? payload[index]! : payload
+        part.add(name, number, this.host.encodeEntry(name, own, number, names.length > 1))
       }
     }
     if (life === this.life) this.give(group, part.segment(topics, through))
@@ -187,4 +189,8 @@ class Part {
     for (const name of topics) if (!this.frames.has(name)) this.frames.set(name, [])
     return new LogSegment(this.after, through, this.lost, this.frames)
   }
+}
+
+function isList(payload: Payload | readonly Payload[]): payload is readonly Payload[] {
+  return Array.isArray(payload)
 }

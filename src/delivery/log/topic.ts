@@ -1,3 +1,4 @@
+import type { Payload } from '../../driver.js'
 import type { LogSink, LogSubscription } from '../../log.js'
 import type { TopicHost } from '../topic.js'
 import { Topic } from '../topic.js'
@@ -13,7 +14,7 @@ export class LogTopic extends Topic implements LogSink {
     super(name, host, history)
   }
 
-  override message(payload: string | Uint8Array, number?: number, shared = false): void {
+  override message(payload: Payload, number?: number, shared = false): void {
     if (number === undefined) this.gap('The driver gave a message without its number in the log.')
     else if (!this.isOver) this.host.received(this, payload, { number, shared })
   }

@@ -1,3 +1,4 @@
+import type { Payload } from '../../driver.js'
 import type { LogEntry } from '../../log.js'
 import type { ConsumerSettings } from './consumer.js'
 import type { Linked } from '../../brokers/nats/jetstream.js'
@@ -69,9 +70,9 @@ export class Replays {
     const topics = tree.match(message.subject).sort()
     if (topics.length === 0) return
     if (filter.length > 0 && !filter.some((held) => overlaps(held, message.subject))) return
-    let payload: string | Uint8Array
+    let payload: Payload[]
     try {
-      payload = payloadOf(choose, message, sequence, time)
+      payload = topics.map((topic) => payloadOf(choose, message, topic, sequence, time))
     } catch {
       // It failed when the message first came, too, and was told as lost then.
       yield { lostThrough: sequence }

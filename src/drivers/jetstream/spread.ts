@@ -1,5 +1,7 @@
 import type { LogSink } from '../../log.js'
+import type { Payload } from '../../driver.js'
 import { checkedPayload } from '../../driver-kit/index.js'
+import type { ChoosePayload as Choose } from '../../driver-kit/index.js'
 import type { NatsHeaders, NatsMessage, StreamInfo } from '../../brokers/nats/jetstream.js'
 import type { StreamLog } from './log.js'
 import type { Position } from './position.js'
@@ -18,7 +20,7 @@ export interface JetStreamMessage {
 }
 
 /** The option `payload`. */
-export type ChoosePayload = (message: JetStreamMessage) => string | Uint8Array
+export type ChoosePayload = Choose<JetStreamMessage>
 
 /** A topic that is open. It gets the messages whose sequence is above `after`. */
 export interface SpreadTopic {
@@ -53,16 +55,16 @@ export class Spread implements ReaderEvents {
     const topics = this.#tree.match(message.subject).filter(({ after }) => sequence > after)
     if (topics.length === 0) return
     if (topics.length > 1) topics.sort((a, b) => (a.name < b.name ? -1 : 1))
-    let payload: string | Uint8Array
+    let payloads: Payload[]
     try {
-      payload = payloadOf(this.payload, message, sequence, time)
+      payloads = topics.map(({ name }) => payloadOf(this.payload, message, name, sequence, time))
     } catch (error) {
       const reason = `payload failed on message ${sequence}: ${String(error)}`
       for (const { sink } of topics) sink.gap(reason, sequence)
       return
     }
     const shared = topics.length > 1
-    for (const { sink } of topics) sink.message(payload, sequence, shared)
+    for (const [i, { sink }] of topics.entries()) sink.message(payloads[i]!, sequence, shared)
   }
 
   gap(reason: string, through?: number): void {
@@ -97,10 +99,11 @@ export class Spread implements ReaderEvents {
 export function payloadOf(
   choose: ChoosePayload | undefined,
   { subject, data, headers }: NatsMessage,
+  topic: string,
   sequence: number,
   time: number,
-): string | Uint8Array {
+): Payload {
   if (choose === undefined) return data
   const message = { subject, sequence, time: new Date(time), data, ...(headers && { headers }) }
-  return checkedPayload(choose(message))
+  return checkedPayload(choose(message, topic))
 }

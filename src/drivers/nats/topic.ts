@@ -1,10 +1,22 @@
 import { setImmediate } from 'node:timers/promises'
-import type { NatsConnection, NatsSubscription } from '../../brokers/nats/connection.js'
-import type { Sink, Subscription } from '../../driver.js'
-import { Attachment, inTime, within } from '../../driver-kit/index.js'
+import type {
+  NatsConnection,
+  NatsMessage,
+  NatsSubscription,
+} from '../../brokers/nats/connection.js'
+import type { Payload, Sink, Subscription } from '../../driver.js'
+import { Attachment, checkedPayload, inTime, within } from '../../driver-kit/index.js'
+import type { ChoosePayload } from '../../driver-kit/index.js'
 
 /** How long `close` waits for a server to say that it has let go. */
 const CLOSE_TIMEOUT = 1_000
+
+/** What a topic is read from, and what of it is sent. */
+export interface NatsReading {
+  readonly name: string
+  readonly subject: string
+  readonly payload: ChoosePayload<NatsMessage> | undefined
+}
 
 /** One subject, subscribed to for one topic. */
 export class NatsTopic implements Subscription {
@@ -13,12 +25,17 @@ export class NatsTopic implements Subscription {
   readonly #sink: Sink
   readonly #topics: Set<NatsTopic>
   readonly #subscription: NatsSubscription
-  readonly #attachment: Attachment<[Uint8Array]>
+  readonly #attachment: Attachment<[Payload]>
   #ready = false
   #refusal: Error | undefined
   #wake: () => void = () => undefined
 
-  constructor(connection: NatsConnection, subject: string, sink: Sink, topics: Set<NatsTopic>) {
+  constructor(
+    connection: NatsConnection,
+    { name, subject, payload }: NatsReading,
+    sink: Sink,
+    topics: Set<NatsTopic>,
+  ) {
     this.#connection = connection
     this.#subject = subject
     this.#sink = sink
@@ -27,7 +44,8 @@ export class NatsTopic implements Subscription {
     this.#subscription = connection.subscribe(subject, {
       callback: (error, message) => {
         if (error) this.ended(notAllowed(subject, error))
-        else this.#attachment.message(message.data)
+        else if (payload === undefined) this.#attachment.message(message.data)
+        else this.#choose(message, name, payload)
       },
     })
     topics.add(this)
@@ -42,6 +60,17 @@ export class NatsTopic implements Subscription {
       this.release()
       throw error
     }
+  }
+
+  #choose({ subject, data }: NatsMessage, name: string, payload: ChoosePayload<NatsMessage>): void {
+    let chosen: Payload
+    try {
+      chosen = checkedPayload(payload({ subject, data }, name))
+    } catch (error) {
+      this.#sink.gap(`payload failed on a message of ${subject}: ${String(error)}`)
+      return
+    }
+    this.#attachment.message(chosen)
   }
 
   async #confirmed(): Promise<void> {

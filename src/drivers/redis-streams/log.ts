@@ -1,3 +1,4 @@
+import type { Payload } from '../../driver.js'
 import type { Log, LogEntry, LogSink, LogSubscription } from '../../log.js'
 import { Watchers } from '../../driver-kit/index.js'
 import { epochKey, partsOf, settleEpoch } from './epoch.js'
@@ -11,6 +12,7 @@ import type { LogEvents, RedisStreamMessage, StreamEvents } from './stream.js'
 
 /** A topic that somebody has subscribed to. */
 interface OpenTopic {
+  readonly name: string
   readonly sink: LogSink
   /** It gets the entries after this number. */
   after: number
@@ -65,7 +67,7 @@ export class StreamLog implements Log, StreamEvents {
     if (!this.#isOpen) throw new Error(`The stream ${JSON.stringify(this.stream)} was given up.`)
     // Entries that were read since that answer did not go to this topic.
     const position = Math.max(this.position, (info && numberOf(info.last)) ?? 0)
-    const open = { sink, after: position }
+    const open = { name: topic, sink, after: position }
     this.#topics.set(topic, open)
     const close = async () => {
       if (this.#topics.get(topic) === open) this.#topics.delete(topic)
@@ -136,15 +138,16 @@ export class StreamLog implements Log, StreamEvents {
 
   #hand(message: RedisStreamMessage, number: number, topics: readonly OpenTopic[]): void {
     if (topics.length === 0) return
-    let payload: string | Uint8Array
+    let payloads: Payload[]
     try {
-      payload = this.routes.payloadOf(message)
+      payloads = topics.map(({ name }) => this.routes.payloadOf(message, name))
     } catch (error) {
       const reason = `payload failed on a message from ${this.stream}: ${String(error)}`
       for (const { sink } of topics) sink.gap(reason, number)
       return
     }
-    for (const { sink } of topics) sink.message(payload, number, topics.length > 1)
+    const shared = topics.length > 1
+    for (const [i, { sink }] of topics.entries()) sink.message(payloads[i]!, number, shared)
   }
 
   async #settle(call: Call, found: string | undefined, last: string, isAnew: boolean) {

@@ -83,7 +83,8 @@ function entryFor(
   try {
     const topics = routes.topicsOf(message).filter((topic) => wanted.has(topic))
     if (topics.length === 0) return undefined
-    return { number, payload: routes.payloadOf(message), topics }
+    const payload = topics.map((topic) => routes.payloadOf(message, topic))
+    return { number, payload, topics }
   } catch {
     return { lostThrough: number }
   }

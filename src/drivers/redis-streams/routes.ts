@@ -1,3 +1,4 @@
+import type { Payload } from '../../driver.js'
 import { checkedPayload } from '../../driver-kit/index.js'
 import type { RoutingOptions } from '../../driver-kit/index.js'
 import type { RedisStreamMessage } from './stream.js'
@@ -16,8 +17,8 @@ export class Routes {
     return typeof topics === 'string' ? [topics] : [...new Set(topics)].toSorted()
   }
 
-  /** What is sent of an entry. @throws what `payload` throws, and where it gives no text or bytes */
-  payloadOf(message: RedisStreamMessage): string | Uint8Array {
-    return checkedPayload((this.options.payload ?? this.body)(message))
+  /** What is sent of an entry to a topic. @throws what `payload` throws, and where it does not fit */
+  payloadOf(message: RedisStreamMessage, topic: string): Payload {
+    return checkedPayload((this.options.payload ?? this.body)(message, topic))
   }
 }

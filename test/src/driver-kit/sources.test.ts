@@ -32,7 +32,7 @@ test.each([
       type: 'gap',
       reason:
         `payload failed on a message from x: TypeError: it returned ${got}; ` +
-        'it has to return a string or bytes',
+        'it has to return a string, bytes, or { event, data } of these',
     },
   ])
 })

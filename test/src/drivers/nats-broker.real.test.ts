@@ -1,7 +1,7 @@
 /** @needs a NATS server that may be stopped and started */
 import { readFileSync } from 'node:fs'
 import { natsDriver } from '../../../src/drivers/nats.js'
-import type { NatsDriver } from '../../../src/drivers/nats.js'
+import type { NatsDriver, NatsMessage } from '../../../src/drivers/nats.js'
 import { recordingSink, tcpLink, until } from '../../../src/testing/index.js'
 import type { Link } from '../../../src/testing/index.js'
 import { checkNoSilentLoss } from '../../../src/testing/load.js'
@@ -295,5 +295,28 @@ describe.each(libraries)('natsDriver on a NATS server, with %s', (_, connect) =>
     const alone = async () => (await server.open()).subscriptions === 0
     await until('no subscription is left', alone)
     expect(connection.isClosed()).toBe(false)
+  })
+
+  test('payload says which subject of a wildcard it was, and a failure is a gap', async () => {
+    const given: unknown[] = []
+    const driver = made({
+      payload: ({ subject, data }: NatsMessage, topic: string) => {
+        if (subject === 'orders.bad') throw new Error('bad')
+        return { event: `${topic} ${subject}`, data }
+      },
+    })
+    await driver.subscribe('orders.*', {
+      message: (payload) => given.push(payload),
+      gap: (reason) => given.push(reason),
+      fail: (error) => given.push(error),
+    })
+    const publish = await publisher()
+    for (const subject of ['orders.1', 'orders.bad', 'orders.2']) await publish(subject, subject)
+    await until('three messages', () => given.length >= 3)
+    expect(given).toEqual([
+      { event: 'orders.* orders.1', data: expect.anything() as unknown },
+      expect.stringContaining('payload failed on a message of orders.bad'),
+      { event: 'orders.* orders.2', data: expect.anything() as unknown },
+    ])
   })
 })

@@ -60,7 +60,10 @@ async function red(harness: DriverHarness): Promise<string[]> {
 const onMessage = (change: (sink: Sink, payload: string | Uint8Array) => void) =>
   faulty((driver) => ({
     subscribe: (topic, sink) =>
-      driver.subscribe(topic, { ...sink, message: (payload) => change(sink, payload) }),
+      driver.subscribe(topic, {
+        ...sink,
+        message: (payload) => change(sink, payload as string | Uint8Array),
+      }),
   }))
 
 test('a driver that is sound passes', async () => {
