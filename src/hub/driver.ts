@@ -7,7 +7,7 @@ import type { HubConnection } from './connection.js'
 import { hubLink } from './link.js'
 import { HubLog } from './log.js'
 import type { Numbering } from './log.js'
-import { KIND, readEntry, readMark } from './packets.js'
+import { KIND, payloadOf, readEntry, readMark } from './packets.js'
 
 /** What `hubDriver` takes besides the address. Durations are in milliseconds. */
 export interface HubDriverOptions {
@@ -246,7 +246,7 @@ class Worker {
       topic?.sink.gap(payload.toString(), number)
       return
     }
-    if (kind === KIND.entry) topic?.sink.message(payload, number, false)
+    if (kind !== KIND.fail) topic?.sink.message(payloadOf(kind, payload), number, false)
     else if (topic !== undefined) {
       this.#byId.delete(id)
       this.#topics.delete(topic.name)

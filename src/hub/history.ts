@@ -1,5 +1,6 @@
 import type { HubTopic } from './topic.js'
-import { entryPacket } from './packets.js'
+import type { Payload } from '../driver.js'
+import { entryPacket, kindOf, messagePacket } from './packets.js'
 
 /** An entry of the hub's log. */
 export interface HubEntry {
@@ -53,9 +54,20 @@ export class HubHistory {
     return ++this.#last
   }
 
-  append(topic: HubTopic, kind: number, payload: string | Uint8Array): void {
+  /** Keeps a message. */
+  message(topic: HubTopic, payload: Payload): void {
     const number = ++this.#last
-    const packet = entryPacket(kind, number, topic.id, payload)
+    this.#keep(topic, number, messagePacket(number, topic.id, payload))
+  }
+
+  /** Keeps a gap, or a failure. */
+  append(topic: HubTopic, kind: number, reason: string): void {
+    const number = ++this.#last
+    this.#keep(topic, number, entryPacket(kind, number, topic.id, reason))
+  }
+
+  #keep(topic: HubTopic, number: number, packet: Buffer): void {
+    const kind = kindOf(packet)
     const at = performance.now()
     this.#entries.push({ number, topic, packet, kind, at })
     this.#bytes += packet.length + OVERHEAD

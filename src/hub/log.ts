@@ -2,7 +2,7 @@ import { Watchers } from '../driver-kit/index.js'
 import type { Log, LogEntry } from '../log.js'
 import type { HubConnection } from './connection.js'
 import type { LogPart } from './packets.js'
-import { KIND, PacketReader, readEntry } from './packets.js'
+import { KIND, PacketReader, payloadOf, readEntry } from './packets.js'
 
 /** The numbering of one life of a hub. */
 export interface Numbering {

@@ -3,6 +3,8 @@
  * answers are JSON. Entries of the hub's log are binary, and made once for all workers.
  */
 
+import type { Payload } from '../driver.js'
+
 /** The version of what is written here. A hub and its workers must have the same one. */
 export const VERSION = 1
 
@@ -18,6 +20,8 @@ export const KIND = {
   fail: 4,
   /** Everything through this number has been sent. */
   mark: 5,
+  /** An entry whose event has a name of its own: number, topic, the name's length, name, payload. */
+  named: 7,
   /** A part of the log that was asked for: {@link partPacket}. */
   part: 6,
 } as const
@@ -37,11 +41,29 @@ function packet(kind: number, size: number): Buffer {
   return bytes
 }
 
+/** The kind of a whole packet. */
+export function kindOf(bytes: Buffer): number {
+  return bytes[4]!
+}
+
 export function jsonPacket(value: unknown): Buffer {
   const text = JSON.stringify(value)
   const bytes = packet(KIND.json, Buffer.byteLength(text))
   bytes.write(text, HEAD)
   return bytes
+}
+
+/** A message, as an entry of the log. */
+export function messagePacket(number: number, topic: number, payload: Payload): Buffer {
+  if (typeof payload === 'string' || payload instanceof Uint8Array) {
+    return entryPacket(KIND.entry, number, topic, payload)
+  }
+  const { event, data } = payload
+  const name = Buffer.from(event)
+  const length = Buffer.alloc(2)
+  length.writeUInt16BE(name.length)
+  const bytes = typeof data === 'string' ? Buffer.from(data) : data
+  return entryPacket(KIND.named, number, topic, Buffer.concat([length, name, bytes]))
 }
 
 export function entryPacket(
@@ -64,6 +86,13 @@ export function markPacket(number: number): Buffer {
   const bytes = packet(KIND.mark, 6)
   bytes.writeUIntBE(number, HEAD, 6)
   return bytes
+}
+
+/** What a message's payload is, by the kind of its packet. */
+export function payloadOf(kind: number, payload: Buffer): Payload {
+  if (kind !== KIND.named) return payload
+  const end = 2 + payload.readUInt16BE(0)
+  return { event: payload.toString('utf8', 2, end), data: payload.subarray(end) }
 }
 
 /** Reads the body of an entry, a gap or a failure. */

@@ -71,19 +71,19 @@ export class HubTopics {
 
   async #subscribe(topic: HubTopic): Promise<void> {
     let failure: Error | undefined
-    const append = (kind: number, payload: string | Uint8Array) => {
+    const keep = (append: () => void) => {
       // Before the broker has opened it, no worker counts on anything.
       if (topic.isOver || topic.openedAt === Infinity) return
-      this.history.append(topic, kind, payload)
+      append()
       this.appended()
     }
     try {
       topic.subscription = await this.driver.subscribe(topic.name, {
-        message: (payload) => append(KIND.entry, payload),
-        gap: (reason) => append(KIND.gap, reason),
+        message: (payload) => keep(() => this.history.message(topic, payload)),
+        gap: (reason) => keep(() => this.history.append(topic, KIND.gap, reason)),
         fail: (error) => {
           failure = error
-          append(KIND.fail, error.message)
+          keep(() => this.history.append(topic, KIND.fail, error.message))
           if (topic.openedAt < Infinity) void this.#end(topic)
         },
       })

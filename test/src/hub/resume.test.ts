@@ -142,10 +142,11 @@ describe('a client that moves between the workers of one hub', () => {
     const workers = [worker(), worker()]
     const first = await open(workers[0]!, ['a'])
     const { lastEventId } = first
+    sink!.message({ event: 'note', data: 'n' })
     sink!.message('1')
     sink!.gap('the link was lost')
     sink!.message('2')
-    const all = ['a=1', 'messages-lost:a', 'a=2']
+    const all = ['note=n', 'a=1', 'messages-lost:a', 'a=2']
     await has(first, 'a=2')
     expect(first.got).toEqual(all)
     for (const streamer of workers) {
