@@ -59,6 +59,8 @@ export class Assembly {
   /** When the last streams were ended, on the clock of `performance.now`. */
   goodbyeAt: number | undefined
   private state: 'open' | 'draining' | 'closing' = 'open'
+  private endDrains: () => void = () => undefined
+  private readonly closeBegins = new Promise<void>((resolve) => (this.endDrains = resolve))
 
   constructor(
     private readonly driver: Driver,
@@ -207,7 +209,9 @@ export class Assembly {
   /** See `Streamer.drain`. */
   async drain(over: number): Promise<void> {
     if (this.state === 'open') this.state = 'draining'
-    await this.clients.drain(over, (client, retry) => this.sendAway(client, retry))
+    const drained = this.clients.drain(over, (client, retry) => this.sendAway(client, retry))
+    // `close` sends everybody away at once, and stops the timers that a drain waits for.
+    await Promise.race([drained, this.closeBegins])
   }
 
   /** See `Streamer.stats`. */
@@ -261,6 +265,7 @@ export class Assembly {
   /** See `Streamer.close`. */
   async close(): Promise<void> {
     this.state = 'closing'
+    this.endDrains()
     // No `await` without a cluster: all clients get `Client closed` in this turn of the event loop.
     if (this.cluster !== undefined) await this.cluster.releaseAll()
     this.goodbyeAt = performance.now()

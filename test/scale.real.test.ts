@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { EventSource } from 'eventsource'
 import { jetstreamDriver } from '../src/drivers/jetstream.js'
 import { redisStreamsDriver } from '../src/drivers/redis-streams.js'
 import { requireCommand } from './brokers/apt.js'
@@ -10,6 +11,7 @@ import { startRedis } from './brokers/redis.js'
 import { openEvents } from './support/event-stream.js'
 import type { Script } from './support/script.js'
 import { startScript } from './support/script.js'
+import { until } from './support/until.js'
 
 jest.setTimeout(120_000)
 
@@ -99,6 +101,30 @@ describe.each(['redis', 'nats'] as const)('on %s', (kind) => {
     await hop(script, exact[kind])
     expect(await script.stop()).toBe(0)
   })
+})
+
+test('cluster.ts: kill -HUP replaces each process once, and every page goes on', async () => {
+  const engine = await engines.redis()
+  const script = await startScript('examples/cluster.ts', { ...engine.env, SERVERS: '2' })
+  const { url, output } = script
+  const listening = () => script.output.split('Listening on').length - 1
+  await until('two servers', () => listening() === 2, 30_000)
+  const sources = Array.from({ length: 8 }, () => new EventSource(`${url}/events?topic=clock`))
+  try {
+    for (const source of sources) source.onerror = () => undefined
+    await until('the pages', () => sources.every(({ readyState }) => readyState === 1), 30_000)
+    process.kill(script.pid, 'SIGHUP')
+    // Each is replaced by one; they drain for five seconds, one after the other.
+    await until('two more servers', () => listening() === 4, 60_000)
+    expect(await script.stop()).toBe(0)
+    expect(script.output.slice(output.length)).not.toContain('A server ended')
+    expect(listening()).toBe(4)
+    expect(sources.filter(({ readyState }) => readyState === 2)).toEqual([])
+  } finally {
+    for (const source of sources) source.close()
+    await script.stop()
+    await engine.stop()
+  }
 })
 
 test.each(['examples/cluster.ts', 'examples/scale/run.ts', 'examples/scale/publisher.ts'])(

@@ -7,6 +7,7 @@ const root = join(__dirname, '../..')
 
 /** A script of this repo that runs as a process of its own. */
 export interface Script {
+  readonly pid: number
   /** The address that it says it listens on. */
   readonly url: string
   /** All that it has printed. */
@@ -45,6 +46,7 @@ export async function startScript(path: string, env: Record<string, string> = {}
     throw error
   }
   return {
+    pid: child.pid!,
     url: /http:\/\/localhost:\d+/.exec(output)![0],
     get output() {
       return output
