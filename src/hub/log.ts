@@ -99,7 +99,8 @@ function entriesOf(part: LogPart, asked: readonly string[]): LogEntry[] {
   new PacketReader((kind, body) => {
     const { number, topic, payload } = readEntry(body)
     const topics = [names.get(topic)!]
-    entries.push(kind === KIND.gap ? { lostThrough: number, topics } : { number, payload, topics })
+    if (kind === KIND.gap) entries.push({ lostThrough: number, topics })
+    else entries.push({ number, payload: payloadOf(kind, payload), topics })
   }).push(part.packets)
   return entries
 }
