@@ -43,8 +43,11 @@ export type LogEntry =
       readonly payload: Payload | readonly Payload[]
       readonly topics: string[]
     }
-  /** Entries up to this number were requested and are no longer in the log. */
-  | { readonly lostThrough: number }
+  /**
+   * Entries up to this number were requested and are no longer in the log: of these topics, or of all
+   * that were requested.
+   */
+  | { readonly lostThrough: number; readonly topics?: readonly string[] }
 
 /**
  * The log of a broker that keeps all topics in one order. Every server that reads it sees the same
@@ -86,8 +89,8 @@ export interface Log {
 
   /**
    * Reads the entries of these topics whose number is above `after` and at most `through`, in
-   * order. `position` has reached `through`. A `lostThrough` comes before all entries above it. It
-   * throws when the log can't be read at the moment.
+   * order. `position` has reached `through`. A `lostThrough` comes before all entries above it that
+   * are of its topics. It throws when the log can't be read at the moment.
    */
   read(topics: readonly string[], after: number, through: number): AsyncIterable<LogEntry>
 

@@ -1,10 +1,13 @@
 import { createServer } from 'node:http'
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as core from 'unifrost'
 import * as forExpress from 'unifrost/express'
 import * as forKoa from 'unifrost/koa'
+import { startHub } from 'unifrost/hub'
+import { checkWorkersOptions } from '../src/hub/workers-options.js'
 import * as forFetch from 'unifrost/fetch'
 import * as forFastify from 'unifrost/fastify'
 import * as forNest from 'unifrost/nest'
@@ -71,6 +74,8 @@ for (const [entry, it] of [
   } satisfies Record<string, Factory>)
 }
 
+/** An address at which there is no hub. */
+const HUB = join(tmpdir(), `unifrost-options-${process.pid}`)
 const verify = () => ({ sub: 'a' })
 /** Options of what mounts all routes at once, with what those need that hold others. */
 const mounted = (options: unknown): unknown => {
@@ -106,7 +111,18 @@ const onBroker: Record<string, [target: unknown, rest?: object]> = {
   'drivers/postgres postgresDriver': ['postgres://u:p@127.0.0.1:1/d'],
   'directories/nats natsDirectory': ['nats://127.0.0.1:1'],
   'directories/redis redisDirectory': ['redis://127.0.0.1:1'],
+  'hub hubDriver': [HUB],
+  'hub hubDirectory': [HUB],
 }
+
+/** What `startWorkers` needs. Its checks alone are tried: beyond them it starts processes. */
+const WORKERS = { driver: () => memoryDriver(), app: () => () => undefined, port: 0 }
+
+Object.assign(factories, {
+  'hub startHub': (options) =>
+    startHub(withRest(options, { address: HUB, driver: memoryDriver() }) as never),
+  'hub startWorkers': (options) => checkWorkersOptions(withRest(options, WORKERS) as never),
+} satisfies Record<string, Factory>)
 
 /** What is exported beside factories that take options. */
 const others = new Set([

@@ -108,6 +108,16 @@ export const layers = [
   directory('redis'),
   directory('nats', { drivers: ['jetstream'], lazy: ['@nats-io/jetstream'] }),
   {
+    name: 'hub',
+    files: /^src\/hub\//,
+    reaches: [
+      /^src\/(driver|log|directory|errors|options|option-checks|streamer)\.ts$/,
+      kit,
+      /^src\/directories\/toolbox\//,
+      /^src\/hub\//,
+    ],
+  },
+  {
     name: 'testing',
     files: /^src\/testing\//,
     reaches: [/^src\/(driver|log|errors)\.ts$/, /^src\/testing\//],

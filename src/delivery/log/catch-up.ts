@@ -102,7 +102,7 @@ function lossIn(
 ): LogStep | undefined {
   if (segment === undefined || done < segment.after) return undefined
   const { history, name } = membership.topic
-  const through = Math.min(segment.lostThrough, history.evictedThrough)
+  const through = Math.min(segment.lostThrough(name), history.evictedThrough)
   if (done >= through) return undefined
   membership.tellLoss(cursor, through)
   return { kind: 'lost', topic: name }

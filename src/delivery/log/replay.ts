@@ -103,8 +103,7 @@ export class LogReplay {
           part = new Part(part.last)
         }
         // An entry whose number does not rise is lost right behind the one before it.
-        const lostThrough = Math.max(entry.lostThrough, part.last + 0.5)
-        part.lostThrough = Math.max(part.lostThrough, lostThrough)
+        part.lose(entry.topics ?? topics, Math.max(entry.lostThrough, part.last + 0.5))
         continue
       }
       if (part.size >= SEGMENT_BYTES) {
@@ -166,12 +165,15 @@ class Part {
   last: number
   size = 0
   private readonly frames = new Map<string, Frame[]>()
+  /** Through which number entries are lost, by topic. */
+  private readonly lost = new Map<string, number>()
 
-  constructor(
-    private readonly after: number,
-    public lostThrough = 0,
-  ) {
+  constructor(private readonly after: number) {
     this.last = after
+  }
+
+  lose(names: readonly string[], through: number): void {
+    for (const name of names) this.lost.set(name, Math.max(this.lost.get(name) ?? 0, through))
   }
 
   add(name: string, number: number, encoded: Encoded): void {
@@ -185,7 +187,7 @@ class Part {
 
   segment(topics: readonly string[], through: number): LogSegment {
     for (const name of topics) if (!this.frames.has(name)) this.frames.set(name, [])
-    return new LogSegment(this.after, through, this.lostThrough, this.frames)
+    return new LogSegment(this.after, through, this.lost, this.frames)
   }
 }
 

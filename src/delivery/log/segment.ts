@@ -10,10 +10,15 @@ export class LogSegment {
   constructor(
     readonly after: number,
     readonly through: number,
-    /** Entries after `after` and through this number are no longer in the log. */
-    readonly lostThrough: number,
+    /** Entries after `after` and through these numbers are no longer in the log, by topic. */
+    private readonly lost: ReadonlyMap<string, number>,
     private readonly topics: ReadonlyMap<string, readonly Frame[]>,
   ) {}
+
+  /** Through which number entries of a topic are no longer in the log. */
+  lostThrough(topic: string): number {
+    return this.lost.get(topic) ?? 0
+  }
 
   /** Whether it has the entries of a topic that come next after `number`. */
   covers(topic: string, number: number): boolean {
@@ -39,7 +44,8 @@ export class LogSegment {
     const { history, name } = topic
     const taken = new Taking(Math.min(limit, endedAt))
     const mine = this.topics.get(name) ?? []
-    const from = this.topics.has(name) ? Math.max(floor, this.after, this.lostThrough) : Infinity
+    const lost = Math.max(floor, this.after, this.lostThrough(name))
+    const from = this.topics.has(name) ? lost : Infinity
     let at = 0
     for (let index = history.indexAfter(floor); ; index++) {
       const kept = history.at(index)
