@@ -8,7 +8,7 @@ export async function loadJose(): Promise<Jose> {
     // jose is an ES module. Node's `require` takes those, and that of Jest does not.
     const refused = (error as NodeJS.ErrnoException).code === 'ERR_REQUIRE_ESM'
     if (!refused || typeof require !== 'function') throw error
-    return await importByNode(require.resolve('jose'))
+    return importByNode(require.resolve('jose'))
   }
 }
 

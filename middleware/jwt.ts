@@ -156,7 +156,10 @@ class RemoteKeys {
 
   using({ createRemoteJWKSet, customFetch }: Jose): JWTVerifyGetKey {
     // The `fetch` that is global at the time: a test may have replaced it.
-    const ours = { ...this.#options, [customFetch]: (...request: Parameters<typeof fetch>) => fetch(...request) }
+    const ours = {
+      ...this.#options,
+      [customFetch]: (...request: Parameters<typeof fetch>) => fetch(...request),
+    }
     return (this.#keys ??= createRemoteJWKSet(this.#url, ours))
   }
 
