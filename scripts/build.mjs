@@ -63,7 +63,8 @@ async function compile(mode, outDir) {
  * don't see that it stands in a `try`, and take a library that is optional for one that is missing.
  */
 async function exposeRequires(outDir) {
-  const hidden = /Promise\.resolve\(\)\.then\(\(\) => (__importStar\(require\((?:'[^']+'|"[^"]+")\)\))\)/g
+  const hidden =
+    /Promise\.resolve\(\)\.then\(\(\) => (__importStar\(require\((?:'[^']+'|"[^"]+")\)\))\)/g
   for (const path of (await filesIn(outDir)).filter((name) => name.endsWith('.js'))) {
     const text = await readFile(path, 'utf8')
     const bare = text.replaceAll(hidden, '$1')
