@@ -47,6 +47,8 @@ interface OpenTopic {
   readonly sink: LogSink
   /** The hub's number of it. 0 while it is not open there. */
   id: number
+  /** Whether it has been open: then it is opened again for as long as nobody closes it. */
+  isPromised: boolean
 }
 
 /** What the hub says at the start. */
@@ -148,7 +150,8 @@ class Worker {
   }
 
   #greet(connection: HubConnection): Promise<Greeting> {
-    const names = [...this.#topics.values()].filter(({ id }) => id !== 0).map(({ name }) => name)
+    const open = [...this.#topics.values()].filter(({ isPromised }) => isPromised)
+    const names = open.map(({ name }) => name)
     const { epoch, position: cursor } = this.#log
     const args = { encoding: this.#encoding, epoch, cursor, topics: names }
     return connection.greet<Greeting>('log', args, (greeting) => {
@@ -169,11 +172,11 @@ class Worker {
 
   async #subscribe(name: string, sink: LogSink): Promise<LogSubscription> {
     const connection = await this.#link.get()
-    const topic: OpenTopic = { name, sink, id: 0 }
+    const topic: OpenTopic = { name, sink, id: 0, isPromised: false }
     this.#topics.set(name, topic)
     try {
       const position = await inTime(
-        this.#open(connection, topic),
+        this.#open(connection, topic, () => (topic.isPromised = true)),
         this.#subscribeTimeout,
         () => new Error(`The hub did not open topic ${JSON.stringify(name)} in time. Try again.`),
         this.#closings.signal,
@@ -185,16 +188,27 @@ class Worker {
     }
   }
 
-  /** @returns after which number the topic is read. */
-  async #open(connection: HubConnection, topic: OpenTopic): Promise<number> {
+  /**
+   * @param opened Called before the topic's first entry, with the number after which it is read.
+   * @returns that number.
+   */
+  async #open(
+    connection: HubConnection,
+    topic: OpenTopic,
+    opened: (position: number) => void,
+  ): Promise<number> {
     const { position } = await connection.ask<{ topic: number; position: number }>(
       'open',
       { topic: topic.name },
-      ({ topic: id }) => {
+      ({ topic: id, position: from }) => {
         // It was closed meanwhile, or the connection is not the one that is read any more.
         const isWanted = this.#topics.get(topic.name) === topic && connection === this.#reading
-        if (!isWanted) void connection.ask('close', { topic: id }).catch(() => undefined)
-        else this.#byId.set((topic.id = id), topic)
+        if (!isWanted) {
+          void connection.ask('close', { topic: id }).catch(() => undefined)
+          return
+        }
+        opened(from)
+        this.#byId.set((topic.id = id), topic)
       },
     )
     return position
@@ -208,10 +222,9 @@ class Worker {
       !signal.aborted && connection === this.#reading && this.#topics.get(topic.name) === topic
     for (let tries = 1; isWanted(); tries++) {
       try {
-        const position = await this.#open(connection, topic)
-        if (isLoss && isWanted()) {
-          topic.sink.gap('The hub had closed this topic while the worker was away.', position)
-        }
+        await this.#open(connection, topic, (position) => {
+          if (isLoss) topic.sink.gap('The hub had closed this topic meanwhile.', position)
+        })
         return
       } catch (error) {
         if (!isWanted()) return

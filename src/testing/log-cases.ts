@@ -172,7 +172,9 @@ async function read(
     return entries.map((entry) => {
       check('number' in entry, 'Something was said to be lost.')
       const { number, payload } = entry
-      return { number, text: Buffer.from(payload as string).toString() }
+      // One for all of its topics, or a list with one for each.
+      const [first] = [payload].flat() as (string | Uint8Array)[]
+      return { number, text: Buffer.from(first as string).toString() }
     })
   }
   return inTime(`reading the log through ${through}`, reading(), bench.bound)

@@ -1,7 +1,7 @@
 import { connect as connectSocket } from 'node:net'
 import type { Socket } from 'node:net'
 import { OptionsError } from '../../errors.js'
-import { Backoff, noAnswer, shownAddress, whenAbsent } from '../../driver-kit/index.js'
+import { Backoff, noAnswer, shownAddress, whenAbsent, within } from '../../driver-kit/index.js'
 import type { ConnectAttempt } from '../../driver-kit/index.js'
 
 /** A message of NATS, as `payload` gets it. */
@@ -183,6 +183,8 @@ export async function dial(
 
 /** How long a server that has greeted us has to say that it has no room, in milliseconds. */
 const REFUSES_WITHIN = 10
+/** How long is waited for a server to let go of a connection, in milliseconds. */
+const LETS_GO_WITHIN = 200
 
 /**
  * Settles when one of the servers has sent something, which NATS does first. The libraries are not
@@ -217,12 +219,26 @@ async function answer(servers: string[], event: 'connect' | 'data', signal: Abor
   signal.addEventListener('abort', destroy)
   try {
     await Promise.any(answers)
+    // A server with one place left must have it free again for the library.
+    if (event === 'data') await within(Promise.all(sockets.map(ended)), LETS_GO_WITHIN)
   } catch (error) {
     throw (error as AggregateError).errors[0]
   } finally {
     signal.removeEventListener('abort', destroy)
     destroy()
   }
+}
+
+/** Ends a connection, and settles when the server has let go of it, too. */
+function ended(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket.connecting || socket.destroyed) {
+      resolve()
+      return
+    }
+    socket.once('close', () => resolve())
+    socket.end()
+  })
 }
 
 /** Loads whichever library is installed. Both are optional. */

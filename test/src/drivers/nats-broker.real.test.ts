@@ -234,14 +234,16 @@ describe.each(libraries)('natsDriver on a NATS server, with %s', (_, connect) =>
     const own = await startNats({ config: 'max_connections: 1' })
     try {
       const at = `nats://127.0.0.1:${own.port}`
-      const first = keep(natsDriver(at, { connect }))
       // Who asked whether the server is up may hold the only place for a moment longer.
+      await until('the place to be free', async () => (await own.open()).connections === 0, 30_000)
+      const first = keep(natsDriver(at, { connect }))
       const connects = () =>
         first.connect().then(
           () => true,
           () => false,
         )
-      await until('the first connection', connects)
+      // A library that was refused may take its whole time for it.
+      await until('the first connection', connects, 30_000)
       const second = keep(natsDriver(at, { connect }))
       await expect(second.connect()).rejects.toThrow(
         /has no room \(maximum connections exceeded\)\. Raise its limit/i,
