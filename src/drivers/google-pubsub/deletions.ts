@@ -1,12 +1,9 @@
 import type { PubSub } from '@google-cloud/pubsub'
 import { Backoff, pause, within } from '../../driver-kit/index.js'
-import { answered, Code, codeOf, once } from './answers.js'
+import { answered, Code, codeOf, isTransient, once } from './answers.js'
 
 /** How long clean-up may run on after `close` has returned, in milliseconds. */
 export const LINGER = 5_000
-
-/** Errors after which deleting is tried again. A subscription that is being made may still come. */
-const AGAIN: readonly unknown[] = [Code.NotFound, Code.Unavailable, Code.DeadlineExceeded]
 
 /** The link whose subscriptions are deleted. */
 export interface DeletionsHost {
@@ -68,7 +65,9 @@ export class Deletions {
         const code = codeOf(error)
         if (code === Code.NotFound && client !== undefined) host.hears(client)
         if (code === Code.NotFound && (made === undefined || ++missing > 3)) return
-        if (!host.replaced(client) && !AGAIN.includes(code)) return
+        // A subscription that is being made may still come.
+        const again = code === Code.NotFound || isTransient(error) || host.replaced(client)
+        if (!again) return
       }
       if (host.closed && client === undefined) return
       await pause(backoff.next(), undefined, { ref: false })

@@ -190,7 +190,8 @@ describe('the contract', () => {
     async (_, fault) => {
       const [, make, part, says] = fault
       const failed = await (outcomes.get(fault) ?? failures(make, part))
-      expect(failed).toEqual([expect.stringMatching(says)])
+      // Such a driver may fail by other words as well, on a machine that has other things to do.
+      expect(failed).toContainEqual(expect.stringMatching(says))
     },
     60_000,
   )
