@@ -343,7 +343,7 @@ describe('redisStreamsDriver with one stream as the log', () => {
     const entries = await collect(again.log!.read(['a'], 0, again.log!.position))
     expect(entries).toEqual([
       { lostThrough: expect.any(Number) },
-      { number: again.log!.position, topics: ['a'], payload: Buffer.from('1') },
+      { number: again.log!.position, topics: ['a'], payload: [Buffer.from('1')] },
     ])
   })
 
