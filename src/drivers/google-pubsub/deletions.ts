@@ -3,7 +3,7 @@ import { Backoff, pause, within } from '../../driver-kit/index.js'
 import { answered, Code, codeOf, isTransient, once } from './answers.js'
 
 /** How long clean-up may run on after `close` has returned, in milliseconds. */
-export const LINGER = 5_000
+export const LINGER = 25_000
 
 /** The link whose subscriptions are deleted. */
 export interface DeletionsHost {
