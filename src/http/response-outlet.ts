@@ -3,6 +3,7 @@ import { Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 import type { Connection, Outlet } from '../delivery/connection.js'
+import { onDrain, writeThrough } from './backpressure.js'
 
 /** A response of Node's, over HTTP/1 or through HTTP/2's compatibility API. */
 export type AnyResponse = ServerResponse | Http2ServerResponse
@@ -22,6 +23,8 @@ export class ResponseOutlet implements Outlet {
   private readonly queue: Socket | undefined
   /** Made when the connection is first full; most never are. */
   private onDrain: (() => void) | undefined = undefined
+  /** Whether it is told of each `drain` of the response. */
+  private listens = false
   private readonly onClose = () => {
     this.noMoreDrain()
     this.response.off('close', this.onClose)
@@ -52,10 +55,15 @@ export class ResponseOutlet implements Outlet {
   }
 
   write(bytes: Buffer): boolean {
+    const { target, response } = this
+    if (target === response) {
+      if (writeThrough(response, bytes)) return true
+      if (!this.listens) onDrain(response, () => this.connection?.drained())
+      this.listens = true
+      return false
+    }
     // `write` may return false although the kernel has taken all bytes.
-    // A wrapped `write` may return nothing, which says nothing.
-    const wrote: unknown = this.target.write(bytes)
-    if (wrote !== false || this.target.writableLength === 0) return true
+    if (target.write(bytes) || target.writableLength === 0) return true
     this.awaitDrain()
     return false
   }
