@@ -60,7 +60,8 @@ export function driverShell<
 
     async connect(): Promise<void> {
       closings.check()
-      await parts.connect()
+      const connecting = (async () => parts.connect())()
+      await inTime(connecting, Infinity, undefined, closings.signal)
       closings.check()
     },
 

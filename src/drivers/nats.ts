@@ -8,7 +8,15 @@ import type {
 } from '../brokers/nats/connection.js'
 import { natsLink } from '../brokers/nats/link.js'
 import { SPECIAL_SUBJECTS, toSubject } from '../brokers/nats/subject.js'
-import { checkDriverOptions, checks, Closings, driverShell, PAYLOAD } from '../driver-kit/index.js'
+import {
+  checkDriverOptions,
+  checks,
+  Closings,
+  connectError,
+  driverShell,
+  PAYLOAD,
+  retryUntil,
+} from '../driver-kit/index.js'
 import { kindOfTopic } from '../driver-kit/topic-kind.js'
 import type { BrokerDriver, ChoosePayload, OptionCheck } from '../driver-kit/index.js'
 import { NatsTopic } from './nats/topic.js'
@@ -102,12 +110,28 @@ export function natsDriver(
     for (const topic of topics) topic.refused(refusal)
   }
 
+  /** A connection may be there, brought or kept, although its server does not answer. */
+  async function connect(): Promise<void> {
+    const connection = await link.get()
+    const until = performance.now() + connectTimeout
+    // While the library reconnects, asking fails at once.
+    const again = () => !connection.isClosed()
+    try {
+      await retryUntil(until, () => connection.flush(), { again, signal: closings.signal })
+    } catch (error) {
+      closings.check()
+      throw connectError('NATS', connection.getServer(), error, {
+        unreachable: 'Check that it is up and reachable.',
+      })
+    }
+  }
+
   return driverShell({
     closings,
     brokerState: link.state,
     encoding: options.encoding,
     kindOf: kindOfTopic(SPECIAL_SUBJECTS, address),
-    connect: () => link.get(),
+    connect,
     async subscribe(name, sink) {
       const subject = toSubject(name, address)
       const connection = await link.get()

@@ -10,6 +10,7 @@ import { leaving } from './leaving.js'
 import { logCases } from './log-cases.js'
 import { naming } from './naming.js'
 import { refusing } from './refusing.js'
+import { silent } from './silent.js'
 
 /** One test. It is for any framework: `test(c.name, c.run)`. */
 export interface ContractCase {
@@ -35,6 +36,7 @@ const DEFINITIONS: readonly Definition[] = [
   ...breaking,
   ...backingOff,
   ...refusing,
+  ...silent,
   ...naming,
 ]
 

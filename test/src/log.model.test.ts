@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { MODEL_SEED } from '../support/model-seed.js'
 import { logCommandLists, logSetups } from '../support/model/log-commands.js'
 import type { LogCommand, LogSetup } from '../support/model/log-commands.js'
 import { LogWorld } from '../support/model/log-world.js'
@@ -34,7 +35,7 @@ describe('the promise, on several servers that read one log', () => {
         await world.finish()
         await world.close()
       }),
-      { numRuns: RUNS, examples: [FOUND] },
+      { numRuns: RUNS, examples: [FOUND], ...MODEL_SEED },
     )
   }, 600_000)
 })

@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { MODEL_SEED } from '../support/model-seed.js'
 import { commandLists, setups } from '../support/model/commands.js'
 import { World } from '../support/model/world.js'
 
@@ -13,7 +14,7 @@ describe('the promise', () => {
         if (!setup.abrupt) await world.finish()
         await world.close()
       }),
-      { numRuns: RUNS },
+      { numRuns: RUNS, ...MODEL_SEED },
     )
   }, 600_000)
 })

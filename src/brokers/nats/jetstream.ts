@@ -21,6 +21,18 @@ export interface NatsMessage {
   readonly headers?: NatsHeaders & { readonly code: number; readonly description: string }
 }
 
+/**
+ * The headers of a message. The library reads them when they are asked for, and throws at those that it
+ * would not write itself, which a publisher may write all the same: they count as none.
+ */
+export function headersOf(message: NatsMessage): NatsMessage['headers'] {
+  try {
+    return message.headers
+  } catch {
+    return undefined
+  }
+}
+
 /** The headers of a message. */
 export interface NatsHeaders {
   get(name: string): string

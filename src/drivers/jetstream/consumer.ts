@@ -1,6 +1,6 @@
 import type { NatsSubscription } from '../../brokers/nats/connection.js'
 import { within } from '../../driver-kit/index.js'
-import { newInbox, reasonOf } from '../../brokers/nats/jetstream.js'
+import { headersOf, newInbox, reasonOf } from '../../brokers/nats/jetstream.js'
 import type {
   JetStreamConnection,
   JetStreamManager,
@@ -122,7 +122,7 @@ export class StreamConsumer {
     // What is of the protocol is told by where it arrives. Headers may be a publisher's.
     const tokens = message.reply?.split('.') ?? []
     if (tokens[1] === 'ACK') this.#message(message, tokens)
-    else if (message.subject === this.#inbox && message.headers?.code === 100) this.#status(message)
+    else if (message.subject === this.#inbox) this.#status(headersOf(message), message.reply)
   }
 
   #message(message: NatsMessage, tokens: readonly string[]): void {
@@ -137,11 +137,12 @@ export class StreamConsumer {
     this.events.message(message, sequence, time / NANOSECONDS)
   }
 
-  #status({ headers, reply }: NatsMessage): void {
+  #status(headers: NatsMessage['headers'], reply: string | undefined): void {
+    if (headers?.code !== 100) return
     // The server may wait for an answer before it sends more.
-    this.#stalled = reply || headers?.get('Nats-Consumer-Stalled') || this.#stalled
+    this.#stalled = reply || headers.get('Nats-Consumer-Stalled') || this.#stalled
     if (!this.events.busy?.()) this.proceed()
-    if (!headers?.has('Nats-Last-Consumer')) return
+    if (!headers.has('Nats-Last-Consumer')) return
     if (Number(headers.get('Nats-Last-Consumer')) !== this.#delivered) return this.#break()
     this.events.idle(Number(headers.get('Nats-Last-Stream')))
   }

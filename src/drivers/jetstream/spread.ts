@@ -1,6 +1,7 @@
 import type { LogSink } from '../../log.js'
 import type { Payload } from '../../driver.js'
 import { checkedPayload } from '../../driver-kit/index.js'
+import { headersOf } from '../../brokers/nats/jetstream.js'
 import type { ChoosePayload as Choose } from '../../driver-kit/index.js'
 import type { NatsHeaders, NatsMessage, StreamInfo } from '../../brokers/nats/jetstream.js'
 import type { StreamLog } from './log.js'
@@ -16,6 +17,7 @@ export interface JetStreamMessage {
   /** When the server stored it. */
   readonly time: Date
   readonly data: Uint8Array
+  /** Not there either where a publisher has written some that the library can't read. */
   readonly headers?: NatsHeaders
 }
 
@@ -98,12 +100,14 @@ export class Spread implements ReaderEvents {
 /** What of a message is sent. Throws where the user's `payload` fails, or returns something else. */
 export function payloadOf(
   choose: ChoosePayload | undefined,
-  { subject, data, headers }: NatsMessage,
+  received: NatsMessage,
   topic: string,
   sequence: number,
   time: number,
 ): Payload {
+  const { subject, data } = received
   if (choose === undefined) return data
+  const headers = headersOf(received)
   const message = { subject, sequence, time: new Date(time), data, ...(headers && { headers }) }
   return checkedPayload(choose(message, topic))
 }

@@ -31,14 +31,14 @@ export function fromTopic({ Body = '', Attributes }: Message): SqsMessage | unde
   } catch {
     return undefined
   }
-  const { Type, TopicArn, MessageId, Message, Subject, MessageAttributes = {} } = envelope ?? {}
+  const { Type, TopicArn, MessageId, Message, Subject, MessageAttributes } = envelope ?? {}
   if (Type !== 'Notification' || !TopicArn || !MessageId || Message === undefined) return undefined
   return {
     body: Message,
     source: TopicArn,
     id: MessageId,
     attributes: Object.fromEntries(
-      Object.entries(MessageAttributes).map(([name, { Value }]) => [name, Value]),
+      Object.entries(MessageAttributes ?? {}).map(([name, it]) => [name, it?.Value ?? '']),
     ),
     ...(Subject ? { subject: Subject } : {}),
     ...groupOf(Attributes),
@@ -51,7 +51,7 @@ interface Envelope {
   MessageId: string
   Message: string
   Subject: string | null
-  MessageAttributes: Record<string, { Value: string }>
+  MessageAttributes: Record<string, { Value?: string } | null> | null
 }
 
 /** A message that was sent to a queue of the user's. */

@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { MODEL_SEED } from '../../support/model-seed.js'
 import type { Run } from '../../support/takeover/explore.js'
 import { explore } from '../../support/takeover/explore.js'
 import type { Scenario } from '../../support/takeover/removals.js'
@@ -70,7 +71,7 @@ describe.each(scenarios)(
           const { wrong, trace } = await run(schedule)
           expect({ wrong, trace }).toEqual({ wrong: [], trace })
         }),
-        { numRuns: 60 },
+        { numRuns: 60, ...MODEL_SEED },
       )
     })
   },

@@ -1,4 +1,5 @@
 import fc from 'fast-check'
+import { MODEL_SEED } from '../../support/model-seed.js'
 import type { Run } from '../../support/takeover/explore.js'
 import { explore, run } from '../../support/takeover/explore.js'
 
@@ -36,7 +37,7 @@ describe('taking a client over', () => {
         const { wrong, trace } = await run(schedule)
         expect({ wrong, trace }).toEqual({ wrong: [], trace })
       }),
-      { numRuns: 60 },
+      { numRuns: 60, ...MODEL_SEED },
     )
   })
 })
