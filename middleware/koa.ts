@@ -58,12 +58,7 @@ export function unifrostKoa<Principal = unknown>(
       door.abandon(client)
       return
     }
-    try {
-      checkHead(ctx.res)
-    } catch (error) {
-      door.abandon(client)
-      throw error
-    }
+    checkHead(door, client, ctx.res)
     ctx.status = 200
     ctx.set(STREAM_HEADERS)
     ctx.body = new EventStream(door, client, ctx, terms)

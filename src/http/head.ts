@@ -1,5 +1,7 @@
 import { ServerResponse } from 'node:http'
+import type { Client } from '../delivery/client.js'
 import { OptionsError } from '../errors.js'
+import type { Door } from './door.js'
 import type { AnyResponse } from './response-outlet.js'
 
 /**
@@ -32,15 +34,17 @@ export function sendHead(response: AnyResponse): void {
 }
 
 /**
- * Checks the headers that the application has sent by itself, by `writeHead` or `flushHeaders`. A
- * response that can't be a stream's is ended: nobody else would.
+ * Checks the headers that the application has sent by itself, by `writeHead` or `flushHeaders`. If
+ * they are not a stream's, the response is ended, since nobody else would end it, and the client is
+ * given back.
  *
  * @throws OptionsError if headers were sent that are not a stream's.
  */
-export function checkHead(response: AnyResponse): void {
+export function checkHead(door: Door, client: Client, response: AnyResponse): void {
   if (!response.headersSent) return
   const { status, type, length } = headOf(response)
   if (status === 200 && /^text\/event-stream *(;|$)/i.test(type) && length === '') return
+  door.abandon(client)
   // Its reader waits for as many bytes as were announced, so the connection must end.
   if (length === '') (response as ServerResponse).end()
   else response.destroy()

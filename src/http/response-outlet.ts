@@ -3,7 +3,7 @@ import { Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 import type { Connection, Outlet } from '../delivery/connection.js'
-import { onDrain, writeThrough } from './backpressure.js'
+import { WrappedResponse } from './wrapped-response.js'
 
 /** A response of Node's, over HTTP/1 or through HTTP/2's compatibility API. */
 export type AnyResponse = ServerResponse | Http2ServerResponse
@@ -23,8 +23,8 @@ export class ResponseOutlet implements Outlet {
   private readonly queue: Socket | undefined
   /** Made when the connection is first full; most never are. */
   private onDrain: (() => void) | undefined = undefined
-  /** Whether it is told of each `drain` of the response. */
-  private listens = false
+  /** Writes to the response, where the socket must not be written to. */
+  private readonly wrapped: WrappedResponse | undefined
   private readonly onClose = () => {
     this.noMoreDrain()
     this.response.off('close', this.onClose)
@@ -40,6 +40,10 @@ export class ResponseOutlet implements Outlet {
     const socket = plainSocket(response)
     this.chunked = socket !== undefined
     this.target = socket ?? response
+    this.wrapped =
+      socket === undefined
+        ? new WrappedResponse(response, () => this.connection?.drained())
+        : undefined
     response.on('close', this.onClose)
     // Node emits no `close` on a response that still waits when its socket closes.
     this.queue = queueOf(response)
@@ -55,13 +59,8 @@ export class ResponseOutlet implements Outlet {
   }
 
   write(bytes: Buffer): boolean {
-    const { target, response } = this
-    if (target === response) {
-      if (writeThrough(response, bytes)) return true
-      if (!this.listens) onDrain(response, () => this.connection?.drained())
-      this.listens = true
-      return false
-    }
+    if (this.wrapped !== undefined) return this.wrapped.write(bytes)
+    const { target } = this
     // `write` may return false although the kernel has taken all bytes.
     if (target.write(bytes) || target.writableLength === 0) return true
     this.awaitDrain()

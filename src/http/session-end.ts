@@ -5,7 +5,9 @@ import type { AnyResponse } from './response-outlet.js'
 interface WithSession {
   session?: unknown
   sessionID?: unknown
-  sessionStore?: { get?: (id: string, callback: (error: unknown, session: unknown) => void) => void }
+  sessionStore?: {
+    get?: (id: string, callback: (error: unknown, session: unknown) => void) => void
+  }
 }
 
 /**

@@ -176,12 +176,7 @@ export function serve(
     door.abandon(client)
     return
   }
-  try {
-    checkHead(response)
-  } catch (error) {
-    door.abandon(client)
-    throw error
-  }
+  checkHead(door, client, response)
   if (!response.headersSent) {
     for (const [name, value] of Object.entries(STREAM_HEADERS)) response.setHeader(name, value)
     response.statusCode = 200
