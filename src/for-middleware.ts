@@ -18,7 +18,7 @@ export {
 } from './option-checks.js'
 export type { CrossSiteOptions } from './http/cross-site.js'
 export { checkSite, originsCheck } from './http/cross-site.js'
-export { isOwner, nameFrom, ownerNameOf } from './service/owner.js'
+export { claimsOf, isOwner, nameFrom, ownerNameOf } from './service/owner.js'
 export { publicError, sendError } from './http/error-response.js'
 export { checkHead } from './http/head.js'
 export { checkRequest, lastEventIdOf, queryOf } from './http/request.js'

@@ -1,7 +1,9 @@
 import { EventEmitter } from 'node:events'
 import { ServerResponse } from 'node:http'
+import type { Http2ServerResponse } from 'node:http2'
 import type { Writable } from 'node:stream'
-import type { AnyResponse } from './response-outlet.js'
+
+type AnyResponse = ServerResponse | Http2ServerResponse
 
 /**
  * Writes to a response whose methods other middleware may have replaced: to compress what is
