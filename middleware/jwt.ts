@@ -1,10 +1,27 @@
-import type { JWTPayload, JWTVerifyGetKey, JWTVerifyOptions, RemoteJWKSetOptions } from 'jose'
+import type { JWTVerifyGetKey, JWTVerifyOptions, RemoteJWKSetOptions } from 'jose'
 import { AuthenticationError, KeysUnavailableError, OptionsError } from '../src/index.js'
 import type { OptionTable } from '../src/for-middleware.js'
 import { checkOptions, count, given } from '../src/for-middleware.js'
+import type { Jose } from './jose.js'
+import { loadJose } from './jose.js'
 import type { PublicKey } from './jwt-keys.js'
 import { ASYMMETRIC, fittingAlgorithms, isPublicKey, isSecret, SYMMETRIC } from './jwt-keys.js'
 import { noteValidUntil } from './valid-until.js'
+
+/** What a token says: its claims (RFC 7519, section 4.1), and those of the issuer's own. */
+export interface JwtPayload {
+  iss?: string
+  sub?: string
+  aud?: string | string[]
+  jti?: string
+  /** In seconds since 1970. */
+  nbf?: number
+  /** In seconds since 1970. */
+  exp?: number
+  /** In seconds since 1970. */
+  iat?: number
+  [claim: string]: unknown
+}
 
 /**
  * Options of `jwt`. Those beside the keys are of `jose`, under its own names. An option that is
@@ -90,7 +107,7 @@ const CLAIMS = ['issuer', 'audience', 'subject', 'typ', 'requiredClaims', 'maxTo
  *
  * @throws OptionsError
  */
-export function jwt(options: JwtOptions): (token: string) => Promise<JWTPayload> {
+export function jwt(options: JwtOptions): (token: string) => Promise<JwtPayload> {
   checkJwtOptions(options)
   const { secret, publicKey, jwksUrl } = options
   const remote = picked(options, ['cooldownDuration', 'cacheMaxAge', 'timeoutDuration'])
@@ -104,13 +121,14 @@ export function jwt(options: JwtOptions): (token: string) => Promise<JWTPayload>
   const keys = jwksUrl === undefined ? undefined : new RemoteKeys(new URL(jwksUrl), remote)
 
   return async (token) => {
-    // Loaded on first use, so that an application with a `verify` of its own need not install it.
-    const jose = await import('jose')
+    const jose = await loadJose()
+    // The time of this file's realm: a test that moves the clock moves it for tokens as well.
+    const now = { ...checks, currentDate: new Date() }
     try {
       const { payload } =
         key === undefined
-          ? await jose.jwtVerify(token, keys!.using(jose), checks)
-          : await jose.jwtVerify(token, key, checks)
+          ? await jose.jwtVerify(token, keys!.using(jose), now)
+          : await jose.jwtVerify(token, key, now)
       return noteValidUntil(payload, clockTolerance)
     } catch (error) {
       if (error instanceof jose.errors.JWTExpired) {
@@ -125,8 +143,6 @@ export function jwt(options: JwtOptions): (token: string) => Promise<JWTPayload>
   }
 }
 
-type Jose = typeof import('jose')
-
 /** The keys at an address, as `jose` fetches and keeps them. */
 class RemoteKeys {
   #keys: (JWTVerifyGetKey & { readonly coolingDown?: boolean }) | undefined
@@ -138,8 +154,13 @@ class RemoteKeys {
     this.#options = options
   }
 
-  using({ createRemoteJWKSet }: Jose): JWTVerifyGetKey {
-    return (this.#keys ??= createRemoteJWKSet(this.#url, this.#options))
+  using({ createRemoteJWKSet, customFetch }: Jose): JWTVerifyGetKey {
+    // The `fetch` that is global at the time: a test may have replaced it.
+    const ours = {
+      ...this.#options,
+      [customFetch]: (...request: Parameters<typeof fetch>) => fetch(...request),
+    }
+    return (this.#keys ??= createRemoteJWKSet(this.#url, ours))
   }
 
   /** @throws KeysUnavailableError if the keys, and not the token, are the reason of an error. */

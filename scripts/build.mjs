@@ -53,8 +53,23 @@ async function compile(mode, outDir) {
   )
   const [code] = await once(tsc, 'close')
   if (code !== 0) throw new Error(`${mode.config} does not compile.`)
+  if (mode.type === 'commonjs') await exposeRequires(outDir)
   // The package as a whole is made of ES modules; this says what the folder below holds.
   await writeFile(join(outDir, 'package.json'), JSON.stringify({ type: mode.type }) + '\n')
+}
+
+/**
+ * The compiler puts the `require` that an `import()` becomes into a function of its own. Bundlers then
+ * don't see that it stands in a `try`, and take a library that is optional for one that is missing.
+ */
+async function exposeRequires(outDir) {
+  const hidden =
+    /Promise\.resolve\(\)\.then\(\(\) => (__importStar\(require\((?:'[^']+'|"[^"]+")\)\))\)/g
+  for (const path of (await filesIn(outDir)).filter((name) => name.endsWith('.js'))) {
+    const text = await readFile(path, 'utf8')
+    const bare = text.replaceAll(hidden, '$1')
+    if (bare !== text) await writeFile(path, bare)
+  }
 }
 
 async function build() {

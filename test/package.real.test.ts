@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { startPostgres } from './brokers/postgres.js'
 import { startRedis } from './brokers/redis.js'
+import { fromNpm } from './support/from-npm.js'
 import { blocksOf } from './support/markdown.js'
 import { until } from './support/until.js'
 
@@ -78,6 +79,7 @@ test('an ES module and a CommonJS module see the same types', async () => {
 import { Streamer, memoryDriver, type Driver } from 'unifrost'
 import { unifrostExpress, jwt } from 'unifrost/express'
 import { unifrostKoa } from 'unifrost/koa'
+import * as fetching from 'unifrost/fetch'
 import { natsDriver } from 'unifrost/drivers/nats'
 import { Link, type LinkOptions } from 'unifrost/driver-kit'
 import * as testing from 'unifrost/testing'
@@ -89,21 +91,37 @@ express().use('/events', unifrostExpress(streamer))
 new Koa().use(unifrostKoa(streamer))
 const nats: Driver = natsDriver('nats://localhost')
 export const link = (options: LinkOptions<object>) => new Link(options)
-export const made = [nats, testing, jwt({ secret: 'x'.repeat(32) })]
+export const made = [nats, testing, fetching, jwt({ secret: 'x'.repeat(32) })]
 // @ts-expect-error an option that does not exist
 new Streamer(driver, { clientTtl: 1 })
 `
   await writeFile(join(folder, 'types.mts'), use)
   await writeFile(join(folder, 'types.cts'), use)
-  const options = ['--strict', '--noEmit', '--module', 'nodenext', '--target', 'es2022']
-  const tsc = join(root, 'node_modules/typescript/bin/tsc')
-  const { stdout } = await run(
-    process.execPath,
-    [tsc, ...options, '--skipLibCheck', '--types', 'node', 'types.mts', 'types.cts'],
-    { cwd: folder },
-  ).catch((error: { stdout: string }) => error)
-  expect(stdout).toBe('')
+  await writeFile(join(folder, 'types.ts'), use)
+  // No `skipLibCheck`, which is the compiler's default: our declarations are checked as well.
+  expect(await complaints('nodenext', ['types.mts', 'types.cts'])).toEqual([])
+  expect(await complaints('node16', ['types.mts', 'types.cts'])).toEqual([])
+  expect(await complaints('bundler', ['types.ts'])).toEqual([])
+  expect(await complaints('node10', ['types.ts'])).toEqual([])
 })
+
+/** What the compiler says of the files and of our declarations. Those of others are not ours. */
+async function complaints(resolution: string, files: string[]): Promise<string[]> {
+  const kinds: Record<string, string[]> = {
+    nodenext: ['--module', 'nodenext'],
+    node16: ['--module', 'node16'],
+    bundler: ['--module', 'esnext', '--moduleResolution', 'bundler'],
+    node10: ['--module', 'commonjs', '--moduleResolution', 'node10', '--esModuleInterop'],
+  }
+  // The last one that has node10 without a word on its age.
+  const compilers = await fromNpm('typescript-5.9', ['typescript@5.9'])
+  const tsc = join(compilers, 'typescript/bin/tsc')
+  const args = [...kinds[resolution]!, '--strict', '--noEmit', '--target', 'es2022']
+  const { stdout } = await run(process.execPath, [tsc, ...args, '--types', 'node', ...files], {
+    cwd: folder,
+  }).catch((error: { stdout: string }) => error)
+  return stdout.split('\n').filter((line) => /^(types\.|node_modules\/unifrost\/|error)/.test(line))
+}
 
 test.each(['mjs', 'cjs'])('every entry point loads from .%s without a warning', async (kind) => {
   // The suite needs no broker's library to be installed, and the driver loads its own when used.
@@ -118,21 +136,41 @@ test.each(['mjs', 'cjs'])('every entry point loads from .%s without a warning', 
   expect({ stdout, stderr }).toEqual({ stdout: 'ERR_UNIFROST_UNAUTHENTICATED\n', stderr: '' })
 })
 
-test('a Jest with nothing configured, which is CommonJS, can use it', async () => {
+test('a Jest with nothing configured, which is CommonJS, can log a user in', async () => {
   await writeFile(
     join(folder, 'plain.test.js'),
     `${entries.map((name) => `require('${name}')`).join('\n')}
+    const { createHmac } = require('node:crypto')
     const { Streamer, memoryDriver } = require('unifrost')
+    const { jwt } = require('unifrost/express')
+    const secret = 'x'.repeat(32)
+    const token = (claims) => {
+      const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url')
+      const signed = part({ alg: 'HS256' }) + '.' + part(claims)
+      return signed + '.' + createHmac('sha256', secret).update(signed).digest('base64url')
+    }
     test('a client', async () => {
       const streamer = new Streamer(memoryDriver())
       await streamer.newClient()
       expect(streamer.totalClients).toBe(1)
       await streamer.close()
+    })
+    test('a token that holds', async () => {
+      expect(await jwt({ secret })(token({ sub: 'mary' }))).toMatchObject({ sub: 'mary' })
+    })
+    test('a token that is past, by a clock that the test moves', async () => {
+      const exp = Math.floor(Date.now() / 1000) + 3600
+      expect(await jwt({ secret })(token({ exp }))).toMatchObject({ exp })
+      jest.useFakeTimers({ now: (exp + 60) * 1000 })
+      await expect(jwt({ secret })(token({ exp }))).rejects.toThrow('The token has expired.')
+      jest.useRealTimers()
     })`,
   )
   const jest = join(root, 'node_modules/jest/bin/jest.js')
-  const { stderr } = await run(process.execPath, [jest, '--rootDir', folder], { cwd: folder })
-  expect(stderr).toMatch(/Tests: +1 passed, 1 total/)
+  const { stderr } = await run(process.execPath, [jest, '--rootDir', folder], {
+    cwd: folder,
+  }).catch((error: { stderr: string }) => error)
+  expect(stderr).toMatch(/Tests: +3 passed, 3 total/)
 })
 
 describe('the first lines of the README', () => {

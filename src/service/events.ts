@@ -40,6 +40,10 @@ export class SafeEmitter extends EventEmitter<StreamerEvents> {
     super()
   }
 
+  /**
+   * @internal Declared to users as EventEmitter's own: its type differs between the releases of
+   * `@types/node`, and no declaration of ours fits all of them.
+   */
   override emit<Name extends keyof StreamerEvents>(
     event: Name,
     ...details: StreamerEvents[Name]

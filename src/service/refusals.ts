@@ -1,5 +1,4 @@
 import type { Clock } from '../clock.js'
-import type { Client } from '../delivery/client.js'
 
 /** So many users are remembered. Beyond it, who was refused longest ago is forgotten. */
 const MOST_USERS = 10_000
@@ -17,7 +16,10 @@ interface Refused {
 }
 
 /** Whose topics these are: an owner's, or, of clients without, those of a network address. */
-export type Whose = Pick<Client, 'owner' | 'address'>
+export interface Whose {
+  readonly owner: string | undefined
+  readonly address: string | undefined
+}
 
 /**
  * Who was refused which topic, or lost it. Who may have it again by now gets nothing of the time

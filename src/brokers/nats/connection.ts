@@ -1,7 +1,7 @@
 import { connect as connectSocket } from 'node:net'
 import type { Socket } from 'node:net'
 import { OptionsError } from '../../errors.js'
-import { Backoff, noAnswer, shownAddress, tryPeer } from '../../driver-kit/index.js'
+import { Backoff, noAnswer, shownAddress, whenAbsent } from '../../driver-kit/index.js'
 import type { ConnectAttempt } from '../../driver-kit/index.js'
 
 /** A message of NATS, as `payload` gets it. */
@@ -227,11 +227,26 @@ async function answer(servers: string[], event: 'connect' | 'data', signal: Abor
 
 /** Loads whichever library is installed. Both are optional. */
 export async function loadConnect(user: string): Promise<NatsConnect> {
-  const newer = await tryPeer('@nats-io/transport-node', () => import('@nats-io/transport-node'))
-  const loaded = newer ?? (await tryPeer('nats', () => import('nats')))
+  const loaded = (await importTransport()) ?? (await importNats())
   if (loaded) return loaded.connect
   throw new Error(
     `${user} needs a NATS library to connect to an address. Run ` +
       '`npm install @nats-io/transport-node`, or hand it a connection of your own.',
   )
+}
+
+async function importTransport() {
+  try {
+    return await import('@nats-io/transport-node')
+  } catch (error) {
+    return whenAbsent('@nats-io/transport-node', error)
+  }
+}
+
+async function importNats() {
+  try {
+    return await import('nats')
+  } catch (error) {
+    return whenAbsent('nats', error)
+  }
 }

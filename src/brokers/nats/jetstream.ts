@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { NatsConnection, NatsSubscription } from './connection.js'
-import { loadPeer } from '../../driver-kit/index.js'
+import { loadPeer, whenAbsent } from '../../driver-kit/index.js'
 
 /** What is used of a connection for JetStream, of `nats` or `@nats-io/transport-node`. */
 export interface JetStreamConnection extends NatsConnection {
@@ -98,11 +98,7 @@ export async function managerOf(
   if (typeof jetstreamManager === 'function') {
     return (await jetstreamManager.call(connection, options)) as JetStreamManager
   }
-  const library = await loadPeer(
-    'jetstreamDriver',
-    '@nats-io/jetstream',
-    () => import('@nats-io/jetstream'),
-  )
+  const library = await loadPeer('jetstreamDriver', '@nats-io/jetstream', importJetStream)
   type Connection = Parameters<typeof library.jetstreamManager>[0]
   const made = await library.jetstreamManager(connection as unknown as Connection, options)
   return made
@@ -171,5 +167,13 @@ export function apiErrorOf(error: unknown): ApiError | undefined {
     err_code: code,
     ...(status === undefined ? {} : { code: status }),
     ...(message === undefined ? {} : { description: message }),
+  }
+}
+
+async function importJetStream() {
+  try {
+    return await import('@nats-io/jetstream')
+  } catch (error) {
+    return whenAbsent('@nats-io/jetstream', error)
   }
 }

@@ -1,4 +1,4 @@
-import { shownAddress, tryPeer } from '../../driver-kit/index.js'
+import { shownAddress, whenAbsent } from '../../driver-kit/index.js'
 import type { ConnectAttempt } from '../../driver-kit/index.js'
 import { OptionsError } from '../../errors.js'
 import type { RedisConnection, RedisServer } from './connection.js'
@@ -85,16 +85,14 @@ function isDecodable({ username, password }: URL): boolean {
 
 /** Loads the library that was asked for, or else the first one that is installed. */
 async function loadLibrary(driver: string, library: RedisLibrary | undefined): Promise<Connect> {
-  const nodeRedis =
-    library === 'ioredis' ? undefined : await tryPeer('redis', () => import('redis'))
+  const nodeRedis = library === 'ioredis' ? undefined : await importNodeRedis()
   if (nodeRedis !== undefined) {
     return (url, attempt) => {
       const client = nodeRedis.createClient({ url, ...nodeRedisOptions(attempt, {}) })
       return openNodeRedis(client as unknown as NodeRedis, attempt)
     }
   }
-  const ioRedis =
-    library === 'redis' ? undefined : await tryPeer('ioredis', () => import('ioredis'))
+  const ioRedis = library === 'redis' ? undefined : await importIoRedis()
   if (ioRedis !== undefined) {
     return (url, attempt) => {
       const client = new ioRedis.Redis(url, ioRedisOptions(attempt))
@@ -105,4 +103,20 @@ async function loadLibrary(driver: string, library: RedisLibrary | undefined): P
     `${driver} needs a Redis library to connect to a URL. Run \`npm install ` +
       `${library ?? 'redis'}\`, or hand it a client of your own.`,
   )
+}
+
+async function importNodeRedis() {
+  try {
+    return await import('redis')
+  } catch (error) {
+    return whenAbsent('redis', error)
+  }
+}
+
+async function importIoRedis() {
+  try {
+    return await import('ioredis')
+  } catch (error) {
+    return whenAbsent('ioredis', error)
+  }
 }

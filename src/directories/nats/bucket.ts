@@ -1,6 +1,9 @@
-import { loadPeer } from '../../driver-kit/index.js'
+import { loadPeer, whenAbsent } from '../../driver-kit/index.js'
 import { apiErrorOf, reasonOf } from '../../brokers/nats/jetstream.js'
 import type { JetStreamConnection, JetStreamManager } from '../../brokers/nats/jetstream.js'
+
+const ALLOW_IT =
+  'Allow it. The permissions: https://github.com/unifrost/unifrost/blob/main/docs/scaling.md#nats'
 
 /** What this directory uses of either library's manager of streams, and the driver does not. */
 interface Manager {
@@ -165,7 +168,7 @@ export class Bucket {
     const { kind, words } = reasonOf(error)
     const hint =
       kind === 'denied'
-        ? 'Allow it; docs/scaling.md has the permissions.'
+        ? ALLOW_IT
         : /maximum|insufficient|exceeded/i.test(words)
           ? 'The bucket is full: raise its limits, or those of the account.'
           : 'Check that it is up and reachable.'
@@ -200,11 +203,7 @@ async function publisherOf(
   const options = { timeout, ...(domain === undefined ? {} : { domain }) }
   const { jetstream } = connection as { jetstream?: unknown }
   if (typeof jetstream === 'function') return jetstream.call(connection, options) as Publisher
-  const library = await loadPeer(
-    'natsDirectory',
-    '@nats-io/jetstream',
-    () => import('@nats-io/jetstream'),
-  )
+  const library = await loadPeer('natsDirectory', '@nats-io/jetstream', importJetStream)
   type Connection = Parameters<typeof library.jetstream>[0]
   return library.jetstream(connection as unknown as Connection, options)
 }
@@ -213,7 +212,7 @@ function openError(bucket: string, where: string, cause: unknown): Error {
   const { kind, words } = reasonOf(cause)
   const hints = {
     disabled: 'JetStream is off there. Start nats-server with -js, or name the domain.',
-    denied: 'Allow it; docs/scaling.md has the permissions.',
+    denied: ALLOW_IT,
     gone: 'Make the bucket, or allow that it is made.',
     refused: 'Make the bucket by hand, or correct replicas and maxAge.',
     lost: 'Check that it is up and reachable, and that JetStream is on.',
@@ -222,4 +221,12 @@ function openError(bucket: string, where: string, cause: unknown): Error {
     `Bucket ${bucket} could not be opened on NATS at ${where} (${words}). ${hints[kind]}`,
     { cause },
   )
+}
+
+async function importJetStream() {
+  try {
+    return await import('@nats-io/jetstream')
+  } catch (error) {
+    return whenAbsent('@nats-io/jetstream', error)
+  }
 }

@@ -223,9 +223,12 @@ export class RedisEngine implements Directory, LeasedEngine {
 const REPLICA = 'It is a replica: give the address of the master.'
 const CLUSTER = 'On a cluster give a prefix with a hash tag, and the node of its slot.'
 
+/** Where the line of the ACL stands. */
+const PERMISSIONS_PAGE = 'https://github.com/unifrost/unifrost/blob/main/docs/scaling.md#redis'
+
 /** What to do, by the code of a reply. */
 const ADVICE: Readonly<Record<string, string>> = {
-  NOPERM: 'Allow it in the ACL of the user; docs/scaling.md has the line.',
+  NOPERM: `Allow it in the ACL of the user: ${PERMISSIONS_PAGE}`,
   OOM: 'It is full: raise maxmemory, or let it evict something else.',
   READONLY: REPLICA,
   MASTERDOWN: REPLICA,

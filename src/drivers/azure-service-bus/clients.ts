@@ -3,7 +3,7 @@ import type { Agent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import type { ServiceBusAdministrationClient, ServiceBusClient } from '@azure/service-bus'
 import { OptionsError } from '../../errors.js'
-import { loadPeer, within } from '../../driver-kit/index.js'
+import { loadPeer, whenAbsent, within } from '../../driver-kit/index.js'
 import { forgetTokens, socketOf } from './library-internals.js'
 
 /** Clients of the user's, which are used as they are and never closed. */
@@ -62,7 +62,7 @@ function checkKey(connectionString: string): void {
 }
 
 export const loadLibrary = () =>
-  loadPeer('azureServiceBusDriver', '@azure/service-bus', () => import('@azure/service-bus'))
+  loadPeer('azureServiceBusDriver', '@azure/service-bus', importServiceBus)
 
 /** @param timeout How long one call may take, in milliseconds. */
 export async function makeClients(config: ServiceBusConfig, timeout: number): Promise<Clients> {
@@ -142,4 +142,12 @@ export function addressIn(connectionString: string): string {
   return /UseDevelopmentEmulator=true/i.test(connectionString)
     ? `${endpoint}:5672`
     : `${endpoint}:5671`
+}
+
+async function importServiceBus() {
+  try {
+    return await import('@azure/service-bus')
+  } catch (error) {
+    return whenAbsent('@azure/service-bus', error)
+  }
 }

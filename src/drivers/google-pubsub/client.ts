@@ -1,6 +1,6 @@
 import type { ClientConfig, PubSub } from '@google-cloud/pubsub'
 import { OptionsError } from '../../errors.js'
-import { loadPeer } from '../../driver-kit/index.js'
+import { loadPeer, whenAbsent } from '../../driver-kit/index.js'
 import { answered, Code, codeOf, once } from './answers.js'
 
 /** The library's own configuration: `projectId`, `credentials`, `keyFilename`, `apiEndpoint`, … */
@@ -26,8 +26,7 @@ export function maker(config: GooglePubSubConfig): () => Promise<PubSub> {
     ...given,
   }
   return async () => {
-    const load = () => import('@google-cloud/pubsub')
-    const loaded = await loadPeer('googlePubSubDriver', '@google-cloud/pubsub', load)
+    const loaded = await loadPeer('googlePubSubDriver', '@google-cloud/pubsub', importPubSub)
     return new loaded.PubSub(settings)
   }
 }
@@ -69,5 +68,13 @@ export async function contact(client: PubSub, timeout: number): Promise<void> {
     const code = codeOf(error)
     // Credentials that may not look at subscriptions are known all the same.
     if (code !== Code.NotFound && code !== Code.PermissionDenied) throw error
+  }
+}
+
+async function importPubSub() {
+  try {
+    return await import('@google-cloud/pubsub')
+  } catch (error) {
+    return whenAbsent('@google-cloud/pubsub', error)
   }
 }

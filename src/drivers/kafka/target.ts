@@ -1,5 +1,5 @@
 import { OptionsError } from '../../errors.js'
-import { loadPeer, shownAddress, tryPeer } from '../../driver-kit/index.js'
+import { loadPeer, shownAddress, whenAbsent } from '../../driver-kit/index.js'
 import type { KafkaJsClient } from './kafkajs.js'
 import { isKafkaJs, kafkaJsLibrary } from './kafkajs.js'
 import type { PlatformaticClient, PlatformaticModule } from './platformatic.js'
@@ -73,20 +73,15 @@ function isPlatformaticModule(module: unknown): module is PlatformaticModule {
 
 async function loadPlatformatic(): Promise<PlatformaticModule> {
   const library = '@platformatic/kafka'
-  const module: unknown = await loadPeer(
-    'kafkaDriver',
-    library,
-    () => import('@platformatic/kafka'),
-  )
+  const module: unknown = await loadPeer('kafkaDriver', library, importPlatformatic)
   if (isPlatformaticModule(module)) return module
   throw new Error('kafkaDriver does not know this version of @platformatic/kafka: take 1.35 or 2.')
 }
 
 async function findModule(): Promise<KafkaModule> {
-  const kafkaJs: unknown = await tryPeer('kafkajs', () => import('kafkajs'))
+  const kafkaJs: unknown = await importKafkaJs()
   if (isKafkaJsModule(kafkaJs)) return kafkaJs
-  const library = '@platformatic/kafka'
-  const found: unknown = await tryPeer(library, () => import('@platformatic/kafka'))
+  const found: unknown = await importPlatformatic()
   if (isPlatformaticModule(found)) return found
   throw new Error(
     'kafkaDriver needs one of the packages kafkajs and @platformatic/kafka for that. Run ' +
@@ -163,4 +158,20 @@ function addressError(got: unknown): OptionsError {
       '@platformatic/kafka, kafka://host:port or kafka+ssl://host:port, several with commas ' +
       'between them, or { brokers }.',
   )
+}
+
+async function importKafkaJs() {
+  try {
+    return await import('kafkajs')
+  } catch (error) {
+    return whenAbsent('kafkajs', error)
+  }
+}
+
+async function importPlatformatic() {
+  try {
+    return await import('@platformatic/kafka')
+  } catch (error) {
+    return whenAbsent('@platformatic/kafka', error)
+  }
 }

@@ -1,5 +1,5 @@
 import type { ClientConfig } from 'pg'
-import { inTime, loadPeer, shownAddress, within } from '../../driver-kit/index.js'
+import { inTime, loadPeer, whenAbsent, shownAddress, within } from '../../driver-kit/index.js'
 import type { ConnectAttempt } from '../../driver-kit/index.js'
 import { OptionsError } from '../../errors.js'
 import { standbyError } from './errors.js'
@@ -103,7 +103,7 @@ function ownClients(config: PostgresConfig, where: string): PostgresServer {
     comesBack: true,
     hint: 'Start it, or correct the address.',
     async prepare() {
-      library = await loadPeer('postgresDriver', 'pg', () => import('pg'))
+      library = await loadPeer('postgresDriver', 'pg', importPg)
     },
     async open({ signal }) {
       const settings = { fallback_application_name: 'unifrost', ...config } as ClientConfig
@@ -154,4 +154,12 @@ function whereOf(config: PostgresConfig): string {
       'postgres://user:password@host:5432/database, settings of pg with host or ' +
       'connectionString, or a connected pg.Client.',
   )
+}
+
+async function importPg() {
+  try {
+    return await import('pg')
+  } catch (error) {
+    return whenAbsent('pg', error)
+  }
 }

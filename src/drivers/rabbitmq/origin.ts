@@ -1,6 +1,6 @@
 import { unescape } from 'node:querystring'
 import { OptionsError } from '../../errors.js'
-import { loadPeer, shownAddress } from '../../driver-kit/index.js'
+import { loadPeer, whenAbsent, shownAddress } from '../../driver-kit/index.js'
 import type { RabbitConnect, RabbitConnection, RabbitConnectOptions } from './connection.js'
 
 /** Where connections come from: made with an address or a function, or one of the user's. */
@@ -31,7 +31,7 @@ export function originOf(target: unknown, heartbeat: number): Origin {
     return { where, vhost: '/', isBrought: false, prepare, connect }
   }
   const { url, where, vhost } = addressOf(target, heartbeat)
-  const load = () => loadPeer('rabbitmqDriver', 'amqplib', () => import('amqplib'))
+  const load = () => loadPeer('rabbitmqDriver', 'amqplib', importAmqplib)
   return {
     where,
     vhost,
@@ -95,4 +95,12 @@ function addressError(got: unknown): OptionsError {
       'amqp://host:port or amqps://host:port, { hostname, … }, a connection of amqplib, or a ' +
       'function that makes one.',
   )
+}
+
+async function importAmqplib() {
+  try {
+    return await import('amqplib')
+  } catch (error) {
+    return whenAbsent('amqplib', error)
+  }
 }

@@ -1,6 +1,6 @@
 import type { SNSClient } from '@aws-sdk/client-sns'
 import type { SQSClient } from '@aws-sdk/client-sqs'
-import { loadPeer, reasonOf } from '../../driver-kit/index.js'
+import { loadPeer, whenAbsent, reasonOf } from '../../driver-kit/index.js'
 
 /** Clients of the user's, which are used as they are and never destroyed. */
 export interface AwsClients {
@@ -28,10 +28,11 @@ export const SNS_CALLS_AT_ONCE = 40
 const SNS_CONNECTIONS = 20
 
 export async function loadLibraries(): Promise<Libraries> {
-  const load = <T>(peer: string, from: () => Promise<T>) => loadPeer('sqsDriver', peer, from)
+  const load = <T>(peer: string, from: () => Promise<T | undefined>) =>
+    loadPeer('sqsDriver', peer, from)
   return {
-    sqs: await load('@aws-sdk/client-sqs', () => import('@aws-sdk/client-sqs')),
-    sns: await load('@aws-sdk/client-sns', () => import('@aws-sdk/client-sns')),
+    sqs: await load('@aws-sdk/client-sqs', importSqs),
+    sns: await load('@aws-sdk/client-sns', importSns),
   }
 }
 
@@ -70,4 +71,20 @@ export async function addressOf({ config }: SQSClient): Promise<string> {
     return `${endpoint.hostname}:${endpoint.port ?? standard}`
   }
   return `sqs.${await config.region()}.amazonaws.com:443`
+}
+
+async function importSqs() {
+  try {
+    return await import('@aws-sdk/client-sqs')
+  } catch (error) {
+    return whenAbsent('@aws-sdk/client-sqs', error)
+  }
+}
+
+async function importSns() {
+  try {
+    return await import('@aws-sdk/client-sns')
+  } catch (error) {
+    return whenAbsent('@aws-sdk/client-sns', error)
+  }
 }
