@@ -3,6 +3,7 @@ import type { Context, Middleware } from 'koa'
 import type { AnyResponse, Client, HandleOptions, Streamer } from '../src/index.js'
 import type { Door } from '../src/for-middleware.js'
 import {
+  checkHead,
   doorOf,
   openStream,
   passingRefusal,
@@ -53,10 +54,11 @@ export function unifrostKoa<Principal = unknown>(
   const door = doorOf(streamer)
   const middleware: Middleware = handling(streamer, async (ctx) => {
     const { client, terms } = await admitStream(streamer, contextOf(ctx), ctx.res, options)
-    if (ctx.headerSent || !ctx.writable) {
+    if (!ctx.writable) {
       door.abandon(client)
       return
     }
+    checkHead(door, client, ctx.res)
     ctx.status = 200
     ctx.set(STREAM_HEADERS)
     ctx.body = new EventStream(door, client, ctx, terms)

@@ -5,6 +5,7 @@ import {
   answerOf,
   callback,
   callbackError,
+  claimsOf,
   doorOf,
   EXPIRES,
   given,
@@ -89,8 +90,8 @@ export interface StreamOptions<FrameworkRequest, Principal = unknown>
   extends PrincipalOptions<FrameworkRequest, Principal>, CrossSiteOptions {
   /**
    * When the principal's token expires, in milliseconds since 1970, or undefined for never. It
-   * answers at once. The stream ends then. Default: the principal's `exp`, which is in seconds as in
-   * a JSON Web Token (with `jwt`, plus its `clockTolerance`), else never.
+   * answers at once. The stream ends then. Default: the `exp` of the principal or of its `payload`,
+   * which is in seconds as in a JSON Web Token (with `jwt`, plus its `clockTolerance`), else never.
    */
   expires?: (principal: Principal) => number | undefined
 }
@@ -202,7 +203,8 @@ export function expiryOf<Context, Principal>(
   if (principal === undefined) return undefined
   const { expires } = options
   if (expires !== undefined) return answerOf('expires', () => expires(principal), isExpiry, EXPIRES)
-  const { exp } = Object(principal) as { exp?: unknown }
+  const claims = claimsOf(principal)
+  const { exp } = claims
   if (exp === undefined) return undefined
   const until = typeof exp === 'number' ? exp * 1000 : NaN
   if (!isExpiry(until)) {
@@ -211,7 +213,7 @@ export function expiryOf<Context, Principal>(
         'Give expires: principal => milliseconds since 1970, or undefined for never.',
     )
   }
-  return validUntil(principal) ?? until
+  return validUntil(claims) ?? until
 }
 
 /**
@@ -225,7 +227,7 @@ export function logInOf<Context, Principal>(
 ): { session: string | undefined; issuedAt: number | undefined } {
   const principal = principalOf(context, options)
   if (principal === undefined) return { session: undefined, issuedAt: undefined }
-  const { sid, iat } = Object(principal) as { sid?: unknown; iat?: unknown }
+  const { sid, iat } = claimsOf(principal)
   const issuedAt = isIssueTime(iat) ? iat : undefined
   const { session: find } = options
   if (find === undefined) return { session: nameFrom(sid), issuedAt }

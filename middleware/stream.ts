@@ -3,6 +3,7 @@ import { memoryDriver, OptionsError, Streamer } from '../src/index.js'
 import type { AdmitOptions } from '../src/for-middleware.js'
 import { admit, checkOptions, doorOf } from '../src/for-middleware.js'
 import { checkNamed } from './clients.js'
+import { tellLostExpiry } from './lost-expiry.js'
 import type { RequestContext, StreamOptions } from './request-context.js'
 import {
   assignedClient,
@@ -55,6 +56,8 @@ export async function admitStream<Context, Principal>(
       ...logInOf(context, options),
       address: context.address,
     }
+    const mayExpire = principal !== undefined && options.expires === undefined
+    if (mayExpire && terms.expires === undefined) tellLostExpiry(streamer, context.request)
     const client = await admit(doorOf(streamer), context.request, response, terms)
     if (options.principal !== undefined && terms.owner !== undefined) checkNamed(client)
     return { client, terms }

@@ -155,6 +155,7 @@ export class Assembly {
         settings.passingRefusals === 'stream' ? this.clients.retry() : undefined,
       infoEvent: this.delivery.infoEvent,
       failed: (error) => this.report(error, 'A request failed.'),
+      warn: (details, message) => this.warn(details, message),
       checkTopics: (names) => checkTopicNames(names, settings),
       authorizing,
     }

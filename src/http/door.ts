@@ -69,6 +69,8 @@ export interface Door {
   readonly infoEvent: string | undefined
   /** Reports why a request failed, where its answer does not say so and nobody else is told. */
   failed(error: unknown): void
+  /** Writes a warning to the application's log. */
+  warn(details: object, message: string): void
   /**
    * Checks topics that one request names: how many, and their names.
    *

@@ -5,7 +5,8 @@ import type { AnyResponse } from './response-outlet.js'
 /** Answers a failed request, in JSON that holds only what the client may see. */
 export function sendError(response: AnyResponse, error: unknown): void {
   if (response.headersSent || response.destroyed) {
-    response.destroy()
+    // One that has ended may still send its last bytes.
+    if (!response.writableEnded) response.destroy()
     return
   }
   const { status, headers, body } = publicError(error)

@@ -3,6 +3,7 @@ import { Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
 import type { Connection, Outlet } from '../delivery/connection.js'
+import { WrappedResponse } from './wrapped-response.js'
 
 /** A response of Node's, over HTTP/1 or through HTTP/2's compatibility API. */
 export type AnyResponse = ServerResponse | Http2ServerResponse
@@ -26,6 +27,8 @@ export class ResponseOutlet implements Outlet {
   private readonly queue: Socket | undefined
   /** Made when the connection is first full; most never are. */
   private onDrain: (() => void) | undefined = undefined
+  /** Writes to the response, where the socket must not be written to. */
+  private readonly wrapped: WrappedResponse | undefined
   private readonly onClose = () => {
     this.noMoreDrain()
     this.response.off('close', this.onClose)
@@ -41,6 +44,10 @@ export class ResponseOutlet implements Outlet {
     const socket = plainSocket(response)
     this.chunked = socket !== undefined
     this.target = socket ?? response
+    this.wrapped =
+      socket === undefined
+        ? new WrappedResponse(response, () => this.connection?.drained())
+        : undefined
     response.on('close', this.onClose)
     // Node emits it within `end`.
     if (socket !== undefined) response.once('prefinish', () => (this.hasEnded = true))
@@ -59,10 +66,10 @@ export class ResponseOutlet implements Outlet {
   }
 
   write(bytes: Buffer): boolean {
+    if (this.wrapped !== undefined) return this.wrapped.write(bytes)
+    const { target } = this
     // `write` may return false although the kernel has taken all bytes.
-    // A wrapped `write` may return nothing, which says nothing.
-    const wrote: unknown = this.target.write(bytes)
-    if (wrote !== false || this.target.writableLength === 0) return true
+    if (target.write(bytes) || target.writableLength === 0) return true
     this.awaitDrain()
     return false
   }

@@ -1,4 +1,3 @@
-import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import type { Client } from '../delivery/client.js'
 import { AuthenticationError, NoIdError, NotOwnerError, RequestGoneError } from '../errors.js'
@@ -11,11 +10,13 @@ import { checkOptions, refuse, text } from '../option-checks.js'
 import type { CrossSiteOptions } from './cross-site.js'
 import { checkSite, originsCheck } from './cross-site.js'
 import type { Door } from './door.js'
+import { checkHead, sendHead } from './head.js'
 import type { AnyRequest } from './request.js'
 import { checkRequest, lastEventIdOf, queryOf } from './request.js'
 import type { AnyResponse } from './response-outlet.js'
 import { ResponseOutlet } from './response-outlet.js'
 import { seatOf, takeSeat } from './seats.js'
+import { sessionEnd } from './session-end.js'
 import { noteSession } from './sessions.js'
 import { STREAM_HEADERS } from './stream-headers.js'
 
@@ -158,7 +159,11 @@ export interface AdmitOptions extends HandleOptions {
   plan?: Plan | undefined
 }
 
-/** Answers a request with a client's stream. The response's headers have not been sent. */
+/**
+ * Answers a request with a client's stream.
+ *
+ * @throws OptionsError if the response has sent headers that are not a stream's.
+ */
 export function serve(
   door: Door,
   client: Client,
@@ -167,18 +172,21 @@ export function serve(
   options: HandleOptions,
 ): void {
   // `request.destroyed` would not do: it is also true once the body has been read.
-  if (response.headersSent || response.destroyed || request.socket.destroyed) {
+  if (response.writableEnded || response.destroyed || request.socket.destroyed) {
     door.abandon(client)
     return
   }
-  for (const [name, value] of Object.entries(STREAM_HEADERS)) response.setHeader(name, value)
-  response.statusCode = 200
+  checkHead(door, client, response)
+  if (!response.headersSent) {
+    for (const [name, value] of Object.entries(STREAM_HEADERS)) response.setHeader(name, value)
+    response.statusCode = 200
+  }
   if (request.method === 'HEAD') {
     response.end()
     door.abandon(client)
     return
   }
-  openStream(door, client, request, response, options)
+  openStream(door, client, request, response, options, sessionEnd(request, response))
 }
 
 /**
@@ -204,9 +212,7 @@ export function openStream(
     // The stream's end is the connection's end, so that the next request finds another server.
     if (!response.headersSent) response.setHeader?.('Connection', 'close')
   }
-  // HTTP/2's compatibility response has this method too; its types lack it.
-  const { flushHeaders } = response as Partial<ServerResponse>
-  flushHeaders?.call(response)
+  sendHead(response)
   noteSession(door, response)
   door.attach(client, new ResponseOutlet(response, end), arrivalOf(request, options))
 }

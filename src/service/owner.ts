@@ -19,12 +19,24 @@ export function nameFrom(value: unknown): string | undefined {
 }
 
 /**
- * The owner's name of a principal: the principal itself if it is a string or a number, else its
- * `sub` or `id`. Undefined if that is nobody's name.
+ * The claims of a principal: its own, or those of the token that it holds as `payload`, as
+ * express-oauth2-jwt-bearer and `jwt.verify(…, { complete: true })` make it.
+ */
+export function claimsOf(principal: unknown): Readonly<Record<string, unknown>> {
+  const own = Object(principal) as Record<string, unknown>
+  const { payload, sub, id, exp } = own
+  const isOwn = sub !== undefined || id !== undefined || exp !== undefined
+  const isToken = typeof payload === 'object' && payload !== null && !Array.isArray(payload)
+  return isToken && !isOwn ? (payload as Record<string, unknown>) : own
+}
+
+/**
+ * The owner's name of a principal: the principal itself if it is a string or a number, else the
+ * `sub` or `id` of its claims. Undefined if that is nobody's name.
  */
 export function ownerNameOf(principal: unknown): string | undefined {
   if (typeof principal !== 'object' || principal === null) return nameFrom(principal)
-  const { sub, id } = principal as { sub?: unknown; id?: unknown }
+  const { sub, id } = claimsOf(principal)
   return nameFrom(sub ?? id)
 }
 

@@ -30,6 +30,9 @@ export interface EventStream {
   end(): Promise<void>
   /** Cuts the connection off, as a browser that is closed does. */
   drop(): void
+  /** Reads no more, as a browser does whose computer is busy, until `resume`. */
+  pause(): void
+  resume(): void
 }
 
 /** Opens an event stream over a socket of its own and parses it by the WHATWG's rules. */
@@ -96,6 +99,8 @@ export async function openEvents(
       }),
     end: async () => void (await until('the end of the stream', () => ended)),
     drop: () => response.destroy(),
+    pause: () => void response.pause(),
+    resume: () => void response.resume(),
   }
 }
 

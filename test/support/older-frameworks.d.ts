@@ -12,3 +12,12 @@ declare module 'koa-bodyparser' {
   import type { Middleware } from 'koa'
   export default function bodyParser(options?: { enableTypes?: string[] }): Middleware
 }
+// These have no types of their own either.
+declare module 'http-compression' {
+  import type { RequestHandler } from 'express'
+  export default function compression(options?: { threshold?: number }): RequestHandler
+}
+declare module 'express-cache-controller' {
+  import type { RequestHandler } from 'express'
+  export default function cacheControl(options?: { noStore?: boolean }): RequestHandler
+}

@@ -1,0 +1,63 @@
+import { EventEmitter } from 'node:events'
+import { ServerResponse } from 'node:http'
+import type { Http2ServerResponse } from 'node:http2'
+import type { Writable } from 'node:stream'
+
+type AnyResponse = ServerResponse | Http2ServerResponse
+
+/**
+ * Writes to a response whose methods other middleware may have replaced: to compress what is
+ * written, to record it, to count it.
+ */
+export class WrappedResponse {
+  private listens = false
+
+  /** @param drained Is called when the response may take more again. That may be too early. */
+  constructor(
+    private readonly response: AnyResponse,
+    private readonly drained: () => void,
+  ) {}
+
+  /** @returns whether it takes more at once. If not, `drained` is called. */
+  write(bytes: Buffer): boolean {
+    const { response } = this
+    const wrote: unknown = (response as Writable).write(bytes)
+    // What compresses keeps the bytes until it is told to let them go.
+    const { flush } = response as { flush?: unknown }
+    if (typeof flush === 'function' && flush !== NODES_FLUSH) flush.call(response)
+    const needsDrain = this.needsDrain(wrote)
+    if (!needsDrain && (wrote !== false || !isIntercepted(response))) return true
+    this.listen()
+    // The answer may be that of a buffer in between, which has a `drain` of its own, or mean
+    // nothing. So it is believed for one turn of the event loop.
+    if (!needsDrain) setImmediate(() => this.drained())
+    return false
+  }
+
+  /**
+   * Whether the response itself waits for its peer. What `write` answers does not say: one that was
+   * replaced may answer nothing, or always the same.
+   */
+  private needsDrain(wrote: unknown): boolean {
+    const { response } = this
+    const { writableNeedDrain: needsDrain } = response as Partial<Writable>
+    // HTTP/2's compatibility response does not say, and nor do many mocked ones.
+    return (needsDrain ?? wrote === false) && response.writableLength !== 0
+  }
+
+  private listen(): void {
+    if (this.listens) return
+    this.listens = true
+    const { response, drained } = this
+    response.on('drain', drained)
+    // Where `on` was replaced, that was the `drain` of the buffer in between.
+    if (isIntercepted(response)) EventEmitter.prototype.on.call(response, 'drain', drained)
+  }
+}
+
+/** A method of Node's that has the name, in some versions, is another one. */
+const NODES_FLUSH = (ServerResponse.prototype as { flush?: unknown }).flush
+
+function isIntercepted(response: AnyResponse): boolean {
+  return response instanceof ServerResponse && response.on !== EventEmitter.prototype.on
+}
