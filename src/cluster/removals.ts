@@ -91,7 +91,12 @@ export class Removals {
     return this.once(revocation, tally, async () => {
       const stopped = of === 'session' ? [] : arrivals.stop({ id: name, owner: name })
       const clients = parts.clients.revocations.clientsOf(revocation)
-      const ends = clients.map((client) => this.endHere(client, 'revoked', tally))
+      const ends = clients.map(async (client) => {
+        const mayBeElsewhere = await this.endHere(client, 'revoked', tally)
+        // Whoever has it elsewhere by another log-in keeps it where one log-in alone is revoked.
+        if (!mayBeElsewhere || of === 'session') return
+        await this.end(client.id, 'revoked', tally, client.id === name ? undefined : name)
+      })
       await Promise.all([...ends, this.haveGone(stopped, 'revoked', tally)])
     })
   }
