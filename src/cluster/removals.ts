@@ -53,6 +53,8 @@ export class Removals {
   private readonly owed = new Map<string, { server: string; question: Question; until: number }>()
   /** What is to be done again when the directory answers. */
   private readonly again = new Map<string, () => Promise<void>>()
+  /** The revocations that are being carried out here, by their nonces, and what has come of them. */
+  private readonly revoking = new Map<string, { tally: Tally; done: Promise<unknown> }>()
   private asking: Timer | undefined
   private reading: Timer | undefined
 
@@ -83,14 +85,20 @@ export class Removals {
   }
 
   /** Ends the clients of this server that are revoked, and refuses them from now on. */
-  async revokeHere(revocation: Revocation, tally: Tally): Promise<void> {
-    const { arrivals, parts, writer } = this.cluster
-    const { revocations } = parts.clients
-    if (!revocations.learn(revocation, writer.life)) return
-    const { name } = revocation
-    const stopped = revocation.of === 'session' ? [] : arrivals.stop({ id: name, owner: name })
-    const ends = revocations.clientsOf(revocation).map((one) => this.endHere(one, 'revoked', tally))
-    await Promise.all([...ends, this.haveGone(stopped, 'revoked', tally)])
+  revokeHere(revocation: Revocation, tally: Tally): Promise<void> {
+    const { arrivals, parts } = this.cluster
+    const { of, name } = revocation
+    return this.once(revocation, tally, async () => {
+      const stopped = of === 'session' ? [] : arrivals.stop({ id: name, owner: name })
+      const clients = parts.clients.revocations.clientsOf(revocation)
+      const ends = clients.map(async (client) => {
+        const mayBeElsewhere = await this.endHere(client, 'revoked', tally)
+        // Whoever has it elsewhere by another log-in keeps it where one log-in alone is revoked.
+        if (!mayBeElsewhere || of === 'session') return
+        await this.end(client.id, 'revoked', tally, client.id === name ? undefined : name)
+      })
+      await Promise.all([...ends, this.haveGone(stopped, 'revoked', tally)])
+    })
   }
 
   /** Ends the client with this id if it is here or on its way here, for another server. */
@@ -98,7 +106,10 @@ export class Removals {
     const { arrivals, parts } = this.cluster
     const stopped = arrivals.stop({ id })
     const client = parts.clients.index.get(id)
-    if (client !== undefined) return this.endHere(client, end, tally).then(() => undefined)
+    if (client !== undefined) {
+      await this.endHere(client, end, tally)
+      return
+    }
     await this.haveGone(stopped, end, tally)
     const arrived = parts.clients.index.get(id)
     if (arrived !== undefined) await this.endHere(arrived, end, tally)
@@ -185,7 +196,7 @@ export class Removals {
       const client = parts.clients.index.get(id)
       if (client !== undefined) {
         if (owner !== undefined && client.owner !== owner) return
-        if ((await this.endHere(client, end, tally)) !== 'changed') return
+        if (!(await this.endHere(client, end, tally))) return
         continue
       }
       await this.haveGone(stopped, end, tally)
@@ -201,21 +212,27 @@ export class Removals {
       const entry = { id, owner: record.owner }
       if (!(await tally.during(DIRECTORY, directory.delete(entry, stored.revision)))) continue
       tally.ended(id)
-      // A request may have brought it here meanwhile: look again.
-      if (record.server === ours) continue
-      const there = new Tally()
-      await tally.during(record.server, this.tell(record.server, { ask: 'remove', id, end }, there))
-      tally.add(there)
-      if (there.endedIds.length === 0) await this.tellOthers(id, end, tally)
-      return
+      if (record.server !== ours) {
+        const there = new Tally()
+        const question: Question = { ask: 'remove', id, end }
+        await tally.during(record.server, this.tell(record.server, question, there))
+        tally.add(there)
+        if (there.endedIds.length === 0) await this.tellOthers(id, end, tally)
+      }
+      // A request may have brought it here, or to another server, meanwhile: look again.
     }
     const moves = new Error('The client keeps moving from server to server.')
     this.leave(tally, moves, id, () => this.end(id, end, new Tally(), owner), last)
     this.askAgainLater()
   }
 
-  /** Ends a client of this server. @returns what became of its record. */
-  private async endHere(client: Client, end: End, tally: Tally): Promise<'gone' | 'changed'> {
+  /**
+   * Ends a client of this server.
+   *
+   * @returns whether another server may have it now: its record was changed, or one that had it before
+   *   may have written the record again, from which a third one can take it over.
+   */
+  private async endHere(client: Client, end: End, tally: Tally): Promise<boolean> {
     const { parts, writer } = this.cluster
     const { id } = client
     const former = writer.leaseOf(client)?.former
@@ -229,11 +246,11 @@ export class Removals {
       const error = new Error('The record of a removed client could not be deleted.')
       this.leave(tally, error, id, () => this.end(id, end, new Tally()))
     }
-    if (former !== undefined) {
-      const letGo = await tally.during(former.server, former.letGo)
-      if (!letGo || former.at + RECENTLY > now) await this.tellOthers(id, end, tally)
-    }
-    return outcome === 'changed' ? 'changed' : 'gone'
+    if (former === undefined) return outcome === 'changed'
+    const letGo = await tally.during(former.server, former.letGo)
+    const isRecent = !letGo || former.at + RECENTLY > now
+    if (isRecent) await this.tellOthers(id, end, tally)
+    return isRecent || outcome === 'changed'
   }
 
   /**
@@ -344,20 +361,42 @@ export class Removals {
     if (this.owed.size > 0 || this.again.size > 0) this.askAgainLater()
   }
 
+  /**
+   * Carries a revocation out here, unless that was done. A server may learn of one twice, by a question
+   * and by its notice: the second answer waits for what the first has begun, and tells of it too.
+   */
+  private async once(
+    revocation: Revocation,
+    tally: Tally,
+    work: () => Promise<unknown>,
+  ): Promise<void> {
+    const { parts, writer } = this.cluster
+    const { nonce } = revocation
+    const begun = this.revoking.get(nonce)
+    if (begun !== undefined) {
+      await tally.during(DIRECTORY, begun.done)
+      tally.add(begun.tally)
+      return
+    }
+    if (!parts.clients.revocations.learn(revocation, writer.life)) return
+    const done = work()
+    this.revoking.set(nonce, { tally, done })
+    try {
+      await done
+    } finally {
+      this.revoking.delete(nonce)
+    }
+  }
+
   /** Carries out the revocations that this server may have missed. */
   private async catchUp(before: ReadonlySet<Client>, forgotten: boolean): Promise<void> {
     const { parts, writer } = this.cluster
     const { revocations } = parts.clients
     const { active } = revocations
     try {
-      for (const revocation of await this.notices.read()) {
-        if (!revocations.learn(revocation, writer.life)) continue
-        for (const client of revocations.clientsOf(revocation)) {
-          // A client that has come since then, with a log-in that is not refused, is a new one.
-          if (!before.has(client) && !revocations.refusesClient(client)) continue
-          await this.endHere(client, 'revoked', new Tally())
-        }
-      }
+      const missed = await this.notices.read()
+      // All streams end before a record is waited for.
+      await Promise.all(missed.map((revocation) => this.catchUpWith(revocation, before)))
       // An engine that was made anew has forgotten them.
       for (const revocation of forgotten ? active : []) {
         await this.notices.write(revocation, Math.max(revocation.until - Date.now(), writer.life))
@@ -366,6 +405,18 @@ export class Removals {
       parts.warn({ err: error }, 'The revocations could not be read. They are read again.')
       this.reading = parts.timers.after(AGAIN, () => void this.catchUp(before, forgotten))
     }
+  }
+
+  private catchUpWith(revocation: Revocation, before: ReadonlySet<Client>): Promise<void> {
+    const { revocations } = this.cluster.parts.clients
+    const tally = new Tally()
+    return this.once(revocation, tally, async () => {
+      // A client that has come since then, with a log-in that is not refused, is a new one.
+      const clients = revocations
+        .clientsOf(revocation)
+        .filter((client) => before.has(client) || revocations.refusesClient(client))
+      await Promise.all(clients.map((client) => this.endHere(client, 'revoked', tally)))
+    })
   }
 
   private async others(): Promise<string[]> {

@@ -65,8 +65,7 @@ export function replayed(membership: Membership, cursor: number): Step | undefin
     membership.tellLoss(cursor)
     return { kind: 'lost', topic: topic.name }
   }
-  // Frames that are newer than the cursor are merged with those of the other topics, after this.
-  const through = Math.min(replay.since, cursor)
+  const through = membership.replaysThrough(replay)
   const frames: Frame[] = []
   let size = 0
   for (let i = history.indexAfter(done); size < BATCH_BYTES; i++) {
@@ -76,7 +75,7 @@ export function replayed(membership: Membership, cursor: number): Step | undefin
     size += frame.length
   }
   if (frames.length > 0) return { kind: 'replay', membership, frames }
-  membership.endReplay(Math.max(through, done), cursor)
+  membership.endReplay(Math.max(through, done))
   return undefined
 }
 

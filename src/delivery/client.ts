@@ -314,6 +314,12 @@ export class Client {
     return new Position(named.number, named.tie, this.marked)
   }
 
+  /** @internal The number up to which it has a topic, apart from what a replay is to bring. */
+  cursorIn(topic: string): number {
+    const { number, tie } = this.place
+    return new Position(number, tie).cursorOf(topic)
+  }
+
   /**
    * @internal It was taken from another server, where it stood at this position.
    *

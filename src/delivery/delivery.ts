@@ -349,7 +349,7 @@ export class Delivery implements ResumeHost {
         : undefined,
     )
     if (connection.write(batch) === 'closed') return false
-    membership.advanceReplay(frames.at(-1)!.number, client.cursor)
+    membership.advanceReplay(frames.at(-1)!.number)
     this.caughtUp += batch.events
     return true
   }

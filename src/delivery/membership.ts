@@ -20,8 +20,8 @@ export interface Replay {
   readonly from: number
   /** The topic's frames counted from after this number when it was asked for. */
   readonly since: number
-  /** The client's cursor while it is sent; undefined before it begins. */
-  at: number | undefined
+  /** Where the client stands while it is sent; undefined before it begins. */
+  at: Position | undefined
   /** It has been written through this number. */
   through: number
   /** Whether something may be left to send. */
@@ -113,6 +113,15 @@ export class Membership {
     return Math.max(replay.through, this.told?.through ?? 0)
   }
 
+  /**
+   * The last number that a replay brings. Frames after it are merged with those of the other topics. An
+   * example: of entry 4, which goes to `a`, `b` and `c`, the client had `b`. At the tie `b` a replay of
+   * `a` brings entry 4 as well, since no id with the tie `a` may follow; one of `c` ends before it.
+   */
+  replaysThrough(replay: Replay): number {
+    return Math.min(replay.since, this.client.cursorIn(this.topic.name))
+  }
+
   /** Whether the client has missed something that it has not been told of. */
   hasLoss(cursor: number): boolean {
     return this.floor(cursor) < this.topic.history.lostThrough
@@ -131,17 +140,17 @@ export class Membership {
     this.past = { serial, from, since, at: undefined, through: from, active: true }
   }
 
-  /** The replay has been written through this number, with the client's cursor at `cursor`. */
-  advanceReplay(through: number, cursor: number): void {
+  /** The replay has been written through this number. */
+  advanceReplay(through: number): void {
     const past = this.past!
-    past.at ??= cursor
+    past.at ??= this.client.place
     past.through = through
     this.client.mark({ serial: past.serial, through, topic: this.topic.name })
   }
 
   /** The replay is written. Frames after this number follow in the order of all topics. */
-  endReplay(since: number, cursor: number): void {
-    this.past!.at ??= cursor
+  endReplay(since: number): void {
+    this.past!.at ??= this.client.place
     this.past!.active = false
     this.starts = since
   }
@@ -240,14 +249,14 @@ export class Membership {
   }
 
   /** How much of a replay has the client got that names this position? */
-  private resumeReplay(past: Replay, { number, replay }: Position): void {
-    const at = past.at === undefined ? undefined : Math.floor(past.at)
-    const isKnown = at !== undefined && number > at
-    if (isKnown && !past.active) {
+  private resumeReplay(past: Replay, named: Position): void {
+    const { replay } = named
+    const apart = past.at === undefined ? -1 : named.compareTo(past.at)
+    if (apart > 0 && !past.active) {
       this.past = undefined
       return
     }
-    const serial = number === at ? (replay?.serial ?? 0) : 0
+    const serial = apart === 0 ? (replay?.serial ?? 0) : 0
     if (serial > past.serial && !past.active) return
     // Exactly this far, or nothing of it.
     const through = serial === past.serial ? replay!.through : past.from

@@ -51,6 +51,17 @@ export class Position {
     if (this.replay?.topic === topic) return this.replay.through
     return this.tie === undefined || topic <= this.tie ? this.number : numberBefore(this.number)
   }
+
+  /**
+   * Below 0 where this comes before another position, above 0 where it comes after it, apart from
+   * replays. An example: 3, then 4 with the tie `a`, 4 with the tie `b`, 4.
+   */
+  compareTo(other: Position): number {
+    const apart = Math.floor(this.number) - Math.floor(other.number)
+    if (apart !== 0 || this.tie === other.tie) return apart
+    if (this.tie === undefined) return 1
+    return other.tie === undefined || this.tie < other.tie ? -1 : 1
+  }
 }
 
 /** A number of ours, between two of a log, is named as the one before it. */

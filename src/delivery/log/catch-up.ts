@@ -80,7 +80,7 @@ function replayedFromLog(
   segment?: LogSegment,
 ): LogStep | undefined {
   const { history, name } = membership.topic
-  const absent = Math.min(replay.since, cursor, history.evictedThrough)
+  const absent = Math.min(membership.replaysThrough(replay), history.evictedThrough)
   for (;;) {
     const done = membership.replayedThrough(replay)
     if (done < history.lostThrough || done >= absent) return undefined

@@ -53,6 +53,8 @@ export class Browser {
   link: Link | undefined
   /** Whether an earlier connection may have had bytes that it can't name. */
   connectedBefore = false
+  /** The client that its last connection was for. Another server has another one. */
+  private clientId = ''
   private readonly ledgers = new Map<string, Ledger>()
 
   constructor(
@@ -89,6 +91,8 @@ export class Browser {
 
   open(response: FakeResponse, clientId: string, topics: readonly string[] | undefined): void {
     const parser = new SseParser(this.lastEventId)
+    if (clientId === this.clientId) this.confirm()
+    this.clientId = clientId
     const position: Place = [-1, NO_TIE, '', 0, 0]
     this.link = { response, parser, topics, clientId, events: 0, position, closed: false }
     // What has no position of its own comes again after the one before it.
@@ -105,6 +109,16 @@ export class Browser {
     if (command.do === 'stopReading') response?.stopReading()
     else if (command.do === 'read') response?.read(command.bytes)
     else this.receive(Math.ceil((response?.inFlightBytes ?? 0) * command.received))
+  }
+
+  /** It names a position to the server that it was on: what it was told before that is known there. */
+  private confirm(): void {
+    const named = placeOf(this.lastEventId ?? '')
+    for (const ledger of this.all) {
+      const { unconfirmed } = ledger
+      if (unconfirmed === undefined || !isAfter(named, placeOf(unconfirmed))) continue
+      ledger.unconfirmed = undefined
+    }
   }
 
   /** Takes in a part of what is on its way. */
@@ -152,6 +166,7 @@ export class Browser {
     const ledger = this.ledger(error.topic)
     if (this.mayBeTold(lastEventId, error.topic)) ledger.allow()
     ledger.tell()
+    ledger.unconfirmed = lastEventId
     if (!hasId) ledger.toldAt = lastEventId
   }
 

@@ -39,6 +39,11 @@ class Period {
 export class Ledger {
   /** Where the browser was when it was told last, if that had no position of its own. */
   toldAt: string | undefined
+  /**
+   * Where the browser was when it was told last, until it has named a later position to the server
+   * that told it. Until then that server has another one tell it again.
+   */
+  unconfirmed: string | undefined
   private readonly periods: Period[] = []
   /** The subscription whose messages the browser is reading. */
   private reading = 0
@@ -117,6 +122,8 @@ export class Ledger {
 
   /** Another server goes on, which knows nothing of what was no message. */
   move(): void {
+    // The former server does not know that the browser has got what it was told.
+    if (this.unconfirmed !== undefined) this.allow()
     for (const { items } of this.periods) {
       for (const item of items) if (item.kind !== 'message') item.owed = false
     }
