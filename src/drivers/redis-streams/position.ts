@@ -64,7 +64,11 @@ export function judge(from: Place, ids: readonly string[], info: StreamInfo | un
   const count = from.count === undefined ? undefined : from.count + ids.length
   if (info === undefined) {
     if (id === START.id) return { place: START }
-    return { place: START, after: 'The stream was deleted.', anew: true }
+    const after = 'The stream was deleted.'
+    // Whether it was trimmed before what was just read, nobody can say any more.
+    return ids.length > 0
+      ? { place: START, before: after, after, anew: true }
+      : { place: START, after, anew: true }
   }
   const { last, length, added, first, final } = info
   // It was made anew, or went back to an older state. A reader that stays at its id would miss what
@@ -81,10 +85,18 @@ export function judge(from: Place, ids: readonly string[], info: StreamInfo | un
     if (kept || from.id === START.id || last === from.id) return { place }
     return { place, before: 'The stream was trimmed past the last entry that was read.' }
   }
-  if (added < count) {
-    const read = ids.filter((it) => first !== undefined && !isBelow(it, first)).length
+  const read = first === undefined ? 0 : ids.filter((it) => !isBelow(it, first)).length
+  const trimmed = ids.length - read
+  const ordinal = added - length + 1
+  // By the counts the oldest entry that is left has been read, and by its id it has not. An example: the
+  // reader stands at the 3rd entry, and the stream has its 1st to 600th, all of them newer than that.
+  const contradicts = first !== undefined && !kept && ordinal <= from.count + trimmed
+  if (added < count || contradicts) {
+    const before = 'The stream was made anew.'
     const place = { id, count: last === id ? added : added - length + read }
-    return { place, before: 'The stream was made anew.', anew: true }
+    // What was just read may be of the stream before, and more of that may be missing behind it.
+    const isOld = read === 0 && ids.length > 0
+    return isOld ? { place, before, after: before, anew: true } : { place, before, anew: true }
   }
   if (last === id && added !== count) {
     return { place: { id, count: added }, before: missing(added - count) }
@@ -95,8 +107,6 @@ export function judge(from: Place, ids: readonly string[], info: StreamInfo | un
     return ids.length > 0 ? { place, before, after: before } : { place, before }
   }
   if (kept || last === id) return { place: { id: isOver ? last : id, count } }
-  const ordinal = added - length + 1
-  const trimmed = first === undefined ? ids.length : ids.filter((it) => isBelow(it, first)).length
   const lost = ordinal - (from.count + trimmed + 1)
   if (lost <= 0) return { place: { id, count } }
   const place = { id, count: count + lost }
