@@ -1,4 +1,4 @@
-/** @needs npm to install the packed package, Redis and PostgreSQL servers */
+/** @needs npm to install the packed package, Bun and Deno, Redis and PostgreSQL servers */
 import { transformSync } from '@swc/core'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -9,6 +9,8 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { startPostgres } from './brokers/postgres.js'
 import { startRedis } from './brokers/redis.js'
+import { whenEnding } from './support/ending.js'
+import { openEvents } from './support/event-stream.js'
 import { fromNpm } from './support/from-npm.js'
 import { blocksOf } from './support/markdown.js'
 import { until } from './support/until.js'
@@ -68,7 +70,7 @@ test('its manifest and its types are right for every way to import it', async ()
 const drivers = ['nats', 'jetstream', 'rabbitmq', 'kafka', 'redis', 'redis-streams']
 drivers.push('postgres', 'google-pubsub', 'sqs', 'azure-service-bus')
 const entries = [
-  ...['unifrost', 'unifrost/express', 'unifrost/koa'],
+  ...['unifrost', 'unifrost/express', 'unifrost/koa', 'unifrost/fetch', 'unifrost/fastify'],
   ...drivers.map((name) => `unifrost/drivers/${name}`),
   ...['nats', 'redis'].map((name) => `unifrost/directories/${name}`),
   'unifrost/driver-kit',
@@ -171,6 +173,75 @@ test('a Jest with nothing configured, which is CommonJS, can log a user in', asy
     cwd: folder,
   }).catch((error: { stderr: string }) => error)
   expect(stderr).toMatch(/Tests: +3 passed, 3 total/)
+})
+
+describe.each([
+  ['bun', ['run']],
+  ['deno', ['run', '-A']],
+])('%s', (runtime, args) => {
+  test('streams with unifrost/fetch, notices who leaves, and ends in order', async () => {
+    const program = `
+import { memoryDriver, Streamer } from 'unifrost'
+import { autoClient, handler } from 'unifrost/fetch'
+const driver = memoryDriver()
+const streamer = new Streamer(driver)
+const events = autoClient(streamer, { topics: ['news'] })(handler(streamer))
+const answer = async (request) => {
+  const { pathname } = new URL(request.url)
+  if (pathname === '/events') return events(request)
+  if (pathname === '/publish') driver.publish('news', 'one')
+  if (pathname === '/close') setTimeout(() => streamer.close(), 0)
+  return Response.json(streamer.stats())
+}
+const options = { port: 0, hostname: '127.0.0.1' }
+const server = globalThis.Bun
+  ? Bun.serve({ ...options, fetch: answer, idleTimeout: 0 })
+  : Deno.serve({ ...options, onListen() {} }, answer).addr
+console.log('listening on ' + server.port + '.')
+`
+    const path = join(folder, `${runtime}.mjs`)
+    await writeFile(path, program)
+    const command = join(await fromNpm('runtimes', ['bun', 'deno']), '.bin', runtime)
+    const child = spawn(command, [...args, path], {
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    const letGo = whenEnding(() => child.kill('SIGKILL'))
+    let output = ''
+    child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text))
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (output += text))
+    const ended = once(child, 'close')
+    const port = () => /listening on (\d+)\./.exec(output)?.[1]
+    try {
+      await until(
+        `${runtime} to listen`,
+        () => {
+          if (child.exitCode !== null) throw new Error(output)
+          return port() !== undefined
+        },
+        30_000,
+      )
+      const url = `http://127.0.0.1:${port()}`
+      const counts = async (path: string) =>
+        (await (await fetch(url + path)).json()) as { clients: number }
+      const first = await openEvents(`${url}/events`)
+      expect(first.status).toBe(200)
+      await first.next('the first message', ({ event }) => event === 'message')
+      await counts('/publish')
+      await first.next('one', ({ data }) => data === 'one')
+      first.drop()
+      await until('nobody left', async () => (await counts('/')).clients === 0, 30_000)
+      const second = await openEvents(`${url}/events`)
+      await second.next('the first message', ({ event }) => event === 'message')
+      await counts('/close')
+      await second.end()
+      expect(second.events.at(-1)?.data).toBe('Client closed')
+    } finally {
+      child.kill('SIGTERM')
+      await ended
+      letGo()
+    }
+  })
 })
 
 describe('the first lines of the README', () => {
