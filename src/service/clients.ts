@@ -256,7 +256,7 @@ export class Clients {
     const { connection } = client
     if (connection === undefined) return false
     this.delivery.flush()
-    this.connections.end(connection, 'reconnect', comeBackMessage(this.retry()))
+    this.connections.end(connection, 'reconnect', comeBackMessage('reconnect', this.retry()))
     return true
   }
 
@@ -299,7 +299,8 @@ export class Clients {
     const { connection } = client
     if (connection !== undefined && client.end === undefined && !replaced) {
       this.delivery.flush()
-      this.connections.end(connection, 'closed', comeBackMessage(retry))
+      const reason = end === 'moved' ? 'moved' : 'shutdown'
+      this.connections.end(connection, 'closed', comeBackMessage(reason, retry))
     }
     this.remove(client, end)
   }
@@ -340,10 +341,11 @@ export class Clients {
       return
     }
     const shutting = end === 'closed' || end === 'released'
-    const back = shutting && this.host.others
-    const goodbye = back
-      ? comeBackMessage(retry)
-      : closedMessage(shutting ? retry : STAY_AWAY, event)
+    const reason = shutting ? 'shutdown' : end === 'revoked' ? 'revoked' : 'removed'
+    const goodbye =
+      shutting && this.host.others
+        ? comeBackMessage(reason, retry)
+        : closedMessage(reason, { back: shutting, retry: shutting ? retry : STAY_AWAY, event })
     this.connections.end(connection, shutting ? 'closed' : 'removed', goodbye)
   }
 

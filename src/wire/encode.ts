@@ -14,6 +14,8 @@ export interface EventFields {
    * event, where it can't forge a field.
    */
   resumes?: string | undefined
+  /** An event that comes ahead of this one and has one line of data. */
+  ahead?: { event: string; data: string } | undefined
   data: string | Uint8Array
 }
 
@@ -67,7 +69,7 @@ export function isSendable(payload: string | Uint8Array): boolean {
  *
  * @throws RangeError if `id` or `event` holds CR, LF or NUL, with which it could forge fields.
  */
-export function encodeEvent({ id, event, retry, resumes, data }: EventFields): Encoded {
+export function encodeEvent({ id, event, retry, resumes, ahead, data }: EventFields): Encoded {
   // Many readers count an id as soon as they read it. So it comes last: whoever has it has the data.
   let idLine = ''
   if (id !== undefined) {
@@ -75,6 +77,7 @@ export function encodeEvent({ id, event, retry, resumes, data }: EventFields): E
     idLine = `id: ${id}\n`
   }
   let fields = resumes === undefined ? '' : resumption(resumes)
+  if (ahead !== undefined) fields += `event: ${ahead.event}\ndata: ${ahead.data}\n\n`
   if (retry !== undefined) fields += `retry: ${retry}\n`
   if (event !== undefined) {
     refuseForbidden('event', event)
@@ -90,11 +93,6 @@ export function encodeEvent({ id, event, retry, resumes, data }: EventFields): E
     data = payload.toString('utf8')
   }
   return frameText(fields + data.replace(LINE_END, '\ndata: ') + '\n', idLine)
-}
-
-/** Only the time to wait before reconnecting, in milliseconds. A page sees no event. */
-export function encodeRetry(retry: number): Encoded {
-  return frameText(`event: ${CONNECTION_EVENT}\nretry: ${retry}\n`, '')
 }
 
 /**

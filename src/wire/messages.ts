@@ -1,8 +1,8 @@
 import { isUint8Array } from 'node:util/types'
 import type { NamedPayload, Payload } from '../driver.js'
-import { faultOfEventName } from '../event-names.js'
+import { CONNECTION_EVENT, faultOfEventName } from '../event-names.js'
 import type { Encoded } from './encode.js'
-import { encodeEvent, encodeRetry, isSendable } from './encode.js'
+import { encodeEvent, isSendable } from './encode.js'
 
 /** The `code` of an error message in the stream. */
 export type WireErrorCode =
@@ -64,14 +64,43 @@ export function heartbeatMessage(fields: InfoFields = {}): Encoded {
   return encodeEvent({ ...fields, data: '{"heartbeat":true}' })
 }
 
-/** Ends a stream whose client is to reconnect, perhaps to another server. A page sees no event. */
-export function comeBackMessage(retry: number): Encoded {
-  return encodeRetry(retry)
+/** Why the server ends a stream, as the goodbye says it. */
+export type CloseReason =
+  /** The client was removed. */
+  | 'removed'
+  /** The client's user was revoked. */
+  | 'revoked'
+  /** The server ends, or sends its clients away. */
+  | 'shutdown'
+  /** Another server has the client now. */
+  | 'moved'
+  /** The application asked for it, by `reconnect`. */
+  | 'reconnect'
+
+/**
+ * Ends a stream whose client is to reconnect, perhaps to another server. A page that does not listen
+ * to events of the connection sees nothing.
+ */
+export function comeBackMessage(reason: CloseReason, retry: number): Encoded {
+  return encodeEvent({ retry, event: CONNECTION_EVENT, data: closeReason(reason, true) })
 }
 
-/** The last message to a client that the server has removed. */
-export function closedMessage(retry: number, event?: string): Encoded {
-  return encodeEvent({ retry, event, data: CLIENT_CLOSED })
+/**
+ * The last messages to a client that the server has removed: why, for programs, and the text that
+ * pages know.
+ *
+ * @param back Whether the page is to come back, after `retry` milliseconds, for a new client.
+ */
+export function closedMessage(
+  reason: CloseReason,
+  { back, retry, event }: { back: boolean; retry: number; event?: string | undefined },
+): Encoded {
+  const ahead = { event: CONNECTION_EVENT, data: closeReason(reason, back) }
+  return encodeEvent({ ahead, retry, event, data: CLIENT_CLOSED })
+}
+
+function closeReason(reason: CloseReason, reconnect: boolean): string {
+  return JSON.stringify({ closed: { reason, reconnect } })
 }
 
 /** How payloads are sent. See `Driver.encoding`. */

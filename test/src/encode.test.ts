@@ -4,7 +4,6 @@ import {
   encodeComment,
   encodeEvent,
   encodePosition,
-  encodeRetry,
   isSendable,
 } from '../../src/wire/encode.js'
 import { dechunk } from '../support/http-server.js'
@@ -119,13 +118,10 @@ test('a comment is no event', () => {
   expect(parser.comments).toBe(1)
 })
 
-test('a position alone and a time to wait are no events, but count', () => {
+test('a position alone is no event, but counts', () => {
   const parser = new SseParser()
   expect(parser.feed(encodePosition('e-7').bytes)).toEqual([])
   expect(parser.lastEventId).toBe('e-7')
-  const retry = encodeRetry(1_500)
-  expect(parser.feed(retry.bytes)).toEqual([])
-  expect(retry.bytes.toString()).toMatch(/^retry: 1500$/m)
   expect(() => encodePosition('e-7\nid: x')).toThrow(RangeError)
 })
 
