@@ -11,34 +11,34 @@ import {
 import { answerError, NoRouteError, pathOf } from './answers.js'
 import type { Loaded } from './config/load.js'
 import { corsFor } from './cors.js'
+import { controlRoute, recheck, revoke, subscribeOwner } from './control-routes.js'
+import type { ControlRoute } from './control-routes.js'
 import type { Idempotency } from './idempotency.js'
-import type { Claims } from './pattern.js'
-import { publishRoute } from './publish-route.js'
+import type { Owners } from './owners.js'
+import { keyOf, publishRoute } from './publish-route.js'
 import type { PublishSettings } from './publish-route.js'
-import { publishKeys } from './publishing.js'
+import { keyChecker, publishKeys } from './publishing.js'
 import type { MayPublish } from './publishing.js'
-import type { MaySubscribe } from './rules.js'
-import { subscribeRules } from './rules.js'
 import type { Verify } from './tokens.js'
-import { tokenVerifier } from './tokens.js'
 
-/** What is decided by a configuration, and changes with it while streams are open. */
-export interface Terms {
-  readonly maySubscribe: MaySubscribe
-  readonly verify: Verify
-}
-
-/** What `termsFrom` needs beside the configuration. */
+/** What requests without a key may do. */
 export interface Publishers {
   /** What requests without a key may publish, for a server that was started without a file. */
   readonly withoutKey?: (request: AnyRequest) => MayPublish | undefined
 }
 
-export function termsFrom({ config, folder }: Loaded): Terms {
-  return {
-    maySubscribe: subscribeRules(config.topics),
-    verify: tokenVerifier(config.auth, folder),
-  }
+/** What the routes are made of. */
+export interface GateParts {
+  readonly streamer: Streamer
+  readonly loaded: Loaded
+  readonly verify: Verify
+  readonly idempotency: Idempotency
+  readonly owners: Owners
+  readonly publishers: Publishers
+  /** Whether the rules allow an owner a topic. */
+  allowsOwner(owner: string, topic: string): boolean
+  /** Told of what a request failed with. */
+  failed(error: unknown): void
 }
 
 /** Answers the requests on the port for browsers. */
@@ -47,19 +47,13 @@ export type Gate = (request: AnyRequest, response: AnyResponse) => void
 type Route = (request: AnyRequest, response: AnyResponse) => void
 
 /** Makes the routes of one configuration, on a Streamer that may have had others before. */
-export function gateFor(
-  streamer: Streamer,
-  loaded: Loaded,
-  terms: Terms,
-  idempotency: Idempotency,
-  failed: (error: unknown) => void,
-  { withoutKey }: Publishers = {},
-): Gate {
+export function gateFor(parts: GateParts): Gate {
+  const { streamer, loaded, verify, idempotency, owners, publishers, failed, allowsOwner } = parts
   const { config } = loaded
   const cors = config.cors && corsFor(config.cors.origins)
   const named = config.cors?.origins.filter((origin) => origin !== '*') ?? []
   const settings = named.length > 0 ? { origins: named } : {}
-  const identify = identifier(config.auth, config.topics, terms.verify)
+  const identify = identifier(config.auth, config.topics, verify)
 
   const auto = autoClient(streamer, settings)
   const stream = unifrostExpress(streamer, settings)
@@ -81,14 +75,42 @@ export function gateFor(
     ['/clients', asUser((request, response) => make(request, response))],
     ['/subscriptions', asUser((request, response) => change(request, response))],
   ])
-  const publishing = publishSettings(config, withoutKey)
-  if (publishing !== undefined) {
-    routes.set('/publish', (request, response) => {
-      publishRoute(streamer, request, response, publishing, idempotency).catch((error: unknown) => {
+  const publishing = publishSettings(config, publishers.withoutKey)
+  const keyed = (run: (request: AnyRequest, response: AnyResponse) => Promise<void>): Route => {
+    return (request, response) => {
+      run(request, response).catch((error: unknown) => {
         failed(error)
         answerError(response, error)
       })
-    })
+    }
+  }
+  if (publishing !== undefined) {
+    routes.set(
+      '/publish',
+      keyed((request, response) =>
+        publishRoute(streamer, request, response, publishing, idempotency),
+      ),
+    )
+  }
+  const isControl = controlKeys(config)
+  const control = (route: ControlRoute) =>
+    keyed((request, response) =>
+      controlRoute(route, streamer, request, response, owners, allowsOwner),
+    )
+  if (isControl !== undefined) {
+    for (const [path, route] of [['/revoke', revoke] as const, ['/recheck', recheck] as const]) {
+      const run = control(route)
+      routes.set(path, (request, response) => {
+        if (isControl(request)) run(request, response)
+        else answerError(response, noControlKey(request))
+      })
+    }
+    // A browser's request has its user's token, and an application's server has its key.
+    const ofUsers = routes.get('/subscriptions')!
+    const ofOwner = control(subscribeOwner)
+    routes.set('/subscriptions', (request, response) =>
+      (isControl(request) ? ofOwner : ofUsers)(request, response),
+    )
   }
 
   return (request, response) => {
@@ -140,9 +162,22 @@ function hasNoToken(error: unknown): boolean {
   return error instanceof AuthenticationError && error.headers['WWW-Authenticate'] === 'Bearer'
 }
 
-/** The claims of a principal, as the Streamer hands it to `authorize`. */
-export function claimsOf(principal: unknown): Claims | undefined {
-  return typeof principal === 'object' && principal !== null ? (principal as Claims) : undefined
+/** Whether a request has a key of the application's own server. Undefined where there are none. */
+function controlKeys({
+  control,
+  publish,
+}: Loaded['config']): ((request: AnyRequest) => boolean) | undefined {
+  const unbound = publish?.keys.filter(({ topics }) => topics === undefined).map(({ key }) => key)
+  const keys = control?.keys ?? unbound ?? []
+  if (keys.length === 0) return undefined
+  const isKnown = keyChecker(keys)
+  return (request) => isKnown(keyOf(request) ?? '')
+}
+
+function noControlKey(request: AnyRequest): AuthenticationError {
+  const isGiven = keyOf(request) !== undefined
+  const why = isGiven ? 'This key is not known.' : 'This takes a key: Authorization: Bearer KEY.'
+  return new AuthenticationError(why, isGiven)
 }
 
 /** Behind proxies, the address of a client is the one that the outermost of them names. */

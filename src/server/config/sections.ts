@@ -128,6 +128,37 @@ export const publish = z.strictObject({
     .describe('How long an idempotency key is remembered, by each process. 0: not at all.'),
 })
 
+export const control = z.strictObject({
+  keys: z
+    .array(text('a key', { secret: true }))
+    .min(1)
+    .describe('Who may call /revoke, /recheck and /subscriptions by owner.'),
+})
+
+export const directory = z.strictObject({
+  redis: z
+    .strictObject({
+      url: address(['redis', 'rediss'], 'redis://localhost:6379').describe('The Redis server.'),
+      prefix: text('a text').optional().describe('What its keys begin with. Default: unifrost:.'),
+    })
+    .optional()
+    .describe('In Redis.'),
+  nats: z
+    .strictObject({
+      servers: oneOrMore(address(['nats', 'tls', 'ws', 'wss'], 'nats://localhost:4222'))
+        .optional()
+        .describe('The NATS servers. Default: those of broker.'),
+      bucket: matching(/^[\w-]{1,200}$/, 'letters, digits, - and _')
+        .prefault('unifrost')
+        .describe('The key-value bucket.'),
+      replicas: whole(1, 5)
+        .prefault(1)
+        .describe('On how many servers the bucket is kept: 1, 3 or 5.'),
+    })
+    .optional()
+    .describe('In a bucket of NATS JetStream.'),
+})
+
 export const cors = z.strictObject({
   origins: z
     .array(matching(/^(\*|https?:\/\/[^/?#@\s*]+)$/, 'an origin such as https://app.example, or *'))
@@ -199,5 +230,3 @@ export const log = z.strictObject({
     .prefault(true)
     .describe('Whether each stream gets a line at its end, without ids or tokens.'),
 })
-
-export { address }
