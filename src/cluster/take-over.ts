@@ -188,6 +188,9 @@ export class TakeOvers {
       const { record, stored } = await this.recordOf(id)
       if (arrival.stopped) throw new NoClientError()
       check(record.owner)
+      // What means it by a label finds it on no server while it moves.
+      const { labels } = record
+      clients.revocations.check({ labels })
       if (this.parts.refusing()) throw new StreamerClosedError()
       const connected = reason === 'stream'
       const generation = record.generation + 1
@@ -201,6 +204,8 @@ export class TakeOvers {
         await delivery.ready()
         revision = await this.directory.put(entry, stored.revision, life)
       } finally {
+        if (revision !== undefined && clients.revocations.refuses({ labels }))
+          arrival.stopped = true
         if (revision === undefined || arrival.stopped) place.leave()
       }
       if (revision === undefined) continue
@@ -223,10 +228,10 @@ export class TakeOvers {
    * take the client over.
    */
   private async take({ record, place, generation, revision, reason }: Taken): Promise<Client> {
-    const { id, owner, server, topics, granted, rest } = record
+    const { id, owner, server, topics, granted, labels, rest } = record
     const { clients, subscriptions } = this.parts
     const stream = reason === 'stream'
-    const client = clients.make(id, { owner }, place)
+    const client = clients.make(id, { owner, labels }, place)
     const streamed = record.streamed || record.connected
     client.comeFrom((record.connected ? undefined : record.position) ?? UNKNOWN_POSITION, streamed)
     const lease = this.hold(client, generation, revision, rest)
