@@ -191,12 +191,12 @@ export class TakeOvers {
       if (this.parts.refusing()) throw new StreamerClosedError()
       const connected = reason === 'stream'
       const generation = record.generation + 1
-      // What means it by a label finds it on no server while it moves.
-      const { labels } = record
-      clients.revocations.check({ labels })
       const ours: ClientRecord = { ...record, server: this.server, connected, generation }
       const entry = { id, owner: record.owner, text: writeRecord(ours) }
       const life = connected ? this.writer.life : settings.clientTTL
+      // What means it by a label finds it on no server while it moves.
+      const { labels } = record
+      clients.revocations.check({ labels })
       const place = clients.reserve({ owner: record.owner })
       let revision: Revision | undefined
       try {
