@@ -2,8 +2,14 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { Assembly } from './assembly.js'
 import { answerOf } from './callbacks.js'
 import type { Client } from './delivery/client.js'
-import type { Driver } from './driver.js'
-import { isExposed, OptionsError } from './errors.js'
+import type { Driver, Published } from './driver.js'
+import {
+  isExposed,
+  OptionsError,
+  PublishError,
+  StreamerClosedError,
+  TopicNameError,
+} from './errors.js'
 import type { Door } from './http/door.js'
 import { DOOR } from './http/door.js'
 import { sendError } from './http/error-response.js'
@@ -14,7 +20,7 @@ import type { ClosableServer, ShutdownOptions } from './http/shutdown.js'
 import { checkShutdown, LeavingServers } from './http/shutdown.js'
 import type { HandleOptions } from './http/stream.js'
 import { admit, checkHandleOptions, checkPair, serve } from './http/stream.js'
-import { checkOptions, isRecord, number } from './option-checks.js'
+import { checkOptions, isRecord, number, refuse } from './option-checks.js'
 import type { Settings, StreamerOptions } from './options.js'
 import { settingsFrom } from './options.js'
 import type { ClientOptions } from './service/clients.js'
@@ -283,6 +289,36 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       return this.parts.each(which, { do: 'unsubscribe', topics: names })
     }
     await settleAll(names.map((topic) => this.parts.commands.unsubscribe(which, topic)))
+  }
+
+  /**
+   * Publishes a message to a topic through the driver, for the clients of all servers. It resolves when
+   * the broker has taken the message; clients get it a little later, as any other message.
+   *
+   * @returns where the message stands, if the broker numbers messages.
+   * @throws OptionsError if the driver only reads; TopicNameError, also for a name that stands for
+   *   several topics; StreamerClosedError; PublishError, whose `cause` says what to do. The message may
+   *   then have been published all the same.
+   */
+  async publish(topic: string, payload: string | Uint8Array): Promise<Published> {
+    this.checkTopicName(topic)
+    if (typeof payload !== 'string' && !(payload instanceof Uint8Array)) {
+      refuse('publish', 'payload', payload, 'a text or bytes')
+    }
+    const { driver } = this
+    if (driver.publish === undefined) {
+      throw new OptionsError('This driver only reads. Publish with the library of your broker.')
+    }
+    if ((driver.kindOf?.(topic) ?? 'plain') !== 'plain') {
+      throw new TopicNameError("This name stands for several topics, or is the broker's own.")
+    }
+    if (this.closing !== undefined) throw new StreamerClosedError()
+    try {
+      const { position } = Object(await driver.publish(topic, payload)) as Published
+      return typeof position === 'string' ? { position } : {}
+    } catch (error) {
+      throw new PublishError(topic, error)
+    }
   }
 
   /**
