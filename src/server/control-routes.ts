@@ -1,4 +1,4 @@
-import type { AnyRequest, AnyResponse, Streamer } from '../index.js'
+import type { AnyRequest, AnyResponse, Streamer, Which } from '../index.js'
 import {
   BodyError,
   ForbiddenTopicError,
@@ -7,15 +7,16 @@ import {
   UnifrostError,
 } from '../index.js'
 import { answer, errorBody, jsonOf } from './answers.js'
-import type { Owners } from './owners.js'
+
+/** Whether the rules allow an owner a topic; undefined is a client without one. */
+export type Allows = (owner: string | undefined, topic: string) => boolean
 
 /** Routes for an application's own server: it logs users out and changes what they have. */
 export type ControlRoute = (
   streamer: Streamer,
   body: Readonly<Record<string, unknown>>,
-  owners: Owners,
   /** Whether the rules allow an owner a topic. */
-  allows: (owner: string, topic: string) => boolean,
+  allows: Allows,
 ) => Promise<{ status: number; body: object }>
 
 const MAX_BYTES = 1_000_000
@@ -26,78 +27,82 @@ export async function controlRoute(
   streamer: Streamer,
   request: AnyRequest,
   response: AnyResponse,
-  owners: Owners,
-  allows: (owner: string, topic: string) => boolean,
+  allows: Allows,
 ): Promise<void> {
   if (request.method !== 'POST') throw new MethodError(request.method ?? 'GET', ['POST'])
   const body = await jsonOf(request, MAX_BYTES)
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new BodyError('The body must be an object.')
   }
-  const { status, body: said } = await route(
-    streamer,
-    body as Record<string, unknown>,
-    owners,
-    allows,
-  )
+  const { status, body: said } = await route(streamer, body as Record<string, unknown>, allows)
   answer(response, status, said)
 }
 
-/** `{"owner"}`, `{"session"}` or `{"client_id"}`, with `for` in milliseconds: ends all of it at once. */
+/** How a request says whose clients it means. */
+const WHOSE = ['owner', 'client_id', 'session', 'label']
+
+/** `{"owner"}`, `{"client_id"}`, `{"session"}` or `{"label": {"name": "value"}}`, as the library takes it. */
+function whoseIn(body: Readonly<Record<string, unknown>>): Which | undefined {
+  const named = WHOSE.filter((field) => body[field] !== undefined)
+  if (named.length > 1) throw new BodyError(`The body takes one of ${WHOSE.join(', ')}.`)
+  const [field] = named
+  if (field === undefined) return undefined
+  if (field === 'label') return labelIn(body.label)
+  const name = textOf(field, body[field])
+  return { [field === 'client_id' ? 'id' : field]: name }
+}
+
+function labelIn(value: unknown): Which {
+  const [[name, label] = [], more] = Object.entries(Object(value) as object)
+  if (typeof name === 'string' && typeof label === 'string' && more === undefined) {
+    return { [name]: label }
+  }
+  throw new BodyError('label takes one name with its value: {"tenant": "acme"}.')
+}
+
+function needed(which: Which | undefined): Which {
+  if (which !== undefined) return which
+  throw new BodyError(`The body takes one of ${WHOSE.join(', ')}.`)
+}
+
+/** Ends all of it at once, and refuses its tokens for `for` milliseconds. */
 export const revoke: ControlRoute = async (streamer, body) => {
-  checkFields(body, ['owner', 'session', 'client_id', 'for'])
-  const { owner, session, client_id: id, for: time = 60_000 } = body
-  const named = [owner, session, id].filter((it) => it !== undefined)
-  if (named.length !== 1) throw new BodyError('The body takes one of owner, session and client_id.')
-  const name = textOf(
-    owner === undefined ? (session === undefined ? 'client_id' : 'session') : 'owner',
-    named[0],
-  )
+  checkFields(body, [...WHOSE, 'for'])
+  const { for: time = 60_000 } = body
   if (typeof time !== 'number' || !(time >= 0))
     throw new BodyError('for takes milliseconds, from 0.')
-  const who = session === undefined ? name : { session: name }
-  const removal = await asBody(() => streamer.revoke(who, { for: time }))
+  const { id, ...which } = needed(whoseIn(body)) as { id?: string }
+  const removal = await asBody(() => streamer.revoke(id ?? which, { for: time }))
   return { status: removal.pending.length === 0 ? 200 : 202, body: removal }
 }
 
-/** `{"owner"}`, or `{}` for everybody: asks the rules again. */
+/** Asks the rules again: of those that are named, or of everybody with `{}`. */
 export const recheck: ControlRoute = async (streamer, body) => {
-  checkFields(body, ['owner'])
-  const { owner } = body
-  const which = owner === undefined ? {} : { owner: textOf('owner', owner) }
-  const done = await asBody(() => streamer.recheck(which))
+  checkFields(body, WHOSE)
+  const done = await asBody(() => streamer.recheck(whoseIn(body) ?? {}))
   return { status: done.pending.length === 0 ? 200 : 202, body: done }
 }
 
-/** `{"owner", "add", "remove"}`: changes the topics of an owner's clients. The rules hold for them too. */
-export const subscribeOwner: ControlRoute = async (streamer, body, owners, allows) => {
-  checkFields(body, ['owner', 'add', 'remove'])
-  const owner = textOf('owner', body.owner)
+/** `add` and `remove`: changes the topics of all clients that are meant. The rules hold for them too. */
+export const subscribeWhich: ControlRoute = async (streamer, body, allows) => {
+  checkFields(body, [...WHOSE, 'add', 'remove'])
+  const which = needed(whoseIn(body))
   const [add, remove] = [
     namesOf(streamer, 'add', body.add),
     namesOf(streamer, 'remove', body.remove),
   ]
-  const clients = owners.of(owner).filter((client) => !client.transient || client.connected)
-  const refused: { topic: string; code: string; message: string }[] = []
-  let changed = 0
-  for (const client of clients) {
-    for (const topic of remove) {
-      if (!client.topics.includes(topic)) continue
-      await streamer.unsubscribe(client.id, topic)
-      changed++
-    }
-    for (const topic of add) {
-      if (client.topics.includes(topic)) continue
-      try {
-        if (!allows(owner, topic)) throw new ForbiddenTopicError([topic])
-        await streamer.subscribe(client.id, topic)
-        changed++
-      } catch (error) {
-        if (!refused.some((it) => it.topic === topic)) refused.push({ topic, ...errorBody(error) })
-      }
-    }
-  }
-  return { status: 200, body: { owner, clients: clients.length, changed, refused } }
+  const clients = await asBody(() => streamer.list(which))
+  const owners = [...new Set(clients.map(({ owner }) => owner))]
+  const isAllowed = (topic: string) => owners.every((owner) => allows(owner, topic))
+  const added = add.filter(isAllowed)
+  const refused = add
+    .filter((topic) => !added.includes(topic))
+    .map((topic) => ({ topic, ...errorBody(new ForbiddenTopicError([topic])) }))
+  const none = { clients: clients.length, automatic: 0, pending: [] }
+  const left = remove.length === 0 ? none : await asBody(() => streamer.unsubscribe(which, remove))
+  const done = added.length === 0 ? left : await asBody(() => streamer.subscribe(which, added))
+  const status = done.pending.length === 0 ? 200 : 202
+  return { status, body: { ...done, added, removed: remove, refused } }
 }
 
 function checkFields(body: object, known: readonly string[]): void {

@@ -11,10 +11,9 @@ import {
 import { answerError, NoRouteError, pathOf } from './answers.js'
 import type { Loaded } from './config/load.js'
 import { corsFor } from './cors.js'
-import { controlRoute, recheck, revoke, subscribeOwner } from './control-routes.js'
+import { controlRoute, recheck, revoke, subscribeWhich } from './control-routes.js'
 import type { ControlRoute } from './control-routes.js'
 import type { Idempotency } from './idempotency.js'
-import type { Owners } from './owners.js'
 import { keyOf, publishRoute } from './publish-route.js'
 import type { PublishSettings } from './publish-route.js'
 import { keyChecker, publishKeys } from './publishing.js'
@@ -33,10 +32,9 @@ export interface GateParts {
   readonly loaded: Loaded
   readonly verify: Verify
   readonly idempotency: Idempotency
-  readonly owners: Owners
   readonly publishers: Publishers
   /** Whether the rules allow an owner a topic. */
-  allowsOwner(owner: string, topic: string): boolean
+  allowsOwner(owner: string | undefined, topic: string): boolean
   /** Told of what a request failed with. */
   failed(error: unknown): void
 }
@@ -48,16 +46,17 @@ type Route = (request: AnyRequest, response: AnyResponse) => void
 
 /** Makes the routes of one configuration, on a Streamer that may have had others before. */
 export function gateFor(parts: GateParts): Gate {
-  const { streamer, loaded, verify, idempotency, owners, publishers, failed, allowsOwner } = parts
+  const { streamer, loaded, verify, idempotency, publishers, failed, allowsOwner } = parts
   const { config } = loaded
   const cors = config.cors && corsFor(config.cors.origins)
   const named = config.cors?.origins.filter((origin) => origin !== '*') ?? []
   const settings = named.length > 0 ? { origins: named } : {}
   const identify = identifier(config.auth, config.topics, verify)
 
-  const auto = autoClient(streamer, settings)
+  const marked = { ...settings, ...labelsBy(config.auth?.labels) }
+  const auto = autoClient(streamer, marked)
   const stream = unifrostExpress(streamer, settings)
-  const make = clients(streamer, settings)
+  const make = clients(streamer, marked)
   const change = subscriptions(streamer, settings)
   /** Of the middlewares each answers its own errors, as a listener of node:http. */
   const asUser = (then: Route): Route => {
@@ -94,9 +93,7 @@ export function gateFor(parts: GateParts): Gate {
   }
   const isControl = controlKeys(config)
   const control = (route: ControlRoute) =>
-    keyed((request, response) =>
-      controlRoute(route, streamer, request, response, owners, allowsOwner),
-    )
+    keyed((request, response) => controlRoute(route, streamer, request, response, allowsOwner))
   if (isControl !== undefined) {
     for (const [path, route] of [['/revoke', revoke] as const, ['/recheck', recheck] as const]) {
       const run = control(route)
@@ -107,7 +104,7 @@ export function gateFor(parts: GateParts): Gate {
     }
     // A browser's request has its user's token, and an application's server has its key.
     const ofUsers = routes.get('/subscriptions')!
-    const ofOwner = control(subscribeOwner)
+    const ofOwner = control(subscribeWhich)
     routes.set('/subscriptions', (request, response) =>
       (isControl(request) ? ofOwner : ofUsers)(request, response),
     )
@@ -134,6 +131,18 @@ function publishSettings(
   if (withoutKey === undefined) return undefined
   const keyed = (_key: string, request: AnyRequest) => withoutKey(request)
   return { keyed, maxBodyBytes: 1_000_000, maxMessages: 1_000, remember: 600_000 }
+}
+
+/** What new clients are marked with: the claims of these names that are texts or numbers. */
+function labelsBy(names: readonly string[] | undefined) {
+  if (names === undefined) return {}
+  const labels = (principal: unknown) => {
+    const claims = Object(principal) as Record<string, unknown>
+    const fits = (value: unknown) => /^(string|number)$/.test(typeof value) && value !== ''
+    const given = names.filter((name) => Object.hasOwn(claims, name) && fits(claims[name]))
+    return Object.fromEntries(given.map((name) => [name, String(claims[name])]))
+  }
+  return { labels }
 }
 
 type Identify = (request: AnyRequest, response: AnyResponse, then: () => void) => void

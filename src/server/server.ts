@@ -21,7 +21,7 @@ import type { Loaded } from './config/load.js'
 import { gateFor } from './gate.js'
 import type { Gate, Publishers } from './gate.js'
 import { Idempotency } from './idempotency.js'
-import { Owners } from './owners.js'
+import { Streams } from './streams.js'
 import { printOf, restartNeeded } from './reload.js'
 import { limitsOf, streamerOptions } from './streamer-options.js'
 import { Terms } from './terms.js'
@@ -47,7 +47,7 @@ export interface Reloaded {
 export class UnifrostServer {
   readonly streamer: Streamer
   private readonly idempotency = new Idempotency()
-  private readonly owners: Owners
+  private readonly streams: Streams
   private main: WebServer | undefined
   private second: WebServer | undefined
   private readonly terms: Terms
@@ -75,7 +75,7 @@ export class UnifrostServer {
       logger: parts.logger,
       authorize: (principal, topic) => this.terms.allows(principal, topic),
     })
-    this.owners = new Owners(this.streamer)
+    this.streams = new Streams(this.streamer)
     this.logStreams()
     this.gate = this.gateOf(loaded)
   }
@@ -135,14 +135,14 @@ export class UnifrostServer {
   private gateOf(loaded: Loaded): Gate {
     return gateFor({
       ...{ streamer: this.streamer, loaded, verify: (token) => this.terms.verify(token) },
-      ...{ idempotency: this.idempotency, owners: this.owners, publishers: this.parts },
+      ...{ idempotency: this.idempotency, publishers: this.parts },
       allowsOwner: (owner, topic) => this.terms.allowsOwner(owner, topic),
       failed: (error) => this.failed(error),
     })
   }
 
   private async endForbidden(): Promise<void> {
-    const before = this.owners.streaming().filter((client) => client.totalTopics > 0)
+    const before = this.streams.all().filter((client) => client.totalTopics > 0)
     await this.streamer.recheck()
     const left = before.filter((client) => client.connected && client.totalTopics === 0)
     await Promise.all(left.map((client) => client.close()))
@@ -186,7 +186,7 @@ export class UnifrostServer {
   private logStreams(): void {
     this.streamer.on('disconnect', (client, reason) => {
       if (!this.loaded.config.log.access) return
-      const since = this.owners.since(client) ?? performance.now()
+      const since = this.streams.since(client) ?? performance.now()
       const seconds = Math.round(performance.now() - since) / 1_000
       this.parts.logger.info({ reason, seconds, topics: client.totalTopics }, 'A stream ended.')
     })

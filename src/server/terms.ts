@@ -61,8 +61,9 @@ export class Terms {
   }
 
   /** Whether an owner may have a topic, by the claims of the last token, or by the name alone. */
-  allowsOwner(owner: string, topic: string): boolean {
-    return this.made.maySubscribe(this.latest.get(owner) ?? { sub: owner }, topic)
+  allowsOwner(owner: string | undefined, topic: string): boolean {
+    const claims = owner === undefined ? undefined : (this.latest.get(owner) ?? { sub: owner })
+    return this.made.maySubscribe(claims, topic)
   }
 
   private remember(claims: JwtPayload): void {

@@ -7,7 +7,7 @@ const TOPICS =
 let it: Awaited<ReturnType<typeof serving>>
 beforeEach(async () => {
   it = await serving(
-    `${AUTH}${TOPICS}publish: { keys: [${KEY}, { key: bound-to-its-topics, topics: [news] }] }\n`,
+    `${AUTH.replace('cookie', 'labels: [tenant], cookie')}${TOPICS}publish: { keys: [${KEY}, { key: bound-to-its-topics, topics: [news] }] }\n`,
   )
 })
 afterEach(() => it.server.close())
@@ -22,7 +22,8 @@ async function call(path: string, body: unknown, key = KEY) {
 }
 
 async function connected(sub: string, topic: string) {
-  const headers = { authorization: `Bearer ${await tokenFor({ sub, sid: `log-in-of-${sub}` })}` }
+  const claims = { sub, sid: `log-in-of-${sub}`, tenant: 'acme' }
+  const headers = { authorization: `Bearer ${await tokenFor(claims)}` }
   const stream = await openEvents(`${it.url}/events?topic=${topic}`, headers)
   if (stream.status === 200)
     await stream.next('the first message', ({ event }) => event === 'message')
@@ -54,12 +55,27 @@ test("it has the rules asked again, and changes the topics of a user's clients",
   const changed = await call('/subscriptions', { owner: 'ann', add: ['news', 'users.bob.a'] })
   expect(changed.body).toMatchObject({
     clients: 1,
-    changed: 1,
+    added: ['news'],
     refused: [{ topic: 'users.bob.a', code: 'ERR_UNIFROST_FORBIDDEN_TOPIC' }],
   })
   await it.publish({ topic: 'news', data: 'hello' })
   expect((await stream.next('news', ({ event }) => event === 'news')).data).toBe('hello')
-  expect((await call('/subscriptions', { owner: 'ann', remove: ['news'] })).body.changed).toBe(1)
+  expect((await call('/subscriptions', { owner: 'ann', remove: ['news'] })).body.removed).toEqual([
+    'news',
+  ])
+})
+
+test('it means all clients with a label', async () => {
+  const streams = [await connected('ann', 'users.ann.a'), await connected('bob', 'users.bob.a')]
+  const label = { tenant: 'acme' }
+  expect(await call('/subscriptions', { label, add: ['news', 'users.ann.b'] })).toMatchObject({
+    status: 200,
+    body: { clients: 2, automatic: 2, added: ['news'], refused: [{ topic: 'users.ann.b' }] },
+  })
+  await it.publish({ topic: 'news', data: 'to both' })
+  for (const stream of streams) await stream.next('news', ({ data }) => data === 'to both')
+  expect(await call('/revoke', { label })).toMatchObject({ body: { ended: 2 } })
+  await Promise.all(streams.map((stream) => stream.end()))
 })
 
 test.each<[string, string, unknown, string, number]>([

@@ -74,6 +74,19 @@ const issuer = z.strictObject({
 
 export const auth = z.strictObject({
   issuers: z.array(issuer).min(1).describe('Who signs tokens. Each has jwks or secret.'),
+  labels: z
+    .array(
+      matching(
+        /^(?!(?:id|owner|labels|session|__proto__)$)[A-Za-z_][\w.-]{0,63}$/,
+        'the name of a claim, other than id, owner and session',
+      ),
+    )
+    .min(1)
+    .max(8)
+    .optional()
+    .describe(
+      'Claims that mark clients, so that /revoke and the like can mean all with one value: {"label": {"tenant": "acme"}}. Default: none.',
+    ),
   cookie: matching(/^[\w!#$%&'*+.^`|~-]+$/, 'the name of a cookie')
     .optional()
     .describe(
