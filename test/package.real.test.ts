@@ -57,7 +57,7 @@ test('what is packed is what a user needs, and no more', () => {
     ]),
   )
   const file =
-    /^package\/((CHANGELOG|README)\.md|LICENSE|package\.json|dist\/(esm|cjs)\/(package\.json|(src|middleware)\/.+\.(js|d\.ts)))$/
+    /^package\/((CHANGELOG|README)\.md|LICENSE|package\.json|dist\/(esm|cjs)\/(package\.json|(src|middleware)\/.+\.(js|d\.ts))|dist\/server\/(unifrost\.cjs|package\.json|LICENSES\.txt))$/
   expect(contents.filter((path) => !file.test(path))).toEqual([])
   expect(contents.filter((path) => /test\.|\.map$/.test(path))).toEqual([])
 })

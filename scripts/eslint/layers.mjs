@@ -120,7 +120,7 @@ export const layers = [
   {
     name: 'testing',
     files: /^src\/testing\//,
-    reaches: [/^src\/(driver|log|errors)\.ts$/, /^src\/testing\//],
+    reaches: [/^src\/(driver|log|errors|option-checks)\.ts$/, /^src\/testing\//],
   },
   {
     name: 'Express adapter',
@@ -168,6 +168,18 @@ export const layers = [
     reaches: [/^src\/(index|for-middleware)\.ts$/, shared],
     packages: ['cookie'],
     lazy: ['jose'],
+  },
+  {
+    // The server is the public API put together, so it reaches what a user does.
+    name: 'server',
+    files: /^src\/server\//,
+    reaches: [
+      /^src\/(index|hub\/index)\.ts$/,
+      /^src\/(drivers|directories)\/[a-z-]+\.ts$/,
+      /^middleware\/express\.ts$/,
+      /^src\/server\//,
+    ],
+    packages: ['yaml', 'zod', 'pino', 'jose'],
   },
   // An example shows what a user can do, and a user has the package only.
   { name: 'examples', files: /^examples\//, reaches: [/^examples\//], packages: true },

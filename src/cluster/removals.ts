@@ -87,15 +87,16 @@ export class Removals {
   /** Ends the clients of this server that are revoked, and refuses them from now on. */
   revokeHere(revocation: Revocation, tally: Tally): Promise<void> {
     const { arrivals, parts } = this.cluster
-    const { of, name } = revocation
+    const names = namesOf(revocation)
     return this.once(revocation, tally, async () => {
-      const stopped = of === 'session' ? [] : arrivals.stop({ id: name, owner: name })
+      const stopped = arrivals.stop(names)
       const clients = parts.clients.revocations.clientsOf(revocation)
       const ends = clients.map(async (client) => {
         const mayBeElsewhere = await this.endHere(client, 'revoked', tally)
-        // Whoever has it elsewhere by another log-in keeps it where one log-in alone is revoked.
-        if (!mayBeElsewhere || of === 'session') return
-        await this.end(client.id, 'revoked', tally, client.id === name ? undefined : name)
+        // By its id alone, one that has another log-in or other labels elsewhere would end as well.
+        if (!mayBeElsewhere || names.owner === undefined) return
+        const { id } = client
+        await this.end(id, 'revoked', tally, id === names.id ? undefined : names.owner)
       })
       await Promise.all([...ends, this.haveGone(stopped, 'revoked', tally)])
     })
@@ -173,12 +174,13 @@ export class Removals {
 
   /** Ends the clients that the directory has of a revoked owner, or by this id. */
   private async endOwned({ of, name }: Revocation, tally: Tally): Promise<void> {
-    if (of === 'session') return
+    const { id: named, owner } = namesOf({ of, name })
+    if (owner === undefined) return
     const { directory } = this.cluster
-    const owned = await tally.during(DIRECTORY, directory.idsOf(name))
-    const ids = [...new Set([...owned, name])]
+    const owned = await tally.during(DIRECTORY, directory.idsOf(owner))
+    const ids = [...new Set([...owned, ...(named === undefined ? [] : [named])])]
     await Promise.all(
-      ids.map((id) => this.end(id, 'revoked', tally, id === name ? undefined : name)),
+      ids.map((id) => this.end(id, 'revoked', tally, id === named ? undefined : owner)),
     )
   }
 
@@ -439,4 +441,10 @@ export class Removals {
       work.catch((error: unknown) => void error)
     }
   }
+}
+
+/** The id and the owner that a revocation names. Labels are not in the directory. */
+function namesOf({ of, name }: Pick<Revocation, 'of' | 'name'>): { id?: string; owner?: string } {
+  if (of === 'either') return { id: name, owner: name }
+  return of === 'owner' ? { owner: name } : {}
 }

@@ -13,6 +13,7 @@ import { checkDriverOptions, checks, Closings, driverShell, PAYLOAD } from '../d
 import { kindOfTopic } from '../driver-kit/topic-kind.js'
 import type { ChoosePayload, OptionCheck } from '../driver-kit/index.js'
 import { StreamLog } from './jetstream/log.js'
+import { written } from './jetstream/publish.js'
 import { Replays } from './jetstream/replay.js'
 import type { JetStreamMessage } from './jetstream/spread.js'
 import { StreamTopics } from './jetstream/topics.js'
@@ -28,12 +29,12 @@ export interface JetStreamDriverOptions {
    * What to make the stream of where there is none: its subjects, and whatever else the library
    * takes for a stream, such as `max_age`. One that is there is left as it is.
    */
-  create?: { subjects: string[]; [setting: string]: unknown }
+  create?: { subjects: readonly string[]; [setting: string]: unknown }
   /**
    * The subjects to read of the stream, where other servers need the rest. Several take a NATS
    * server from 2.10 on. Default: all.
    */
-  filter?: string | string[]
+  filter?: string | readonly string[]
   /** The subject a topic is read from. Default: the topic's own name. */
   address?: (topic: string) => string
   /**
@@ -154,6 +155,11 @@ export function jetstreamDriver(
       closings.check()
       checkVersion(there.connection, filter)
       return topics.open(topic, there)
+    },
+    async publish(name, payload) {
+      const subject = toSubject(name, address)
+      const { connection } = await linked()
+      return written(connection, subject, payload, { stream, timeout: subscribeTimeout })
     },
     async close() {
       log.close()

@@ -1,9 +1,11 @@
+import type { Published } from '../driver.js'
 import { OptionsError, TopicNameError } from '../errors.js'
 import {
   checkDriverOptions,
   checks,
   Closings,
   driverShell,
+  inTime,
   routingChecks,
   Sources,
 } from '../driver-kit/index.js'
@@ -20,6 +22,7 @@ import type {
 import { rabbitLink } from './rabbitmq/link.js'
 import { brokenRule, keyOf } from './rabbitmq/names.js'
 import type { Place } from './rabbitmq/names.js'
+import { publishError } from './rabbitmq/errors.js'
 import { originOf } from './rabbitmq/origin.js'
 import { topicsOver } from './rabbitmq/topics.js'
 import type { Readers } from './rabbitmq/topics.js'
@@ -48,9 +51,9 @@ export interface RabbitmqDriverOptions {
    * The routing keys that feed all topics; `route` then says which message is for which. Default
    * with `route`: everything, from an exchange of type `topic` or `fanout`.
    */
-  sources?: string[]
+  sources?: readonly string[]
   /** The topic, or topics, that a message is for. What nobody here has is dropped. */
-  route?: (message: RabbitMessage) => string | string[] | undefined
+  route?: (message: RabbitMessage) => string | readonly string[] | undefined
   /**
    * What of a message is sent to the clients of a topic: text, bytes, or `{ event, data }` for an
    * event of another name than the topic's. Default: its content, byte for byte.
@@ -119,6 +122,16 @@ export function rabbitmqDriver(
     ({ content }) => content,
   )
 
+  async function publish(topic: string, payload: string | Uint8Array): Promise<Published> {
+    const place = placeOfTopic(topic, options)
+    const session = await connect()
+    const publishing = session.publish(...place, Buffer.from(payload as string))
+    await inTime(publishing, subscribeTimeout).catch((error: Error) => {
+      throw publishError(error, place, where)
+    })
+    return {}
+  }
+
   return driverShell({
     closings,
     encoding: options.encoding,
@@ -131,6 +144,7 @@ export function rabbitmqDriver(
       }
       return sources.subscribe(topic, sink)
     },
+    publish: options.sources === undefined ? publish : undefined,
     async close() {
       await close()
       await sources.close()
@@ -164,7 +178,7 @@ function placeOfTopic(topic: string, options: RabbitmqDriverOptions): Place {
 }
 
 /** The routing keys that `route` is given messages from. */
-function sourcesOf({ sources, exchangeType }: RabbitmqDriverOptions): string[] {
+function sourcesOf({ sources, exchangeType }: RabbitmqDriverOptions): readonly string[] {
   if (sources) return sources
   if (exchangeType === 'topic') return ['#']
   if (exchangeType === 'fanout') return ['']

@@ -31,6 +31,7 @@ export class ResponseOutlet implements Outlet {
   private readonly wrapped: WrappedResponse | undefined
   private readonly onClose = () => {
     this.noMoreDrain()
+    this.wrapped?.gone()
     this.response.off('close', this.onClose)
     this.queue?.off('close', this.onClose)
     this.connection?.gone()

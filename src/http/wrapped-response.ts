@@ -34,6 +34,13 @@ export class WrappedResponse {
     return false
   }
 
+  /** It is over: nobody waits for it any more. */
+  gone(): void {
+    if (!this.listens) return
+    EventEmitter.prototype.off.call(this.response, 'drain', this.drained)
+    this.response.off('drain', this.drained)
+  }
+
   /**
    * Whether the response itself waits for its peer. What `write` answers does not say: one that was
    * replaced may answer nothing, or always the same.
