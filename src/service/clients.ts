@@ -269,7 +269,8 @@ export class Clients {
     const { connection } = client
     if (connection === undefined) return false
     this.delivery.flush()
-    this.connections.end(connection, 'reconnect', comeBackMessage('reconnect', this.retry()))
+    const goodbye = comeBackMessage('reconnect', this.retry(), this.infoEvent)
+    this.connections.end(connection, 'reconnect', goodbye)
     return true
   }
 
@@ -313,7 +314,7 @@ export class Clients {
     if (connection !== undefined && client.end === undefined && !replaced) {
       this.delivery.flush()
       const reason = end === 'moved' ? 'moved' : 'shutdown'
-      this.connections.end(connection, 'closed', comeBackMessage(reason, retry))
+      this.connections.end(connection, 'closed', comeBackMessage(reason, retry, this.infoEvent))
     }
     this.remove(client, end)
   }
@@ -346,8 +347,13 @@ export class Clients {
     this.sayGoodbye(connection, 'moved', 0)
   }
 
+  /** The name of info messages as it is written, or undefined where they have none. */
+  private get infoEvent(): string | undefined {
+    return writtenName(this.settings.infoEvent)
+  }
+
   private sayGoodbye(connection: Connection, end: ClientEnd, retry: number): void {
-    const event = writtenName(this.settings.infoEvent)
+    const event = this.infoEvent
     if (end === 'moved') {
       const goodbye = errorMessage({ code: 'replaced' }, { retry: STAY_AWAY, event })
       this.connections.end(connection, 'replaced', goodbye)
@@ -357,7 +363,7 @@ export class Clients {
     const reason = shutting ? 'shutdown' : end === 'revoked' ? 'revoked' : 'removed'
     const goodbye =
       shutting && this.host.others
-        ? comeBackMessage(reason, retry)
+        ? comeBackMessage(reason, retry, event)
         : closedMessage(reason, { back: shutting, retry: shutting ? retry : STAY_AWAY, event })
     this.connections.end(connection, shutting ? 'closed' : 'removed', goodbye)
   }

@@ -79,10 +79,12 @@ export type CloseReason =
 
 /**
  * Ends a stream whose client is to reconnect, perhaps to another server. A page that does not listen
- * to events of the connection sees nothing.
+ * to this event sees nothing.
+ *
+ * @param event The option `infoEvent`, if it is given.
  */
-export function comeBackMessage(reason: CloseReason, retry: number): Encoded {
-  return encodeEvent({ retry, event: CONNECTION_EVENT, data: closeReason(reason, true) })
+export function comeBackMessage(reason: CloseReason, retry: number, event?: string): Encoded {
+  return encodeEvent({ retry, event: event ?? CONNECTION_EVENT, data: closeReason(reason, true) })
 }
 
 /**
@@ -95,7 +97,7 @@ export function closedMessage(
   reason: CloseReason,
   { back, retry, event }: { back: boolean; retry: number; event?: string | undefined },
 ): Encoded {
-  const ahead = { event: CONNECTION_EVENT, data: closeReason(reason, back) }
+  const ahead = { event: event ?? CONNECTION_EVENT, data: closeReason(reason, back) }
   return encodeEvent({ ahead, retry, event, data: CLIENT_CLOSED })
 }
 

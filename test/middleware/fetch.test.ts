@@ -180,8 +180,9 @@ test('ends the body in order after all that was written, when the Streamer drain
   expect(closed).toBe(false)
   while (!body.ended) await body.read()
   await closing
-  expect(parseEvents(body.text).slice(-2)).toMatchObject([
+  expect(parseEvents(body.text).slice(-3)).toMatchObject([
     { event: 'a', data: 'the last' },
+    { event: 'unifrost-connection', data: '{"closed":{"reason":"shutdown","reconnect":true}}' },
     { event: 'message', data: 'Client closed' },
   ])
 })

@@ -153,7 +153,10 @@ describe('a goodbye', () => {
     const response = await stream('me')
     await stage.streamer.removeClient('me')
     const text = response.receive().toString()
-    expect(text).toMatch(/data: Client closed\n\n$/)
+    const ahead =
+      'event: unifrost-connection\ndata: {"closed":{"reason":"removed","reconnect":false}}'
+    expect(text).toMatch(/\n\nretry: \d+\ndata: Client closed\n\n$/)
+    expect(text.split('\n\n').at(-3)).toBe(ahead)
     expect(retryOf(text)).toBe(WEEK)
   })
 

@@ -211,7 +211,7 @@ describe('the name of info messages', () => {
     await streamer.close()
     const text = response.receive().toString() + second.receive().toString()
     const events = text.split('\n\n').filter((event) => event.includes('data: '))
-    expect(events).toHaveLength(5)
+    expect(events).toHaveLength(6)
     for (const event of events) expect(event).toMatch(/^event: unifrost$/m)
   })
 })

@@ -46,6 +46,7 @@ describe('who is revoked', () => {
     const page = await come({ owner: 'alice' })
     await stage.streamer.revoke('alice', { for: 10_000 })
     expect(page.got).toEqual(['Client closed'])
+    expect(page.closed).toEqual({ reason: 'revoked', reconnect: false })
     expect((await come({ owner: 'alice' })).refusal[0]).toBe(401)
     expect((await come({ owner: 'bob' })).response.statusCode).toBe(200)
     await stage.wait(10_001)

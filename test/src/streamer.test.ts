@@ -65,6 +65,7 @@ describe('a client', () => {
     await client.close()
     await turns()
     expect(page.got).toEqual(['Client closed'])
+    expect(page.closed).toEqual({ reason: 'removed', reconnect: false })
     expect(page.response.closed).toBe(true)
     expect(stage.streamer.totalClients).toBe(0)
   })
@@ -341,6 +342,8 @@ describe('drain', () => {
     await drained
     expect(gone()).toHaveLength(4)
     expect(pages.map(({ got }) => got.at(-1))).toEqual(new Array(4).fill('Client closed'))
+    const reason = { reason: 'shutdown', reconnect: true }
+    expect(pages.map(({ closed }) => closed)).toEqual(new Array(4).fill(reason))
     expect(retriesOf(pages)).toEqual([300, 300, 300, 300])
     expect(driver.closes).toBe(1)
   })

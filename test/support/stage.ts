@@ -1,4 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
+import { CONNECTION_EVENT } from '../../src/event-names.js'
 import type { StreamerOptions } from '../../src/options.js'
 import { Streamer } from '../../src/streamer.js'
 import { FakeResponse, fakeRequest } from './fake-response.js'
@@ -31,15 +32,26 @@ export class Page {
     this.response.destroy()
   }
 
-  /** What it has got, in short: a topic's message as `topic=data`, an error as `code:topic`. */
+  /**
+   * What it has got, in short: a topic's message as `topic=data`, an error as `code:topic`. Why the
+   * stream ends is in {@link closed}.
+   */
   get got(): string[] {
     if (!this.isCut) this.take(Infinity)
-    return this.events.slice(1).map(({ type, data }) => {
+    const seen = this.events.slice(1).filter(({ type }) => type !== CONNECTION_EVENT)
+    return seen.map(({ type, data }) => {
       if (type !== 'message') return `${type}=${data}`
       if (!data.startsWith('{')) return data
       const { error } = JSON.parse(data) as { error?: { code: string; topic?: string } }
       return error === undefined ? data : `${error.code}:${error.topic ?? ''}`
     })
+  }
+
+  /** What the goodbye says to programs: why the stream ends, and whether to come back. */
+  get closed(): unknown {
+    if (!this.isCut) this.take(Infinity)
+    const found = this.events.filter(({ type }) => type === CONNECTION_EVENT)
+    return found.map(({ data }) => (JSON.parse(data) as { closed: unknown }).closed).at(-1)
   }
 
   get lastEventId(): string {

@@ -29,6 +29,7 @@ test('a stream whose client was taken over without one ends so that its page com
   await until('the end of the stream', () => page.response.writableEnded)
   // `replaced` would keep it away for good, and there is no other stream.
   expect(page.got).toEqual([])
+  expect(page.closed).toEqual({ reason: 'moved', reconnect: true })
   expect((await servers.connect(b, id)).response.statusCode).toBe(200)
   await servers.close()
 })

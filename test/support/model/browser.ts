@@ -1,3 +1,4 @@
+import { CONNECTION_EVENT } from '../../../src/event-names.js'
 import type { FakeResponse } from '../fake-response.js'
 import type { ParsedEvent } from '../sse-parser.js'
 import { SseParser } from '../sse-parser.js'
@@ -139,6 +140,8 @@ export class Browser {
 
   private take(link: Link, event: ParsedEvent): void {
     if (link.closed) throw new Error(`${this.name}: an event after 'Client closed'.`)
+    // Why the stream ends, for programs. A page does not listen to it.
+    if (event.type === CONNECTION_EVENT) return
     link.events++
     this.checkPosition(link, event)
     if (event.type !== 'message') {
