@@ -1,60 +1,37 @@
-// One machine, all of its cores: several processes on one port that look like one server.
+// One machine, all of its cores: several processes on one port that look like one server. It needs
+// nothing beside Node: one more process, the hub, is what they share.
 //
-//   redis-server & REDIS_URL=redis://localhost:6379 npx tsx examples/cluster.ts
+//   npx tsx examples/cluster.ts
 //   curl -N 'localhost:3000/events?topic=clock&topic=dice'
 //
-// Set NATS_URL instead for `nats-server --jetstream`. SERVERS is the number of processes, by
-// default 3. `kill -HUP` replaces them one after the other, and no client misses a message.
-import cluster from 'node:cluster'
-import type { Worker } from 'node:cluster'
-import { once } from 'node:events'
-import { engineUrl, publishTicks } from './scale/engine.js'
+// SERVERS is the number of processes with browsers, by default 3. `kill -HUP` replaces them one after
+// the other, and no client misses a message. With REDIS_URL=redis://localhost:6379, or NATS_URL for
+// `nats-server --jetstream`, the processes share that engine instead, as several machines would.
+import { memoryDriver } from 'unifrost'
+import { startWorkers } from 'unifrost/hub'
+import { makeApp } from './scale/app.js'
 
-if (cluster.isPrimary) await lead()
-else await import('./scale/server.js')
+const { NATS_URL, REDIS_URL, PORT = '3000', HOST = '127.0.0.1', SERVERS = '3' } = process.env
 
-async function lead(): Promise<void> {
-  engineUrl()
-  const stopTicks = await publishTicks()
-  const stopping = new Set<Worker>()
-  let ending = false
-  const start = async (index: number) => {
-    const worker = cluster.fork({ NAME: `s${index + 1}` })
-    // A process that dies is replaced; its clients have reconnected to the others.
-    worker.on('exit', (code, signal) => {
-      if (stopping.delete(worker) || ending) return
-      console.error(`A server ended by ${signal ?? code}.`)
-      setTimeout(() => (workers[index] = start(index)), 1_000)
-    })
-    await once(worker, 'listening')
-    return worker
-  }
-  const stop = async (worker: Worker) => {
-    stopping.add(worker)
-    worker.process.kill('SIGTERM')
-    if (!worker.isDead()) await once(worker, 'exit')
-  }
-  const workers: Promise<Worker>[] = []
-  for (let index = 0; index < Number(process.env.SERVERS ?? 3); index++) {
-    workers.push(start(index))
-  }
-
-  // A further SIGHUP waits for its turn: two at once would start a server twice.
-  let replacing = Promise.resolve()
-  const replaceAll = async () => {
-    for (const [index, worker] of workers.entries()) {
-      const old = await worker
-      if (ending) return
-      workers[index] = start(index)
-      await workers[index]
-      await stop(old)
-    }
-  }
-  process.on('SIGHUP', () => (replacing = replacing.then(replaceAll)))
-  process.once('SIGTERM', async () => {
-    ending = true
-    await replacing
-    await Promise.all(workers.map(async (worker) => stop(await worker)))
-    await stopTicks()
+if (NATS_URL || REDIS_URL) {
+  await import('./scale/processes.js')
+} else {
+  const workers = await startWorkers({
+    workers: Number(SERVERS),
+    port: Number(PORT),
+    host: HOST,
+    driver: ticking,
+    app: (streamer) => makeApp(streamer, `s${process.pid}`),
   })
+  if (workers.role === 'primary') console.log(`Listening on http://localhost:${workers.port}`)
+}
+
+/** A broker on which something happens. It runs in the hub; your own driver goes here. */
+function ticking() {
+  const driver = memoryDriver()
+  setInterval(() => {
+    driver.publish('clock', new Date().toISOString())
+    driver.publish('dice', String(1 + Math.floor(Math.random() * 6)))
+  }, 1_000)
+  return driver
 }

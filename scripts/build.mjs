@@ -1,4 +1,4 @@
-// Builds dist/esm and dist/cjs, if anything they are made from has changed.
+// Builds dist/esm, dist/cjs and dist/server, if anything they are made from has changed.
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
@@ -6,6 +6,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { buildServer } from './build-server.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const stampFile = join(root, '.cache/build.json')
@@ -29,7 +30,9 @@ async function fingerprint() {
     ...(await filesIn(join(root, 'src'))),
     ...(await filesIn(join(root, 'middleware'))),
     ...['tsconfig.json', ...modes.map((mode) => mode.config)].map((name) => join(root, name)),
+    join(root, 'package.json'),
     join(root, 'package-lock.json'),
+    join(root, 'scripts/build-server.mjs'),
     fileURLToPath(import.meta.url),
   ]
   for (const path of inputs) {
@@ -81,7 +84,10 @@ async function build() {
   const dist = join(root, 'dist')
   try {
     await mkdir(aside, { recursive: true })
-    await Promise.all(modes.map((mode) => compile(mode, join(aside, 'new', mode.name))))
+    await Promise.all([
+      ...modes.map((mode) => compile(mode, join(aside, 'new', mode.name))),
+      buildServer(root, join(aside, 'new/server')),
+    ])
     if (existsSync(dist)) await rename(dist, join(aside, 'old'))
     await rename(join(aside, 'new'), dist)
   } finally {

@@ -56,6 +56,12 @@ export interface Sink {
  */
 export type TopicKind = 'plain' | 'wildcard' | 'internal'
 
+/** What a broker says of a message that it has taken. */
+export interface Published {
+  /** Where the message stands on the broker, as the broker writes it: a number, or an entry's id. */
+  readonly position?: string
+}
+
 /** One topic, open on the broker. */
 export interface Subscription {
   /**
@@ -90,7 +96,7 @@ export interface BrokerState {
  * A connection to a broker. A Streamer has one driver, and at most one open subscription per topic.
  * A driver belongs to one Streamer, from the Streamer's making on.
  *
- * Eight rules, which the contract suite in `unifrost/testing` tests:
+ * Nine rules, which the contract suite in `unifrost/testing` tests:
  *
  * 1. Fan-out, not work sharing: every server process gets every message.
  * 2. When `subscribe` resolves, a message published after that arrives.
@@ -102,6 +108,7 @@ export interface BrokerState {
  *    that says what to do.
  * 7. The driver uses a connection that the application brought as it is, and never closes it.
  * 8. `kindOf` tells names that mean more to the broker than one topic, without asking it.
+ * 9. If it has `publish`, what that was given arrives as what another publisher sends, its bytes unchanged.
  */
 export interface Driver {
   /**
@@ -129,6 +136,16 @@ export interface Driver {
    * nothing behind, and the Streamer may try the topic again at once.
    */
   subscribe(topic: string, sink: Sink): Promise<Subscription>
+
+  /**
+   * Publishes one message to a topic, as any other publisher would: `subscribe` of the same name hears
+   * it, on every server. It settles when the broker has confirmed the message, or has been handed it
+   * where brokers confirm nothing. It rejects with an error that says what to do; then the message may
+   * have been published all the same. Default: the driver only reads.
+   *
+   * @returns a {@link Published}, or a promise of it; anything else says that the message was taken.
+   */
+  publish?(topic: string, payload: string | Uint8Array): unknown
 
   /**
    * Closes every subscription that is still open and everything the driver opened itself.

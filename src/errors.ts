@@ -172,6 +172,18 @@ export class SubscribeError extends UnifrostError {
   }
 }
 
+/** The driver could not publish a message. `cause` is the driver's own error; it says what to do. */
+export class PublishError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_PUBLISH'
+  readonly status = 502
+  constructor(
+    readonly topic: string,
+    cause: unknown,
+  ) {
+    super(`The broker did not take a message for topic ${quote(topic)}.`, { cause })
+  }
+}
+
 /**
  * The driver's log could not be opened, so positions are not known. `cause` is the driver's own
  * error; it says what to do.

@@ -19,6 +19,7 @@ export {
 export type { CrossSiteOptions } from './http/cross-site.js'
 export { checkSite, originsCheck } from './http/cross-site.js'
 export { isOwner, nameFrom, ownerNameOf } from './service/owner.js'
+export { areLabels, LABELS } from './service/selector.js'
 export { publicError, sendError } from './http/error-response.js'
 export { checkRequest, lastEventIdOf, queryOf } from './http/request.js'
 export { takeSeat } from './http/seats.js'

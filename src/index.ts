@@ -1,5 +1,5 @@
 export type { Client, ClientEnd } from './delivery/client.js'
-export type { FoundClient, Health, Presence, Removal } from './service/commands.js'
+export type { FoundClient, Health, Presence, Removal, Selected } from './service/commands.js'
 export type { Clock } from './clock.js'
 export type { DisconnectReason } from './delivery/connection.js'
 export type { ConnectionRate } from './http/connection-rate.js'
@@ -11,6 +11,7 @@ export type {
   Driver,
   NamedPayload,
   Payload,
+  Published,
   Sink,
   Subscription,
   TopicKind,
@@ -37,6 +38,7 @@ export {
   NotAcceptableError,
   NotOwnerError,
   OptionsError,
+  PublishError,
   RequestGoneError,
   RevokedError,
   ServerSilentError,
@@ -62,6 +64,7 @@ export type { Stats } from './service/stats.js'
 export type { ClientOptions } from './service/clients.js'
 export type { Revocable, RevokeOptions } from './service/revocations.js'
 export type { OwnerName } from './service/owner.js'
+export type { Labels, Which } from './service/selector.js'
 export { Streamer } from './streamer.js'
 export type { SubscribeOptions } from './service/subscriptions.js'
 export type { Rechecked, Reconnected, WhichClients } from './service/rechecks.js'

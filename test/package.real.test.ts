@@ -55,7 +55,7 @@ test('what is packed is what a user needs, and no more', () => {
     ]),
   )
   const file =
-    /^package\/((CHANGELOG|README)\.md|LICENSE|package\.json|dist\/(esm|cjs)\/(package\.json|(src|middleware)\/.+\.(js|d\.ts)))$/
+    /^package\/((CHANGELOG|README)\.md|LICENSE|package\.json|dist\/(esm|cjs)\/(package\.json|(src|middleware)\/.+\.(js|d\.ts))|dist\/server\/(unifrost\.cjs|package\.json|LICENSES\.txt))$/
   expect(contents.filter((path) => !file.test(path))).toEqual([])
   expect(contents.filter((path) => /test\.|\.map$/.test(path))).toEqual([])
 })
@@ -227,7 +227,7 @@ test('examples/cluster.ts runs on it: several processes that look like one serve
   await install('redis', '@nats-io/transport-node', '@nats-io/jetstream')
   await mkdir(join(folder, 'cluster/scale'), { recursive: true })
   await writeFile(join(folder, 'cluster/package.json'), '{ "type": "module" }')
-  for (const file of ['cluster', 'scale/engine', 'scale/server']) {
+  for (const file of ['cluster', 'scale/app', 'scale/engine', 'scale/processes', 'scale/server']) {
     const source = await readFile(join(root, 'examples', `${file}.ts`), 'utf8')
     await writeFile(join(folder, 'cluster', `${file}.js`), asModule(source))
   }

@@ -127,7 +127,20 @@ test('cluster.ts: kill -HUP replaces each process once, and every page goes on',
   }
 })
 
-test.each(['examples/cluster.ts', 'examples/scale/run.ts', 'examples/scale/publisher.ts'])(
+test('cluster.ts without an engine: its processes look like one server', async () => {
+  const env = { NATS_URL: '', REDIS_URL: '', SERVERS: '2' }
+  const script = await startScript('examples/cluster.ts', env)
+  try {
+    await hop(script, true)
+    const presence = await fetch(`${script.url}/presence`)
+    expect(await presence.json()).toMatchObject({ clock: expect.any(Number) })
+    expect(await script.stop()).toBe(0)
+  } finally {
+    await script.stop()
+  }
+})
+
+test.each(['examples/scale/run.ts', 'examples/scale/publisher.ts'])(
   '%s says what to do where no engine is named',
   (path) => {
     const env = { ...process.env, NATS_URL: '', REDIS_URL: '' }

@@ -8,8 +8,6 @@ import { redisDirectory } from 'unifrost/directories/redis'
 import { jetstreamDriver } from 'unifrost/drivers/jetstream'
 import { redisStreamsDriver } from 'unifrost/drivers/redis-streams'
 
-export const topics = ['clock', 'dice']
-
 /** The engine's address. Without one, ends with a message that says what to do. */
 export function engineUrl(): { nats?: string; redis?: string } {
   const { NATS_URL: nats, REDIS_URL: redis } = process.env

@@ -185,6 +185,18 @@ export const layers = [
     packages: ['cookie'],
     lazy: ['jose'],
   },
+  {
+    // The server is the public API put together, so it reaches what a user does.
+    name: 'server',
+    files: /^src\/server\//,
+    reaches: [
+      /^src\/(index|hub\/index)\.ts$/,
+      /^src\/(drivers|directories)\/[a-z-]+\.ts$/,
+      /^middleware\/express\.ts$/,
+      /^src\/server\//,
+    ],
+    packages: ['yaml', 'zod', 'pino', 'jose'],
+  },
   // An example shows what a user can do, and a user has the package only.
   { name: 'examples', files: /^examples\//, reaches: [/^examples\//], packages: true },
 ]

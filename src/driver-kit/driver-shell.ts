@@ -1,4 +1,4 @@
-import type { Driver, Sink, Subscription, TopicKind } from '../driver.js'
+import type { Driver, Published, Sink, Subscription, TopicKind } from '../driver.js'
 import type { Closings } from './closings.js'
 import { inTime } from './in-time.js'
 import type { Reach } from './reach.js'
@@ -32,6 +32,8 @@ export interface DriverParts<
   connect(): Promise<unknown>
   /** See `Driver.subscribe`. */
   subscribe(topic: string, sink: TopicSink): Promise<Open>
+  /** See `Driver.publish`. Default: the driver only reads. */
+  publish?: ((topic: string, payload: string | Uint8Array) => Promise<Published>) | undefined
   /**
    * Lets go of everything, in bounded time. It is called once, when `closings.signal` has been
    * aborted and nothing new is begun.
@@ -51,7 +53,7 @@ export function driverShell<
 ): Omit<BrokerDriver, 'subscribe'> & {
   subscribe(topic: string, sink: TopicSink): Promise<Open>
 } {
-  const { closings, encoding = 'utf8', brokerState } = parts
+  const { closings, encoding = 'utf8', brokerState, publish } = parts
   brokerState?.askWith(() => parts.connect(), closings.signal)
   return {
     encoding,
@@ -75,6 +77,13 @@ export function driverShell<
         throw error
       }
     },
+
+    ...(publish && {
+      async publish(topic: string, payload: string | Uint8Array): Promise<Published> {
+        closings.check()
+        return inTime(publish(topic, payload), Infinity, undefined, closings.signal)
+      },
+    }),
 
     close: (): Promise<void> => closings.close(() => parts.close()),
   }

@@ -50,7 +50,7 @@ export class ModelBroker implements Driver {
     this.topics.set(topic, opened)
     this.all.push(opened)
     this.change(topic)
-    if (opening === 'chatty') this.publish(topic, 10)
+    if (opening === 'chatty') this.arrive(topic, 10)
     if (opening === 'failAtOnce') this.fail(topic)
     if (opening === 'late') await this.release()
     return {
@@ -69,7 +69,7 @@ export class ModelBroker implements Driver {
   }
 
   /** Publishes one message of about this size. */
-  publish(topic: string, size: number): void {
+  arrive(topic: string, size: number): void {
     const opened = this.open(topic)
     if (opened === undefined) return
     const number = (this.numbers.get(topic) ?? 0) + 1

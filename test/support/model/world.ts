@@ -106,7 +106,7 @@ export class World {
         browser.ledger(topic).end()
         break
       case 'publish':
-        for (let i = 0; i < command.count; i++) this.broker.publish(topic, command.size)
+        for (let i = 0; i < command.count; i++) this.broker.arrive(topic, command.size)
         break
       case 'gap':
         this.broker.gap(topic)

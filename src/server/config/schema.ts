@@ -1,0 +1,46 @@
+import { z } from 'zod'
+import { broker } from './brokers.js'
+import {
+  admin,
+  auth,
+  cors,
+  drain,
+  history,
+  limits,
+  listen,
+  log,
+  publish,
+  streams,
+  topic,
+} from './sections.js'
+
+/**
+ * The whole configuration. It is the one source of the checks, of the JSON Schema for editors, and of
+ * the table of keys in docs/server.md.
+ */
+export const schema = z.strictObject({
+  listen: listen.prefault({}).describe('Where browsers and publishers connect.'),
+  admin: admin.optional().describe('A second port, for those who run the server.'),
+  broker: broker
+    .prefault({ memory: {} })
+    .describe('The message broker: one of these sections. Default: memory.'),
+  auth: auth.optional().describe("Whose tokens are taken. Default: nobody's; all are anonymous."),
+  topics: z
+    .array(topic)
+    .prefault([])
+    .describe(
+      'Who may have which topic. The first rule that matches decides; a topic that none matches is refused.',
+    ),
+  publish: publish.optional().describe('POST /publish. Default: nobody may publish by HTTP.'),
+  cors: cors.optional().describe('Pages of other origins. Default: none.'),
+  limits: limits.prefault({}).describe('What a request, a user or an address can take.'),
+  streams: streams.prefault({}).describe('How long clients, streams and topics live.'),
+  history: history
+    .prefault({})
+    .describe('The messages that are kept for clients that are away or slow.'),
+  drain: drain.prefault({}).describe('How the server leaves.'),
+  log: log.prefault({}).describe('What is logged, as lines of JSON on stdout.'),
+})
+
+/** A configuration with every default filled in. Durations are in milliseconds, sizes in bytes. */
+export type Config = z.output<typeof schema>

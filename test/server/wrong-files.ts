@@ -1,0 +1,128 @@
+/** Sixty files that are wrong: what somebody wrote, where the mistake is, and what helps. */
+export type WrongFile = readonly [name: string, text: string, at: string, help: RegExp]
+
+const auth = (more: string) => `auth: { issuers: [{ issuer: a, audience: b, ${more} }] }`
+const secret = 'x'.repeat(32)
+const hs = `algorithms: [HS256], secret: ${secret}`
+
+export const WRONG_FILES: readonly WrongFile[] = [
+  // YAML
+  ['a tab as indentation', 'listen:\n\tport: 80', '2:1', /tab.*spaces/],
+  ['a key that stands twice', 'log: {}\nlog: {}', '2:1', /twice/],
+  ['a bracket that is not closed', 'cors: { origins: [a', '1:', /missing/],
+  ['a quote that is not closed', "listen: { host: 'a", '1:', /missing/],
+  ['two keys on one line', 'listen: port: 80', '1:', /two "key:"|begin here/],
+  ['an alias without its anchor', 'listen: *here', '1:9', /anchor/],
+  ['a star that is not quoted', 'publish: { keys: [a], topics: [*] }', '1:', /quote/i],
+  ['a second document', 'log: {}\n---\nlog: {}', '2:1', /second document/],
+  ['a merge key', 'listen: &l { port: 1 }\nlog:\n  <<: *l', '3:3', /YAML 1\.1/],
+  ['a list as a key', '{ [a]: b }', '1:3', /key is a word/],
+  ['text in the place of keys', 'hello', '1:1', /takes keys/],
+  ['a list in the place of keys', '- port: 80', '1:1', /takes keys/],
+  ['a key with nothing', 'listen:', '1:', /takes keys/],
+  ['wrong indentation', 'listen:\n  port: 80\n host: a', '3:', /indent/i],
+  // names
+  ['a section mistyped', 'lisen: { port: 80 }', '1:1', /Did you mean listen\?/],
+  ['a key mistyped', 'listen: { prot: 80 }', '1:11', /Did you mean port\?/],
+  ['letters swapped', 'limits: { clinets: 5 }', '1:11', /Did you mean clients\?/],
+  ['another writing', 'limits: { connections_per_address: 5 }', '1:11', /connectionsPerAddress\?/],
+  ['a key one level too high', 'port: 80', '1:1', /listen\.port/],
+  ['a key one level too low', 'listen: { topics: [] }', '1:11', /is a key of the configuration/],
+  ['a broker mistyped', 'broker: { rediss: { url: a } }', '1:11', /Did you mean redis\?/],
+  ['a broker that there is not', 'broker: zeromq', '1:1', /It has memory/],
+  ['a key of the library', 'streams: { clientTtl: 5s }', '1:12', /Did you mean clientTTL\?/],
+  ['a key that is not here', 'runs: { match: a }', '1:1', /not supported/],
+  // types
+  ['text for a port', 'listen: { port: http }', '1:17', /port from 0 to 65,535; it got "http"/],
+  ['a port that is too high', 'listen: { port: 70000 }', '1:17', /it got 70000/],
+  ['half a port', 'listen: { port: 80.5 }', '1:17', /it got 80\.5/],
+  ["Kubernetes' service link", 'listen: { port: tcp://10.0.0.1:80 }', '1:17', /service links/],
+  ['no for false', 'log: { access: no }', '1:16', /true or false/],
+  ['a number for yes', 'log: { access: 1 }', '1:16', /true or false; it got 1/],
+  ['a time without its unit', 'drain: { over: 5000 }', '1:16', /5000ms or 5000s/],
+  ['a unit that there is not', 'drain: { over: 5 minutes }', '1:16', /200ms, 5s, 10m/],
+  ['a negative time', 'drain: { over: -5s }', '1:16', /takes a time/],
+  ['a time that is too long', 'streams: { clientTTL: 90d }', '1:23', /24 days/],
+  ['a size that is none', 'history: { maxBytes: much }', '1:22', /64MiB/],
+  ['a level that there is not', 'log: { level: verbose }', '1:15', /"debug" or "info"/],
+  ['one value for a list', 'topics: { match: a }', '1:9', /a list/],
+  ['an empty list', 'cors: { origins: [] }', '1:18', /at least one|a list/],
+  ['a host that is a number', 'listen: { host: 127 }', '1:17', /quote it/],
+  [
+    'a whole address as an origin',
+    'cors: { origins: [https://a.example/app] }',
+    '1:19',
+    /origin such as/,
+  ],
+  ['every origin and one', "cors: { origins: ['*', https://a.example] }", '1:18', /beside others/],
+  // what is missing, or too much
+  [
+    'two brokers',
+    'broker: { redis: { url: redis://a }, nats: { servers: nats://a } }',
+    '1:38',
+    /one section/,
+  ],
+  ['no broker', 'broker: {}', '1:9', /one section/],
+  ['a broker without its address', 'broker: { redis: {} }', '1:', /url is missing/],
+  [
+    'an address of another broker',
+    'broker: { redis: { url: nats://a } }',
+    '1:25',
+    /redis:\/\/ or rediss:\/\//,
+  ],
+  ['one port twice', 'listen: { port: 90 }\nadmin: { port: 90 }', '2:16', /both 90/],
+  ['an issuer without keys', auth('algorithms: [RS256]'), '1:', /exactly one of jwks and secret/],
+  ['an issuer without algorithms', auth(`secret: ${secret}`), '1:', /algorithms is missing/],
+  ['no audience', `auth: { issuers: [{ issuer: a, ${hs} }] }`, '1:', /audience is missing/],
+  [
+    'an algorithm that there is not',
+    auth(`algorithms: [none], secret: ${secret}`),
+    '1:',
+    /"RS256"/,
+  ],
+  [
+    'an algorithm that does not fit',
+    auth(`algorithms: [RS256], secret: ${secret}`),
+    '1:',
+    /does not fit/,
+  ],
+  ['a short secret', auth('algorithms: [HS256], secret: abc'), '1:', /32 bytes/],
+  [
+    'a file of keys that is not there',
+    auth('algorithms: [RS256], jwks: nope.json'),
+    '1:',
+    /no such file/,
+  ],
+  [
+    'a certificate that is not there',
+    'listen: { tls: { cert: a.crt, key: a.key } }',
+    '1:',
+    /no such file/,
+  ],
+  [
+    'rules that need tokens, and none',
+    'topics: [{ match: a, subscribe: authenticated }]',
+    '1:33',
+    /needs tokens/,
+  ],
+  [
+    'owner without a claim',
+    `${auth(hs)}\ntopics: [{ match: a, subscribe: owner }]`,
+    '2:33',
+    /claim in match/,
+  ],
+  [
+    'a claim for anyone',
+    "topics: [{ match: 'a.{sub}', subscribe: anyone }]",
+    '1:41',
+    /subscribe: owner/,
+  ],
+  ['a pattern with an empty segment', 'topics: [{ match: a..b }]', '1:19', /empty segment/],
+  ['half a star', "topics: [{ match: 'a.b*' }]", '1:19', /stand alone/],
+  ['a key that no header carries', "publish: { keys: ['two words'] }", '1:19', /header/],
+  // references
+  ['a variable that is not set', "listen: { host: '${NOBODY_SET_THIS}' }", '1:17', /not set/],
+  ['a file that is not there', "publish: { keys: ['${file:nope}'] }", '1:19', /no such file/i],
+  ['a reference without an end', "listen: { host: '${HOST' }", '1:17', /closing brace/],
+  ['a reference that is none', "listen: { host: '${a b}' }", '1:17', /is no reference/],
+]
