@@ -1,9 +1,10 @@
 import { Timers, systemClock } from '../clock.js'
-import type { Clock } from '../clock.js'
+import type { Clock, Timer } from '../clock.js'
 import { NoRunError, TooManyRunsError } from './errors.js'
 import { RunFeed } from './feed.js'
 import type { RunEnd } from './ending.js'
 import type { Acquire, GoneRecord, Lease, LeaseHolder, RunRecord, RunStore } from './store.js'
+import { PAUSED_TOO_LONG } from './store.js'
 
 /** How many runs are remembered that are no longer kept, so that their readers get 410. */
 const REMEMBERED = 10_000
@@ -14,6 +15,7 @@ interface Kept {
   readonly key: string
   readonly owner: string | undefined
   readonly keep: number
+  readonly maxPause: number
   readonly startedAt: number
   readonly feed: RunFeed
   readonly inbox: string[]
@@ -23,6 +25,8 @@ interface Kept {
   term: number
   endedAt: number | undefined
   holder: LeaseHolder | undefined
+  /** Ends the pause. */
+  pauseTimer: Timer | undefined
 }
 
 /** Keeps runs in this process. */
@@ -53,6 +57,7 @@ export class MemoryStore implements RunStore {
       key: ask.key,
       owner: ask.owner,
       keep: ask.keep,
+      maxPause: ask.maxPause,
       startedAt: Date.now(),
       feed: new RunFeed(ask.id, (readers) => run.holder?.readers(readers)),
       inbox: [],
@@ -61,6 +66,7 @@ export class MemoryStore implements RunStore {
       term: 1,
       endedAt: undefined,
       holder: ask.holder,
+      pauseTimer: undefined,
     }
     this.runs.set(run.id, run)
     this.names.set(run.key, run)
@@ -92,7 +98,13 @@ export class MemoryStore implements RunStore {
     const run = this.held(lease)
     if (run === undefined) return false
     if (run.state === 'stopping') this.finish(run, { kind: 'stopped' })
-    else run.state = 'paused'
+    else {
+      run.state = 'paused'
+      if (run.maxPause < Infinity) {
+        const tooLong = () => this.finish(run, PAUSED_TOO_LONG)
+        run.pauseTimer = this.timers.after(run.maxPause, tooLong)
+      }
+    }
     run.holder = undefined
     run.taken -= unread
     return true
@@ -155,6 +167,7 @@ export class MemoryStore implements RunStore {
       throw new NoRunError()
     }
     if (run.state !== 'paused') return { found: recordOf(run) }
+    this.timers.cancel(run.pauseTimer)
     run.state = 'running'
     run.term++
     run.holder = ask.holder
@@ -175,13 +188,14 @@ export class MemoryStore implements RunStore {
   }
 
   private finish(run: Kept, end: RunEnd): void {
+    this.timers.cancel(run.pauseTimer)
     run.state = 'ended'
     run.endedAt = Date.now()
     run.holder = undefined
     run.inbox.length = 0
     this.count(run.owner, -1)
     run.feed.finish(end)
-    this.timers.after(run.keep, () => this.forget(run))
+    if (run.keep < Infinity) this.timers.after(run.keep, () => this.forget(run))
   }
 
   private forget(run: Kept): void {

@@ -65,6 +65,11 @@ export interface ProducerOptions {
    * reason `nobody`, and it ends as `failed` with `nobody`. Default: Infinity, never.
    */
   abandonAfter?: number
+  /**
+   * After how long a run that has paused ends as `failed` with `paused-too-long`. Default:
+   * 604,800,000, which is 7 days. Infinity: never.
+   */
+  maxPause?: number
   /** How long a producer may take to settle after a stop. It then counts as failed. Default: 10,000. */
   settle?: number
   batch?: {
@@ -127,6 +132,7 @@ const PRODUCER_OPTIONS = {
   maxIdle: duration,
   maxAge: duration,
   abandonAfter: duration,
+  maxPause: duration,
   settle: duration,
   batch: shape({ maxDelay: number(0, 60_000) }),
   drain: shape({ producers: duration }),
@@ -206,6 +212,7 @@ export interface ProducerSettings {
   readonly maxIdle: number
   readonly maxAge: number
   readonly abandonAfter: number
+  readonly maxPause: number
   readonly settle: number
   readonly maxDelay: number
   readonly drainProducers: number
@@ -223,6 +230,7 @@ export function producerSettings(options: ProducerOptions, store: RunStore): Pro
     maxIdle: options.maxIdle ?? 300_000,
     maxAge: options.maxAge ?? 3_600_000,
     abandonAfter: options.abandonAfter ?? Infinity,
+    maxPause: options.maxPause ?? 604_800_000,
     settle: options.settle ?? 10_000,
     maxDelay: options.batch?.maxDelay ?? store.maxDelay,
     drainProducers: options.drain?.producers ?? 30_000,

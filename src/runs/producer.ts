@@ -22,6 +22,7 @@ import { readEnd } from './reading.js'
 import type { Produce } from './run.js'
 import { ProducedRun } from './run.js'
 import type { RunEnd } from './ending.js'
+import { Ticker } from './ticker.js'
 import type { GoneRecord, RunRecord, RunStore } from './store.js'
 
 /** What `start` answers. */
@@ -61,6 +62,7 @@ export interface ProducerEvents {
 export class Producer {
   protected readonly settings: ProducerSettings
   protected readonly timers: Timers
+  private readonly ticker: Ticker
   private readonly events = new EventEmitter()
   private readonly producing = new Set<ProducedRun>()
   private idle: (() => void)[] = []
@@ -72,6 +74,7 @@ export class Producer {
   ) {
     this.settings = producerSettings(options, store)
     this.timers = new Timers(options.clock ?? systemClock)
+    this.ticker = new Ticker(this.timers, this.settings.maxDelay)
   }
 
   on<Name extends keyof ProducerEvents>(
@@ -225,8 +228,8 @@ export class Producer {
 
   private async acquire(name: string, { owner }: StartOptions, resume: boolean) {
     if (this.isLeaving) throw new StreamerClosedError()
-    const { settings, store, timers } = this
-    const run = new ProducedRun(name, store, settings, timers, {
+    const { settings, store, timers, ticker } = this
+    const run = new ProducedRun(name, store, settings, timers, ticker, {
       ended: (ended, end) => this.ended(ended, end),
       paused: () => undefined,
       over: (over) => this.over(over),
@@ -239,6 +242,7 @@ export class Producer {
       resume,
       limits: settings.limits,
       keep: settings.keep,
+      maxPause: settings.maxPause,
       holder: run,
     })
     return { run, answer }

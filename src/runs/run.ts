@@ -6,6 +6,7 @@ import { faultOfPartEvent, howEnded } from './format.js'
 import { Inbox } from './inbox.js'
 import type { ProducerSettings } from './options.js'
 import { checkAppendOptions } from './options.js'
+import type { Ticker } from './ticker.js'
 import { Batch, checkEventLength } from './parts.js'
 import type { RunEnd } from './ending.js'
 import type { Lease, LeaseHolder, RunStore } from './store.js'
@@ -79,7 +80,12 @@ export class ProducedRun implements LeaseHolder {
   private lease!: Lease
   private readonly controller = new AbortController()
   private batch = new Batch()
-  private cancelFlush: (() => void) | undefined = undefined
+  /** Whether it is written with the next tick. */
+  private isDue = false
+  private readonly writeDue = (): void => {
+    this.isDue = false
+    this.flush()
+  }
   private writing: Promise<void> | undefined = undefined
   private count = 0
   private bytes = 0
@@ -98,6 +104,7 @@ export class ProducedRun implements LeaseHolder {
     private readonly store: RunStore,
     private readonly settings: ProducerSettings,
     private readonly timers: Timers,
+    private readonly ticker: Ticker,
     private readonly listener: RunListener,
   ) {}
 
@@ -265,8 +272,6 @@ export class ProducedRun implements LeaseHolder {
   private close(how: string): void {
     this.how = how
     for (const timer of this.alarms) this.timers.cancel(timer)
-    this.cancelFlush?.()
-    this.cancelFlush = undefined
     // What waits for a message gets none; what was not read stays with a run that pauses.
     this.inbox.end()
   }
@@ -298,20 +303,12 @@ export class ProducedRun implements LeaseHolder {
   }
 
   private flushSoon(): void {
-    if (this.cancelFlush !== undefined || this.writing !== undefined) return
-    const { maxDelay } = this.settings
-    if (maxDelay === 0) {
-      const turn = setImmediate(() => this.flush())
-      this.cancelFlush = () => clearImmediate(turn)
-    } else {
-      const timer = this.timers.after(maxDelay, () => this.flush())
-      this.cancelFlush = () => this.timers.cancel(timer)
-    }
+    if (this.isDue || this.writing !== undefined) return
+    this.isDue = true
+    this.ticker.add(this.writeDue)
   }
 
   private flush(): void {
-    this.cancelFlush?.()
-    this.cancelFlush = undefined
     if (this.batch.isEmpty) return
     const { batch } = this
     this.batch = new Batch()

@@ -1,6 +1,13 @@
 import type { RunEnd } from './ending.js'
 import type { RunFeed } from './feed.js'
 
+/** How a run ends that was paused for too long. */
+export const PAUSED_TOO_LONG: RunEnd = {
+  kind: 'failed',
+  code: 'paused-too-long',
+  message: 'It was paused, and nobody went on with it (maxPause).',
+}
+
 /** What a store knows of a run. */
 export interface RunRecord {
   readonly id: string
@@ -58,6 +65,8 @@ export interface Acquire {
   readonly limits: { readonly maxRuns: number; readonly maxRunsPerOwner: number }
   /** For how long the run is kept after its end, in milliseconds. */
   readonly keep: number
+  /** For how long it may pause before it ends as failed, in milliseconds. */
+  readonly maxPause: number
   readonly holder: LeaseHolder
 }
 
