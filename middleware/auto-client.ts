@@ -5,7 +5,14 @@ import {
   RequestGoneError,
   UnifrostError,
 } from '../src/index.js'
-import type { CrossSiteOptions, Door, Plan, Visit, OptionTable } from '../src/for-middleware.js'
+import type {
+  CrossSiteOptions,
+  Door,
+  MethodOptions,
+  Plan,
+  Visit,
+  OptionTable,
+} from '../src/for-middleware.js'
 import {
   callback,
   checkOptions,
@@ -15,6 +22,7 @@ import {
   flag,
   given,
   lastEventIdOf,
+  METHODS_CHECK,
   originsCheck,
   queryOf,
   takeSeat,
@@ -43,6 +51,7 @@ export interface AutoClientOptions<Context, Principal = unknown>
     PrincipalOptions<Context, Principal>,
     LabelOptions<Context, Principal>,
     CrossSiteOptions,
+    MethodOptions,
     WildcardOptions {
   /**
    * The topics of a request's client, chosen by the server. A function is asked again each time that
@@ -100,6 +109,7 @@ export function prepareAutoClient<Context, Principal>(
     ...CLIENT_OPTIONS,
     authorize: given(callback('a function from a user and a topic to true or false')),
     origins: originsCheck,
+    methods: METHODS_CHECK,
   })
   if (Array.isArray(options.topics)) options.topics.forEach((it) => streamer.checkTopicName(it))
   return addRule(streamer, 'autoClient', options)
@@ -127,7 +137,7 @@ export async function assureClient<Context, Principal>(
   const query = queryOf(context.request)
   const named = query.get('id')
   if (options.id === undefined && named) return undefined
-  checkRequest(context.request)
+  checkRequest(context.request, options)
   checkSite(context.request, { origins: options.origins, host: context.host })
   const { client, plan } = await findOrMake(streamer, context, options, response, rule)
   if (!options.redirect || isHead(context) || named === client.id) {

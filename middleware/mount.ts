@@ -130,7 +130,7 @@ export class Mount<FrameworkRequest, Principal = unknown> {
     )
     this.change = { ...shared, ...(maxBodyBytes !== undefined && { maxBodyBytes }) }
     const change = prepareSubscriptions(streamer, this.change)
-    const made = { ...shared, ...pick(options, 'labels') }
+    const made = { ...shared, ...pick(options, 'labels', 'methods') }
     this.auto =
       autoClient === false ? undefined : { ...made, ...(autoClient !== true && autoClient) }
     this.rules = { change, auto: this.auto && prepareAutoClient(streamer, this.auto) }

@@ -53,7 +53,7 @@ export {
   UnifrostError,
 } from './errors.js'
 export type { StreamerEvents } from './service/events.js'
-export type { AnyRequest } from './http/request.js'
+export type { AnyRequest, StreamMethod } from './http/request.js'
 export type { HandleOptions } from './http/stream.js'
 export type { ClosableServer, ShutdownOptions } from './http/shutdown.js'
 export type { WireErrorCode } from './wire/messages.js'
