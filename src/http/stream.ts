@@ -203,6 +203,13 @@ export function openStream(
   options: HandleOptions,
   end?: () => void,
 ): void {
+  beginStream(request, response)
+  noteSession(door, response)
+  door.attach(client, new ResponseOutlet(response, end), arrivalOf(request, options))
+}
+
+/** Sends the headers of a stream, which stays open for as long as it takes. */
+export function beginStream(request: AnyRequest, response: AnyResponse): void {
   if (request.httpVersionMajor === 1) {
     const socket: Partial<Socket> = request.socket
     // The application's time-out for hanging requests must not end a quiet stream. A request that
@@ -214,8 +221,6 @@ export function openStream(
     if (!response.headersSent) response.setHeader?.('Connection', 'close')
   }
   sendHead(response)
-  noteSession(door, response)
-  door.attach(client, new ResponseOutlet(response, end), arrivalOf(request, options))
 }
 
 /** What a request for a stream says of it. */

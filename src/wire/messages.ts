@@ -2,7 +2,7 @@ import { isUint8Array } from 'node:util/types'
 import type { NamedPayload, Payload } from '../driver.js'
 import { CONNECTION_EVENT, faultOfEventName } from '../event-names.js'
 import type { Encoded } from './encode.js'
-import { encodeEvent, isSendable } from './encode.js'
+import { encodeEvent, encodeEvents, isSendable } from './encode.js'
 
 /** The `code` of an error message in the stream. */
 export type WireErrorCode =
@@ -97,8 +97,10 @@ export function closedMessage(
   reason: CloseReason,
   { back, retry, event }: { back: boolean; retry: number; event?: string | undefined },
 ): Encoded {
-  const ahead = { event: event ?? CONNECTION_EVENT, data: closeReason(reason, back) }
-  return encodeEvent({ ahead, retry, event, data: CLIENT_CLOSED })
+  return encodeEvents([
+    { event: event ?? CONNECTION_EVENT, data: closeReason(reason, back) },
+    { retry, event, data: CLIENT_CLOSED },
+  ])
 }
 
 function closeReason(reason: CloseReason, reconnect: boolean): string {
