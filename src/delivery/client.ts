@@ -75,6 +75,8 @@ export interface ClientHost {
 export class Client {
   /** @internal The part of the current tick that is its own. {@link Broadcast} sets it. */
   tick: TickBatch | undefined = undefined
+  /** @internal Whether last values of a topic are still to be written to it. */
+  awaitsKept = false
   private readonly joined = new Map<string, Membership>()
   private failures: readonly Membership[] = NONE
   private forgotten = 0

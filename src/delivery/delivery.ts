@@ -20,6 +20,7 @@ import type { Client } from './client.js'
 import type { Connection } from './connection.js'
 import type { HistoryBounds } from './history.js'
 import { History, TopicHistory } from './history.js'
+import { writeKept } from './kept-replay.js'
 import { Membership } from './membership.js'
 import { Numbering } from './numbering.js'
 import { Replays } from './replays.js'
@@ -72,7 +73,8 @@ export class Delivery implements ResumeHost {
   readonly infoEvent: string | undefined
   protected readonly host: DeliveryHost
   private readonly step = (client: Client): Step | undefined => this.nextStep(client)
-  private caughtUp = 0
+  /** Topic events handed to connections beside those of the broadcast. */
+  caughtUp = 0
   private expiring = false
 
   constructor(
@@ -117,9 +119,10 @@ export class Delivery implements ResumeHost {
   /** Takes a message of a topic. @returns why it is not sent, or undefined where it is. */
   receive(topic: Topic, payload: Payload, _place?: LogPlace): Refusal | undefined {
     const refusal = this.refusalOf(payload)
-    this.append(topic, (number) =>
+    const frame = this.append(topic, (number) =>
       this.encode(topic.name, payload, refusal, this.numbering.format(number)),
     )
+    topic.keeping?.took(frame, payload, refusal)
     return refusal
   }
 
@@ -132,7 +135,7 @@ export class Delivery implements ResumeHost {
 
   /** Tells the clients of a topic that messages may be missing here. */
   tellGap(topic: Topic, _through?: number): void {
-    this.tell(topic, 'messages-lost')
+    topic.keeping?.missed(this.tell(topic, 'messages-lost'))
   }
 
   /** Gives every live client what has arrived. Call it before a client's topics change. */
@@ -276,6 +279,7 @@ export class Delivery implements ResumeHost {
     const { connection } = client
     if (!client.readable) return
     while (connection !== undefined && !connection.full && !client.live) {
+      if (client.awaitsKept && !writeKept(this, client)) return
       const step = next(client)
       if (step === undefined) {
         client.arrive()

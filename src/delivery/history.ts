@@ -22,7 +22,8 @@ export class TopicHistory implements FrameList {
   private count = 0
 
   constructor(
-    startsAfter: number,
+    /** Its first frame comes after this number. */
+    readonly startsAfter: number,
     readonly name = '',
   ) {
     this.evicted = startsAfter

@@ -1,5 +1,6 @@
 import type { Position, ReplayMark } from '../wire/position.js'
 import type { Client } from './client.js'
+import type { KeptReplay } from './kept-replay.js'
 import type { Topic } from './topic.js'
 
 /** Finds the position that a text names in the numbering. */
@@ -70,6 +71,8 @@ export class Membership {
   index = -1
   /** How a request came by it; undefined where the application's own code subscribed the client. */
   grant: Grant | undefined = undefined
+  /** The topic's last values, on their way to the client or sent lately. */
+  kept: KeptReplay | undefined = undefined
   protected starts: number
   private ends: number | undefined = undefined
   private past: Replay | undefined = undefined
@@ -230,6 +233,7 @@ export class Membership {
     this.starts = number
     this.told = undefined
     this.past = undefined
+    this.kept = undefined
   }
 
   /** An entry with this number is still to come, though the client may stand behind it. */

@@ -9,6 +9,7 @@ import {
   TooManyTopicsError,
   UnifrostError,
 } from '../errors.js'
+import { sendKept } from '../delivery/kept-replay.js'
 import type { Grant, Membership } from '../delivery/membership.js'
 import { checkTopicName } from './names.js'
 import type { OptionCheck } from '../option-checks.js'
@@ -20,11 +21,16 @@ import { checkPayload } from '../wire/messages.js'
 import { numberBefore } from '../wire/position.js'
 import type { Whose } from './refusals.js'
 import { Refusals } from './refusals.js'
+import { TopicRules } from './topic-rules.js'
 import { Topics } from './topics.js'
 
 /** Where a new subscription begins. Default: with the next message. */
 export interface SubscribeOptions {
-  /** Send this many of the last messages first, as far as the history has them. */
+  /**
+   * Send this many of the last messages first, as far as the history has them. Infinity: all since the
+   * topic was opened; where their beginning is gone, `messages-lost` says so. Default: what `topics`
+   * retains.
+   */
   rewind?: number
   /**
    * Send everything after this position first: a `Last-Event-ID` of this Streamer. What the history
@@ -34,7 +40,7 @@ export interface SubscribeOptions {
 }
 
 const SUBSCRIBE_OPTIONS = {
-  rewind: count(0, Number.MAX_SAFE_INTEGER),
+  rewind: count(0),
   after: [(value) => typeof value === 'string', 'a position: a Last-Event-ID of this Streamer'],
 } satisfies Record<keyof SubscribeOptions, OptionCheck>
 
@@ -80,6 +86,10 @@ export class Subscriptions {
     private readonly counts: Counters,
     private readonly host: SubscriptionsHost,
   ) {
+    const rules = new TopicRules(settings, driver.encoding ?? 'utf8', {
+      report: (cause, message) => host.report(cause, message),
+      emptied: (topic) => this.topics.release(topic),
+    })
     const { history, heartbeatInterval, clientTTL } = settings
     const life = history.maxAge + heartbeatInterval + clientTTL
     this.refusals = new Refusals(timers.clock, life)
@@ -87,6 +97,7 @@ export class Subscriptions {
       received: (topic, payload, place) => this.received(topic, payload, place),
       gapped: (topic, reason, through) => this.gapped(topic, reason, through),
       failed: (topic, error) => this.failed(topic, error),
+      equip: (topic) => rules.equip(topic),
       opened: (topic) => host.opened(topic.name),
       closed: (topic) => this.closed(topic),
       closeFailed: (topic, error) => host.report(error, `${quote(topic)} was not closed in order.`),
@@ -223,13 +234,19 @@ export class Subscriptions {
   private place(membership: Membership, options: JoinOptions): boolean {
     const { rewind, after, since, goesOn, named } = options
     const { topic } = membership
-    if (rewind !== undefined && rewind > 0) {
+    // What the history has let go may be retained still.
+    const isRewound = rewind !== undefined && rewind > 0
+    if (isRewound && topic.history.length === 0) sendKept(membership, membership.since)
+    if (rewind === Infinity) {
+      membership.replayFrom(topic.history.startsAfter)
+    } else if (isRewound) {
       const first = topic.history.at(Math.max(0, topic.history.length - rewind))
       if (first !== undefined) membership.replayFrom(numberBefore(first.number))
     } else if (after !== undefined) {
       const position = this.placeOf(membership, after, named === true)
       if (position === undefined) {
         const older = membership.misplace()
+        sendKept(membership, membership.since)
         if (goesOn === true) this.tellMissing(membership)
         return older
       }
@@ -237,6 +254,8 @@ export class Subscriptions {
       return true
     } else if (since !== undefined) {
       return membership.continueAfter(since, (text) => this.delivery.parse(text))
+    } else if (rewind === undefined) {
+      sendKept(membership, membership.since)
     }
     return false
   }
@@ -275,7 +294,9 @@ export class Subscriptions {
   private holdBack(membership: Membership, older: boolean): void {
     const { client } = membership
     if (older) membership.awaitOpening()
-    if ((membership.replay !== undefined || membership.awaits) && client.live) {
+    const waits =
+      membership.replay !== undefined || membership.awaits || membership.kept !== undefined
+    if (waits && client.live) {
       this.delivery.goBack(client)
     }
   }

@@ -8,6 +8,8 @@ import { IdleTopics } from './idle-topics.js'
 
 /** What the topics tell their Streamer. */
 export interface TopicsHost extends TopicHost {
+  /** Gives a new topic what it keeps. */
+  equip(topic: Topic): void
   opened(topic: Topic): void
   /** Its frames can be let go. */
   closed(topic: Topic): void
@@ -81,6 +83,7 @@ export class Topics {
     const key = keyOf(opener)
     this.makeRoom(key, granted)
     const topic = this.delivery.newTopic(name, this.host)
+    this.host.equip(topic)
     this.current.set(name, topic)
     this.openers.set(topic, key)
     this.count(key, 1)
@@ -104,6 +107,11 @@ export class Topics {
   release(topic: Topic): void {
     if (topic.members.length > 0 || topic.isOver || !topic.isOpen) return
     this.timers.cancel(topic.lingering)
+    if (topic.keeping?.holds === true) {
+      // What it keeps is true as long as the topic is open.
+      this.idle.add(topic, this.openers.get(topic))
+      return
+    }
     const wait = Math.max(this.limits.topicLinger, topic.heldUntil - this.timers.clock.now())
     if (wait <= 0) {
       void this.close(topic)
@@ -116,6 +124,7 @@ export class Topics {
   /** Closes a topic now. Never rejects. */
   close(topic: Topic): Promise<void> {
     this.timers.cancel(topic.lingering)
+    topic.keeping?.clear()
     this.forget(topic)
     const before = this.closing.get(topic.name)
     const closed = topic

@@ -89,7 +89,10 @@ export class Batch extends Encoded {
   }
 
   /** Frames that are older than the cursor: each is sent with an id of its own kind, or without. */
-  static withIds(frames: readonly Frame[], idOf: (frame: Frame) => string | undefined): Batch {
+  static withIds<T extends Encoded>(
+    frames: readonly T[],
+    idOf: (frame: T) => string | undefined,
+  ): Batch {
     const ids = frames.map((frame) => {
       const id = idOf(frame)
       return id === undefined ? '' : `id: ${id}\n`

@@ -59,11 +59,12 @@ export class LogDelivery extends Delivery {
     const { number, shared } = place
     const tie = shared ? topic.name : undefined
     this.boundBefore(number)
-    this.add(
+    const frame = this.add(
       topic,
       (number) => this.encode(topic.name, payload, refusal, this.numbering.format(number, tie)),
       number,
     )
+    topic.keeping?.took(frame, payload, refusal)
     if (!shared) this.history.enforce(topic.history)
     else if (this.unbounded.push(topic.history) === 1) queueMicrotask(() => this.bound())
     return refusal
@@ -84,6 +85,7 @@ export class LogDelivery extends Delivery {
 
   override tellGap(topic: LogTopic, through?: number): void {
     const place = this.tell(topic, 'messages-lost')
+    topic.keeping?.missed(place)
     if (through !== undefined) topic.history.miss(place, through)
   }
 
@@ -182,6 +184,7 @@ export class LogDelivery extends Delivery {
     const position = this.restartNumbering()
     for (const topic of new Set([...topics, ...gone])) {
       this.history.drop(topic.history)
+      topic.keeping?.clear()
       ;(topic as LogTopic).history.restart(position)
     }
     for (const client of clients) {
