@@ -1,4 +1,4 @@
-import type { ClientCommands, Health } from './service/commands.js'
+import type { ClientCommands, Each, Health, Selected } from './service/commands.js'
 import type { Client } from './delivery/client.js'
 import { BrokerWatch, takeDriver } from './service/broker-watch.js'
 import type { ClientOptions } from './service/clients.js'
@@ -27,6 +27,7 @@ import { noCounts } from './service/stats.js'
 import type { RightsCommands } from './service/rechecks.js'
 import { Rechecks } from './service/rechecks.js'
 import { Rights } from './service/rights.js'
+import type { Selector } from './service/selector.js'
 import type { JoinOptions, SubscribeOptions } from './service/subscriptions.js'
 import { Subscriptions } from './service/subscriptions.js'
 import { Turnstile } from './service/turnstile.js'
@@ -89,6 +90,7 @@ export class Assembly {
       maxMessageBytes: settings.maxMessageBytes,
       infoEvent: settings.infoEvent,
       secret: settings.secret,
+      delayOf: (topic) => this.delayOf(topic),
       // A message that was sent at the end of its time, the next sign of life, and the time away.
       positionLife: settings.history.maxAge + settings.heartbeatInterval + settings.clientTTL,
       host: {
@@ -206,6 +208,12 @@ export class Assembly {
     await this.join(id, topic, goingOn(options, opening.position))
   }
 
+  /** See `Streamer.subscribe`, for several clients. */
+  async each(which: Selector, what: Each): Promise<Selected> {
+    if (what.do === 'subscribe' && this.state === 'closing') throw new StreamerClosedError()
+    return this.commands.each(which, what)
+  }
+
   /** See `Streamer.drain`. */
   async drain(over: number): Promise<void> {
     if (this.state === 'open') this.state = 'draining'
@@ -244,8 +252,9 @@ export class Assembly {
     const address = networkOf(options.address, this.settings.ipv6Prefix)
     const place = this.clients.reserve({ owner, address })
     try {
-      if (options.transient) return this.clients.make(id, { owner, transient: true }, place)
-      return await this.commands.create(id, owner, place)
+      const { labels } = options
+      if (options.transient) return this.clients.make(id, { owner, labels, transient: true }, place)
+      return await this.commands.create({ id, owner, labels }, place)
     } catch (error) {
       place.leave()
       throw error
@@ -317,6 +326,16 @@ export class Assembly {
     // With a cluster the client keeps its id and its topics.
     if (this.cluster !== undefined) void this.cluster.release(client, retry)
     else this.clients.remove(client, 'closed', retry)
+  }
+
+  /** How long a topic's messages may wait. Where the application does not say it well, not at all. */
+  private delayOf(topic: string): number {
+    try {
+      return this.settings.delayOf(topic)
+    } catch (error) {
+      this.report(error, 'batch.maxDelay failed; the messages of the topic do not wait.')
+      return 0
+    }
   }
 
   /** Keeps a `random` of the application's from doing harm. What it does wrong is reported once. */
