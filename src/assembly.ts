@@ -94,6 +94,7 @@ export class Assembly {
       host: {
         lost: (client, topic) => this.lost(client, topic),
         resumed: (resume) => void this.counts.resumes[resume]++,
+        endsWith: (topic, payload) => this.subscriptions.endsWith(topic, payload),
         replayFailed: (error) => this.report(error, "The driver's log could not be read."),
       },
     }
@@ -204,6 +205,16 @@ export class Assembly {
     const opening = openingOf(this.clients.index.get(id))
     if (opening === undefined) throw new TransientClientError()
     await this.join(id, topic, goingOn(options, opening.position))
+  }
+
+  /** See `Streamer.endTopic`. */
+  endTopic(topic: string): number {
+    if (this.state === 'closing') throw new StreamerClosedError()
+    if (this.cluster !== undefined) {
+      const hint = 'Publish a last message and name it by topics: [{ match, end }].'
+      this.warn({ topic, hint }, "endTopic reaches this server's clients only.")
+    }
+    return this.subscriptions.end(topic)
   }
 
   /** See `Streamer.drain`. */
