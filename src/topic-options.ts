@@ -1,6 +1,6 @@
 import { OptionsError } from './errors.js'
 import type { OptionTable } from './option-checks.js'
-import { checkOptions, refuse } from './option-checks.js'
+import { callback, checkOptions, refuse } from './option-checks.js'
 import { TopicPattern } from './topic-patterns.js'
 
 /** A message as the callbacks of `topics` are given it: text, or bytes where the driver sends base64. */
@@ -9,6 +9,9 @@ type OfMessage<T> = { ask(payload: string & Uint8Array): T }['ask']
 
 /** Names the key of a message, such as a ticker's symbol. */
 export type KeyOf = OfMessage<string>
+
+/** Whether a message is the last one of its topic. */
+export type EndsWith = OfMessage<boolean>
 
 /** What a topic keeps, for one kind of topics: an entry of the option `topics`. */
 export interface TopicOptions {
@@ -23,6 +26,11 @@ export interface TopicOptions {
    * none. Infinity: as many as `maxRetainedBytes` has room for.
    */
   retain?: number | { by: KeyOf }
+  /**
+   * Whether a message is the topic's last one. Behind it, clients get `{"end":{"topic":…}}` and are
+   * unsubscribed; who subscribes later gets what is retained and the end. Default: none is.
+   */
+  end?: EndsWith
 }
 
 const TOPIC_OPTIONS: OptionTable = {
@@ -39,6 +47,7 @@ const TOPIC_OPTIONS: OptionTable = {
       isKeyed(value, ['by']),
     'a whole number from 0, Infinity, or { by: a function from a message to its key }',
   ],
+  end: callback('a function from a message to true or false'),
 }
 
 /** An entry of `topics` that is checked. */

@@ -417,7 +417,8 @@ export class Client {
   /** @internal It knows of the failures through this number. */
   knows(through: number): void {
     for (const membership of this.failures) {
-      if (membership.endedAt! <= through) this.forget(membership)
+      const isTold = membership.endedAt! <= through && membership.kept === undefined
+      if (isTold) this.forget(membership)
     }
   }
 

@@ -5,6 +5,7 @@ import type { Frame } from '../wire/frame.js'
 import { Batch } from '../wire/frame.js'
 import type { Encoding, Refusal, WireErrorCode } from '../wire/messages.js'
 import {
+  endMessage,
   errorMessage,
   refusalOf,
   refusedMessage,
@@ -55,6 +56,8 @@ export interface DeliveryHost {
   resumed(resume: Resume): void
   /** The driver's log could not be read for clients that are behind. */
   replayFailed(error: unknown): void
+  /** Whether an entry that is read again is its topic's last one, which ends the topic here. */
+  endsWith(topic: string, payload: Payload): boolean
 }
 
 /**
@@ -140,9 +143,17 @@ export class Delivery implements ResumeHost {
       .number
   }
 
+  /** Puts the end of a topic into its history. */
+  tellEnd(topic: Topic): void {
+    topic.endedAt = this.append(topic, (number) =>
+      this.endMessage(topic.name, this.numbering.format(number)),
+    ).number
+  }
+
   /** Tells the clients of a topic that messages may be missing here. */
   tellGap(topic: Topic, _through?: number): void {
-    topic.keeping?.missed(this.tell(topic, 'messages-lost'))
+    const place = this.tell(topic, 'messages-lost')
+    topic.keeping?.missed(place)
   }
 
   /** Gives every live client what has arrived. Call it before a client's topics change. */
@@ -322,6 +333,11 @@ export class Delivery implements ResumeHost {
   /** An error message under the name of info messages. */
   errorMessage(error: Parameters<typeof errorMessage>[0], id?: string): Encoded {
     return errorMessage(error, { id, event: this.infoEvent })
+  }
+
+  /** The end of a topic under the name of info messages. */
+  endMessage(topic: string, id?: string): Encoded {
+    return endMessage(topic, { id, event: this.infoEvent })
   }
 
   protected refusalOf(payload: Payload): Refusal | undefined {

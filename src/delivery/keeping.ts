@@ -65,6 +65,13 @@ export class Keeping {
     this.kept?.clear()
   }
 
+  /** Whether a message is the topic's last one. */
+  ends(payload: Payload): boolean {
+    const { end } = this.rule
+    if (end === undefined) return false
+    return this.ask('end', () => end(this.messageOf(payload)), isFlag, 'true or false') === true
+  }
+
   private keyOf(name: string, by: KeyOf, payload: Payload): string | undefined {
     return this.ask(name, () => by(this.messageOf(payload)), isText, 'a string')
   }
@@ -95,4 +102,8 @@ export class Keeping {
 
 function isText(value: unknown): boolean {
   return typeof value === 'string'
+}
+
+function isFlag(value: unknown): boolean {
+  return typeof value === 'boolean'
 }

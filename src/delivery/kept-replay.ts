@@ -51,7 +51,7 @@ export class KeptReplay {
 /** Has the topic's last values sent to a client, if there are any, through this number. */
 export function sendKept(membership: Membership, through: number): void {
   const { client, topic } = membership
-  if (topic.keeping?.holds !== true) return
+  if (topic.keeping?.holds !== true && topic.endedAt === undefined) return
   if (membership.kept === undefined) {
     membership.kept = new KeptReplay(client.nextReplay(), through)
   } else membership.kept.again(through)
@@ -95,14 +95,17 @@ export function writeKept(delivery: Delivery, client: Client): boolean {
   return written !== 'closed'
 }
 
-/** The last values of a topic, and what tells that some may be missing. */
+/** The last values of a topic, what tells that some may be missing, and its end. */
 function eventsOf(delivery: Delivery, { client, topic, kept }: Membership): Encoded[] {
   const values = topic.keeping?.kept
-  if (values === undefined) return []
-  const events: Encoded[] = values.through(kept!.through)
-  if (!values.lacks) return events
-  delivery.lost(client, topic.name)
-  return [...events, delivery.errorMessage({ code: 'messages-lost', topic: topic.name })]
+  const events: Encoded[] = values?.through(kept!.through) ?? []
+  if (values?.lacks === true) {
+    delivery.lost(client, topic.name)
+    events.push(delivery.errorMessage({ code: 'messages-lost', topic: topic.name }))
+  }
+  const isOver = topic.endedAt !== undefined && topic.endedAt <= kept!.through
+  if (isOver) events.push(delivery.endMessage(topic.name))
+  return events
 }
 
 function bySerial(a: Membership, b: Membership): number {

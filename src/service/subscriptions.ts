@@ -135,7 +135,7 @@ export class Subscriptions {
       if (waits) this.delivery.catchUp(client)
       throw cause instanceof UnifrostError ? cause : new SubscribeError(name, cause)
     }
-    if (membership.endedAt !== undefined) {
+    if (membership.endedAt !== undefined && membership.topic.endedAt === undefined) {
       throw new SubscribeError(name, new Error('It was opened, and ended at once.'))
     }
     return present === undefined
@@ -209,6 +209,26 @@ export class Subscriptions {
     for (const membership of client.failed) client.forget(membership)
   }
 
+  /**
+   * Ends a topic for this server's clients: see `Streamer.endTopic`.
+   *
+   * @returns how many clients were told.
+   */
+  end(name: string): number {
+    checkTopicName(name, this.settings.maxTopicLength, this.settings.infoEvent)
+    if (this.topics.endedOf(name) !== undefined) return 0
+    return this.endTopic(this.topics.get(name) ?? this.topics.unopened(name))
+  }
+
+  /** Whether an entry of the log that is read again is its topic's last one, which ends the topic. */
+  endsWith(name: string, payload: Payload): boolean {
+    const topic = this.topics.get(name)
+    if (topic?.keeping?.ends(payload) !== true) return false
+    // What is read goes to its clients first.
+    setImmediate(() => this.endTopic(topic))
+    return true
+  }
+
   /** The topics that are open on the broker, or being opened. */
   get open(): Topic[] {
     return this.topics.all()
@@ -226,6 +246,7 @@ export class Subscriptions {
     const membership = this.member(client, name)
     membership.grant = options.grant
     const older = this.place(membership, options)
+    if (membership.topic.endedAt !== undefined) this.tellOver(membership)
     this.holdBack(membership, older)
     return membership
   }
@@ -310,8 +331,29 @@ export class Subscriptions {
     this.topics.release(topic)
   }
 
+  /** A client has subscribed to a topic that has ended: it is told so, behind what is retained. */
+  private tellOver(membership: Membership): void {
+    const { client, topic } = membership
+    for (const earlier of client.failed) if (earlier.topic === topic) client.forget(earlier)
+    const isBehind = membership.since < topic.endedAt! || membership.replay !== undefined
+    if (!isBehind) sendKept(membership, membership.since)
+    client.fail(membership, topic.endedAt!)
+  }
+
+  /** @returns how many clients were told. */
+  private endTopic(topic: Topic): number {
+    if (topic.isOver || topic.endedAt !== undefined) return 0
+    this.delivery.tellEnd(topic)
+    const members = topic.members.filter(({ endedAt }) => endedAt === undefined)
+    for (const membership of members) membership.client.fail(membership, topic.endedAt!)
+    this.topics.end(topic)
+    this.host.closed(topic.name)
+    return members.length
+  }
+
   /** The one guard of the sink, which never throws: what can't be taken is a told loss. */
   private received(topic: Topic, payload: Payload, place?: LogPlace): void {
+    if (topic.isEnding) return
     this.counts.received++
     try {
       this.take(topic, payload, place)
@@ -324,6 +366,12 @@ export class Subscriptions {
   private take(topic: Topic, payload: Payload, place?: LogPlace): void {
     checkPayload(payload)
     const refusal = this.delivery.receive(topic, payload, place)
+    if (topic.keeping?.ends(payload) === true) {
+      topic.isEnding = true
+      // An entry that goes to several topics is kept for all of them first.
+      if (place?.shared === true) queueMicrotask(() => this.endTopic(topic))
+      else this.endTopic(topic)
+    }
     if (refusal === undefined) return
     this.counts.refused++
     if (topic.hasRefused) return

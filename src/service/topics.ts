@@ -27,6 +27,9 @@ export interface Opener {
 const OWNER = 'owner '
 const ADDRESS = 'address '
 
+/** How many topics that have ended are remembered. */
+const MOST_ENDED = 10_000
+
 type Limits = Pick<
   Settings,
   'topicLinger' | 'maxOpenTopics' | 'maxOpenTopicsPerOwner' | 'maxOpenTopicsPerAddress'
@@ -38,6 +41,8 @@ type Limits = Pick<
  */
 export class Topics {
   private readonly current = new Map<string, Topic>()
+  /** Those that have ended, for who asks for them later; the one that ended first is the first. */
+  private readonly ended = new Map<string, Topic>()
   private readonly closing = new Map<string, Promise<void>>()
   /** Who has opened each of the open topics, and how many each has. */
   private readonly openers = new Map<Topic, string | undefined>()
@@ -74,6 +79,8 @@ export class Topics {
    * @throws TooManyOpenTopicsError
    */
   acquire(name: string, opener: Opener, granted = false): Topic {
+    const ended = this.ended.get(name)
+    if (ended !== undefined) return ended
     const current = this.current.get(name)
     if (current !== undefined) {
       this.timers.cancel(current.lingering)
@@ -126,6 +133,13 @@ export class Topics {
     this.timers.cancel(topic.lingering)
     topic.keeping?.clear()
     this.forget(topic)
+    const closed = this.letGo(topic)
+    this.host.closed(topic)
+    return closed
+  }
+
+  /** Closes a topic on the broker, behind an earlier one of its name. Never rejects. */
+  private letGo(topic: Topic): Promise<void> {
     const before = this.closing.get(topic.name)
     const closed = topic
       .close((error) => this.host.closeFailed(topic, error))
@@ -134,8 +148,32 @@ export class Topics {
         if (this.closing.get(topic.name) === closed) this.closing.delete(topic.name)
       })
     this.closing.set(topic.name, closed)
-    this.host.closed(topic)
     return closed
+  }
+
+  /** A topic that nobody has open, for one that ends. */
+  unopened(name: string): Topic {
+    const topic = this.delivery.newTopic(name, this.host)
+    this.host.equip(topic)
+    return topic
+  }
+
+  /** The topic that has ended under this name, or undefined. */
+  endedOf(name: string): Topic | undefined {
+    return this.ended.get(name)
+  }
+
+  /** Closes a topic that has ended, and remembers it. */
+  end(topic: Topic): void {
+    const wasOpen = this.current.get(topic.name) === topic
+    this.timers.cancel(topic.lingering)
+    this.forget(topic)
+    this.ended.set(topic.name, topic)
+    if (wasOpen) void this.letGo(topic)
+    if (this.ended.size <= MOST_ENDED) return
+    const oldest = this.ended.values().next().value!
+    this.ended.delete(oldest.name)
+    oldest.keeping?.clear()
   }
 
   /** Closes every topic. It does not wait for topics whose opening hangs. */

@@ -85,6 +85,17 @@ export class LogDelivery extends Delivery {
     return this.append(topic, () => this.errorMessage({ code, topic: topic.name }), number).number
   }
 
+  override tellEnd(topic: LogTopic): void {
+    const number = this.numberOfOurs(topic)
+    this.boundBefore(number)
+    this.append(topic, () => this.endMessage(topic.name), number)
+    topic.endedAt = number
+  }
+
+  endsWith(topic: string, payload: Payload): boolean {
+    return this.host.endsWith(topic, payload)
+  }
+
   override tellGap(topic: LogTopic, through?: number): void {
     const place = this.tell(topic, 'messages-lost')
     topic.keeping?.missed(place)
