@@ -213,6 +213,8 @@ export class Assembly {
   async each(which: Selector, what: Each): Promise<Selected> {
     if (what.do === 'subscribe' && this.state === 'closing') throw new StreamerClosedError()
     return this.commands.each(which, what)
+  }
+
   /** See `Streamer.endTopic`. */
   endTopic(topic: string): number {
     if (this.state === 'closing') throw new StreamerClosedError()
