@@ -1,6 +1,6 @@
 import { OptionsError } from './errors.js'
 import type { OptionTable } from './option-checks.js'
-import { callback, checkOptions, refuse } from './option-checks.js'
+import { callback, checkOptions, number, refuse } from './option-checks.js'
 import { TopicPattern } from './topic-patterns.js'
 
 /** A message as the callbacks of `topics` are given it: text, or bytes where the driver sends base64. */
@@ -26,12 +26,26 @@ export interface TopicOptions {
    * none. Infinity: as many as `maxRetainedBytes` has room for.
    */
   retain?: number | { by: KeyOf }
+  /** How long such a topic without subscribers stays open, in milliseconds. Default: `topicLinger`. */
+  linger?: number
+  /** The most bytes of such a topic in the history. Default: `history.maxBytesPerTopic`. */
+  maxBytes?: number
   /**
    * Whether a message is the topic's last one. Behind it, clients get `{"end":{"topic":…}}` and are
    * unsubscribed; who subscribes later gets what is retained and the end. Default: none is.
    */
   end?: EndsWith
+  /**
+   * A client that is behind gets only the newest message of each key (`by`), or of the topic (`true`, and
+   * without `by`). What it skips is no loss. Who keeps up gets everything. With `asked: true` only
+   * clients that ask for it by `?conflate=1`. With `interval` a client is written to at most once in so
+   * many milliseconds, whether it keeps up or not; 0, its default: as messages come. Default: nobody
+   * skips anything.
+   */
+  conflate?: boolean | { by?: KeyOf; asked?: boolean; interval?: number }
 }
+
+const INTERVAL = number(0, 2 ** 31 - 1)
 
 const TOPIC_OPTIONS: OptionTable = {
   match: [
@@ -47,6 +61,12 @@ const TOPIC_OPTIONS: OptionTable = {
       isKeyed(value, ['by']),
     'a whole number from 0, Infinity, or { by: a function from a message to its key }',
   ],
+  conflate: [
+    isConflate,
+    'true, false, or { by: a function from a message to its key, asked: true or false, interval: milliseconds }',
+  ],
+  linger: number(0, 2 ** 31 - 1),
+  maxBytes: number(1, Number.MAX_SAFE_INTEGER),
   end: callback('a function from a message to true or false'),
 }
 
@@ -101,6 +121,18 @@ export function topicRulesFrom(
 
 function isPattern(value: unknown): value is string {
   return typeof value === 'string' && value !== ''
+}
+
+function isConflate(value: unknown): boolean {
+  if (typeof value === 'boolean') return true
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return false
+  const { by, asked, interval = 0, ...more } = value as Record<string, unknown>
+  return (
+    Object.keys(more).length === 0 &&
+    (by === undefined || typeof by === 'function') &&
+    (asked === undefined || typeof asked === 'boolean') &&
+    INTERVAL[0](interval)
+  )
 }
 
 /** Whether this is an object with these functions and nothing else. */

@@ -24,6 +24,7 @@ import { History, TopicHistory } from './history.js'
 import { writeKept } from './kept-replay.js'
 import { Membership } from './membership.js'
 import { Numbering } from './numbering.js'
+import { Pauses } from './pauses.js'
 import { Replays } from './replays.js'
 import type { Opening, Resume, ResumeHost } from './resume.js'
 import { resume } from './resume.js'
@@ -71,6 +72,7 @@ export class Delivery implements ResumeHost {
   readonly history: History
   protected readonly broadcast: Broadcast
   protected readonly replays: Replays
+  private readonly pauses: Pauses
   protected readonly timers: Timers
   protected readonly delayOf: (topic: string) => number
   private readonly encoding: Encoding
@@ -98,6 +100,7 @@ export class Delivery implements ResumeHost {
       if (frame.number > this.broadcast.delivered) this.broadcast.flush()
     })
     this.replays = new Replays(this.history)
+    this.pauses = new Pauses(timers, (client) => this.catchUp(client))
   }
 
   /** Every live client has been given everything through this number. */
@@ -129,10 +132,11 @@ export class Delivery implements ResumeHost {
   /** Takes a message of a topic. @returns why it is not sent, or undefined where it is. */
   receive(topic: Topic, payload: Payload, _place?: LogPlace): Refusal | undefined {
     const refusal = this.refusalOf(payload)
-    const frame = this.append(topic, (number) =>
+    const frame = this.add(topic, (number) =>
       this.encode(topic.name, payload, refusal, this.numbering.format(number)),
     )
     topic.keeping?.took(frame, payload, refusal)
+    this.history.enforce(topic.history)
     return refusal
   }
 
@@ -295,13 +299,14 @@ export class Delivery implements ResumeHost {
   protected bring(client: Client, next: (client: Client) => Step | undefined): void {
     this.flush()
     const { connection } = client
-    if (!client.readable) return
-    while (connection !== undefined && !connection.full && !client.live) {
+    if (!client.readable || connection === undefined || this.pauses.has(connection)) return
+    while (!connection.full && !client.live) {
       if (client.awaitsKept && !writeKept(this, client)) return
       const step = next(client)
       if (step === undefined) {
-        client.arrive()
         this.report(client, 'exact')
+        if (this.pauses.begin(client, connection)) return
+        client.arrive()
       } else if (step.kind === 'lost') {
         connection.write(this.errorMessage({ code: 'messages-lost', topic: step.topic }))
         this.lost(client, step.topic)

@@ -4,6 +4,7 @@ import type { Payload } from '../driver.js'
 import type { KeyOf, TopicRule } from '../topic-options.js'
 import type { Frame } from '../wire/frame.js'
 import type { Encoding, Refusal } from '../wire/messages.js'
+import type { TopicHistory } from './history.js'
 import type { KeptBudget } from './kept.js'
 import { Kept } from './kept.js'
 
@@ -24,6 +25,7 @@ export class Keeping {
 
   constructor(
     readonly rule: TopicRule,
+    private readonly history: TopicHistory,
     private readonly host: KeepingHost,
   ) {
     const { retain = 0 } = rule
@@ -40,7 +42,9 @@ export class Keeping {
   /** A message has come. */
   took(frame: Frame, payload: Payload, refusal: Refusal | undefined): void {
     const { kept } = this
-    const { retain } = this.rule
+    const { retain, conflate = false } = this.rule
+    if (conflate !== false && refusal === undefined)
+      this.conflate(frame, payload, conflate === true ? {} : conflate)
     if (kept === undefined) return
     if (refusal !== undefined) {
       kept.miss(frame.number)
@@ -70,6 +74,24 @@ export class Keeping {
     const { end } = this.rule
     if (end === undefined) return false
     return this.ask('end', () => end(this.messageOf(payload)), isFlag, 'true or false') === true
+  }
+
+  /** Whether a client skips what is out of date while it is behind. */
+  conflatesFor(asks: boolean): boolean {
+    const { conflate = false } = this.rule
+    return typeof conflate === 'boolean' ? conflate : conflate.asked !== true || asks
+  }
+
+  /** How often a client that conflates is written to, in milliseconds; 0: as messages come. */
+  get interval(): number {
+    const { conflate } = this.rule
+    return typeof conflate === 'object' ? (conflate.interval ?? 0) : 0
+  }
+
+  private conflate(frame: Frame, payload: Payload, { by }: { by?: KeyOf }): void {
+    // A message without a key stands for itself: nobody skips it.
+    const key = by === undefined ? '' : this.keyOf('conflate.by', by, payload)
+    if (key !== undefined) this.history.supersede(key, frame)
   }
 
   private keyOf(name: string, by: KeyOf, payload: Payload): string | undefined {

@@ -116,9 +116,20 @@ export class Membership {
     return Math.max(replay.through, this.told?.through ?? 0)
   }
 
+  /** Whether the client skips what is out of date while it is behind. */
+  get conflates(): boolean {
+    return this.topic.keeping?.conflatesFor(this.client.asksConflation) === true
+  }
+
+  /** How often the client is written to at the most, in milliseconds; 0: as messages come. */
+  get interval(): number {
+    return this.conflates ? this.topic.keeping!.interval : 0
+  }
+
   /** Whether the client has missed something that it has not been told of. */
   hasLoss(cursor: number): boolean {
-    return this.floor(cursor) < this.topic.history.lostThrough
+    const { history } = this.topic
+    return this.floor(cursor) < (this.conflates ? history.newestLostThrough : history.lostThrough)
   }
 
   /** Frames after `from` are sent first. */

@@ -316,7 +316,10 @@ export class Subscriptions {
     const { client } = membership
     if (older) membership.awaitOpening()
     const waits =
-      membership.replay !== undefined || membership.awaits || membership.kept !== undefined
+      membership.replay !== undefined ||
+      membership.awaits ||
+      membership.kept !== undefined ||
+      membership.interval > 0
     if (waits && client.live) {
       this.delivery.goBack(client)
     }

@@ -55,7 +55,8 @@ export class TopicRules {
   equip(topic: Topic): void {
     const rule = this.of(topic.name)
     if (rule === undefined) return
-    topic.keeping = new Keeping(rule, {
+    topic.history.maxBytes = rule.maxBytes
+    topic.keeping = new Keeping(rule, topic.history, {
       budget: this.budget,
       encoding: this.encoding,
       failed: (rule, error) => this.failed(rule, error),

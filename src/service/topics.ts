@@ -119,7 +119,8 @@ export class Topics {
       this.idle.add(topic, this.openers.get(topic))
       return
     }
-    const wait = Math.max(this.limits.topicLinger, topic.heldUntil - this.timers.clock.now())
+    const linger = topic.keeping?.rule.linger ?? this.limits.topicLinger
+    const wait = Math.max(linger, topic.heldUntil - this.timers.clock.now())
     if (wait <= 0) {
       void this.close(topic)
       return

@@ -19,6 +19,10 @@ export class Frame extends Encoded {
   /** The history links all topics' frames in order of number. */
   previous: Frame | null = null
   next: Frame | null = null
+  /** Its key, where its topic is conflated, while it is the newest of its key. */
+  key: string | undefined = undefined
+  /** Whether a newer one of its key has come: who is behind and conflates skips it. */
+  superseded = false
 
   constructor(
     readonly number: number,
