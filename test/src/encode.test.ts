@@ -1,11 +1,6 @@
 import fc from 'fast-check'
 import type { Encoded } from '../../src/wire/encode.js'
-import {
-  encodeComment,
-  encodeEvent,
-  encodePosition,
-  isSendable,
-} from '../../src/wire/encode.js'
+import { encodeComment, encodeEvent, encodePosition, isSendable } from '../../src/wire/encode.js'
 import { dechunk } from '../support/http-server.js'
 import { SseParser } from '../support/sse-parser.js'
 
