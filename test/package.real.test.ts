@@ -85,6 +85,8 @@ import * as fetching from 'unifrost/fetch'
 import { natsDriver } from 'unifrost/drivers/nats'
 import { Link, type LinkOptions } from 'unifrost/driver-kit'
 import * as testing from 'unifrost/testing'
+import { openStream } from 'unifrost/testing/app'
+import { startWorkers } from 'unifrost/hub'
 import express from 'express'
 import Koa from 'koa'
 const driver: Driver = memoryDriver()
@@ -93,7 +95,7 @@ express().use('/events', unifrostExpress(streamer))
 new Koa().use(unifrostKoa(streamer))
 const nats: Driver = natsDriver('nats://localhost')
 export const link = (options: LinkOptions<object>) => new Link(options)
-export const made = [nats, testing, fetching, jwt({ secret: 'x'.repeat(32) })]
+export const made = [nats, testing, openStream, startWorkers, fetching, jwt({ secret: 'x'.repeat(32) })]
 // @ts-expect-error an option that does not exist
 new Streamer(driver, { clientTtl: 1 })
 `
@@ -107,16 +109,31 @@ new Streamer(driver, { clientTtl: 1 })
   expect(await complaints('node10', ['types.ts'])).toEqual([])
 })
 
+test.each([
+  ['5.0', ['node16', 'bundler']],
+  ['6.0', ['nodenext']],
+  ['7.0', ['nodenext', 'node16', 'bundler']],
+])('the types are right for TypeScript %s, too', async (compiler, kinds) => {
+  for (const kind of kinds) {
+    const files = kind === 'bundler' ? ['types.ts'] : ['types.mts', 'types.cts']
+    expect([kind, await complaints(kind, files, compiler)]).toEqual([kind, []])
+  }
+})
+
 /** What the compiler says of the files and of our declarations. Those of others are not ours. */
-async function complaints(resolution: string, files: string[]): Promise<string[]> {
+async function complaints(
+  resolution: string,
+  files: string[],
+  // The last one that has node10 without a word on its age.
+  compiler = '5.9',
+): Promise<string[]> {
   const kinds: Record<string, string[]> = {
     nodenext: ['--module', 'nodenext'],
     node16: ['--module', 'node16'],
     bundler: ['--module', 'esnext', '--moduleResolution', 'bundler'],
     node10: ['--module', 'commonjs', '--moduleResolution', 'node10', '--esModuleInterop'],
   }
-  // The last one that has node10 without a word on its age.
-  const compilers = await fromNpm('typescript-5.9', ['typescript@5.9'])
+  const compilers = await fromNpm(`typescript-${compiler}`, [`typescript@${compiler}`])
   const tsc = join(compilers, 'typescript/bin/tsc')
   const args = [...kinds[resolution]!, '--strict', '--noEmit', '--target', 'es2022']
   const { stdout } = await run(process.execPath, [tsc, ...args, '--types', 'node', ...files], {
@@ -127,7 +144,7 @@ async function complaints(resolution: string, files: string[]): Promise<string[]
 
 test.each(['mjs', 'cjs'])('every entry point loads from .%s without a warning', async (kind) => {
   // The suite needs no broker's library to be installed, and the driver loads its own when used.
-  const names = [...entries, 'unifrost/testing']
+  const names = [...entries, 'unifrost/testing', 'unifrost/testing/app', 'unifrost/hub']
   const lines =
     kind === 'mjs'
       ? [...names.map((name) => `await import('${name}')`), `const x = await import('${names[1]}')`]
