@@ -122,6 +122,7 @@ const onBroker: Record<string, [target: unknown, rest?: object]> = {
     'Endpoint=sb://127.0.0.1;SharedAccessKeyName=n;SharedAccessKey=k',
   ],
   'drivers/postgres postgresDriver': ['postgres://u:p@127.0.0.1:1/d'],
+  'runs/redis redisRuns': ['redis://127.0.0.1:1'],
   'directories/nats natsDirectory': ['nats://127.0.0.1:1'],
   'directories/redis redisDirectory': ['redis://127.0.0.1:1'],
   'hub hubDriver': [HUB],

@@ -88,7 +88,7 @@ export async function askUntil<T>(
 export async function ask(
   link: RedisLink,
   connection: RedisConnection,
-  command: readonly string[],
+  command: readonly (string | Buffer)[],
   timeout: number,
 ): Promise<unknown> {
   const reply = connection.call(command)
