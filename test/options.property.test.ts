@@ -145,6 +145,8 @@ const others = new Set([
   'nest UnifrostModule',
   // The plugin again.
   'fastify default',
+  // Its `waitUntil` may be null, as in resumable-stream: `runs/resumable-stream.test.ts`.
+  'runs/resumable-stream createResumableStreamContext',
   // What it takes is of the framework: `fetch.test.ts`.
   'fetch withContext',
   'fetch errorPage',
