@@ -118,6 +118,11 @@ export const layers = [
     ],
   },
   {
+    name: 'runs in Redis',
+    files: /^src\/runs\/redis(\.ts$|\/)/,
+    reaches: [/^src\/errors\.ts$/, kit, /^src\/brokers\/redis\//, /^src\/runs\//],
+  },
+  {
     name: 'runs',
     files: /^src\/runs\//,
     reaches: [

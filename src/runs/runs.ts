@@ -12,6 +12,7 @@ import { lastEventIdOf } from '../http/request.js'
 import type { AnyResponse } from '../http/response-outlet.js'
 import { ResponseOutlet } from '../http/response-outlet.js'
 import { takeSeat } from '../http/seats.js'
+import { noteSession } from '../http/sessions.js'
 import { beginStream, checkPair } from '../http/stream.js'
 import { STREAM_HEADERS } from '../http/stream-headers.js'
 import { WebOutlet } from '../http/web-outlet.js'
@@ -333,6 +334,7 @@ export class Runs extends Producer implements Companion {
       return
     }
     beginStream(request, response)
+    noteSession(this.door, response)
     this.open(admitted, new ResponseOutlet(response), format)
   }
 
