@@ -136,7 +136,6 @@ export const layers = [
       // How a framework takes an answer and an error.
       /^middleware\/(express-errors|koa-errors|fetch-exchange)\.ts$/,
     ],
-    types: ['express', 'koa'],
   },
   {
     name: 'testing',
