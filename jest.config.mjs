@@ -31,7 +31,7 @@ export default {
     // As in tsconfig.json: inside the repo the package's name means its sources.
     '^unifrost$': '<rootDir>/src/index.ts',
     '^unifrost/(express|koa|fetch|fastify|nest)$': '<rootDir>/middleware/$1.ts',
-    '^unifrost/((?:drivers|directories)/.*)$': '<rootDir>/src/$1.ts',
+    '^unifrost/((?:drivers|directories|runs)/.*)$': '<rootDir>/src/$1.ts',
     '^unifrost/(driver-kit|hub|runs|testing)$': '<rootDir>/src/$1/index.ts',
     '^unifrost/testing/app$': '<rootDir>/src/testing/app.ts',
     // TypeScript's sources name the file that will exist; packages name the one that does.

@@ -124,6 +124,7 @@ const onBroker: Record<string, [target: unknown, rest?: object]> = {
     'Endpoint=sb://127.0.0.1;SharedAccessKeyName=n;SharedAccessKey=k',
   ],
   'drivers/postgres postgresDriver': ['postgres://u:p@127.0.0.1:1/d'],
+  'runs/redis redisRuns': ['redis://127.0.0.1:1'],
   'directories/nats natsDirectory': ['nats://127.0.0.1:1'],
   'directories/redis redisDirectory': ['redis://127.0.0.1:1'],
   'hub hubDriver': [HUB],
@@ -159,6 +160,8 @@ const others = new Set([
   'nest UnifrostModule',
   // The plugin again.
   'fastify default',
+  // Its `waitUntil` may be null, as in resumable-stream: `runs/resumable-stream.test.ts`.
+  'runs/resumable-stream createResumableStreamContext',
   // What it takes is of the framework: `fetch.test.ts`.
   'fetch withContext',
   'fetch errorPage',

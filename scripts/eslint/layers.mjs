@@ -118,6 +118,11 @@ export const layers = [
     ],
   },
   {
+    name: 'runs in Redis',
+    files: /^src\/runs\/redis(\.ts$|\/)/,
+    reaches: [/^src\/errors\.ts$/, kit, /^src\/brokers\/redis\//, /^src\/runs\//],
+  },
+  {
     name: 'runs',
     files: /^src\/runs\//,
     reaches: [
@@ -131,7 +136,6 @@ export const layers = [
       // How a framework takes an answer and an error.
       /^middleware\/(express-errors|koa-errors|fetch-exchange)\.ts$/,
     ],
-    types: ['express', 'koa'],
   },
   {
     name: 'testing',

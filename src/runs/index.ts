@@ -30,7 +30,15 @@ export type {
 export type { EndedRun, Producer, ProducerEvents, Started, Stopping } from './producer.js'
 export type { ReadEnd, ReadPart } from './reading.js'
 export type { AppendOptions, Produce, Run } from './run.js'
-export type { ExpiredStatus, Reading, ReadOptions, RunHandler, Runs, RunStatus } from './runs.js'
+export type {
+  ExpiredStatus,
+  KoaContext,
+  Reading,
+  ReadOptions,
+  RunHandler,
+  Runs,
+  RunStatus,
+} from './runs.js'
 export type { RunStore } from './store.js'
 
 /** The memory of a Streamer's runs, which all `runs` on it share. */

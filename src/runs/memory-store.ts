@@ -3,8 +3,8 @@ import type { Clock, Timer } from '../clock.js'
 import { NoRunError, TooManyRunsError } from './errors.js'
 import { RunFeed } from './feed.js'
 import type { RunEnd } from './ending.js'
+import { PAUSED_TOO_LONG } from './ending.js'
 import type { Acquire, GoneRecord, Lease, LeaseHolder, RunRecord, RunStore } from './store.js'
-import { PAUSED_TOO_LONG } from './store.js'
 
 /** How many runs are remembered that are no longer kept, so that their readers get 410. */
 const REMEMBERED = 10_000

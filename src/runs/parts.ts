@@ -29,6 +29,8 @@ export class Batch {
   private used = 0
   /** How many parts in it are kept. */
   kept = 0
+  /** How many bytes the texts of these have. */
+  payload = 0
 
   get isEmpty(): boolean {
     return this.used === 0
@@ -52,7 +54,9 @@ export class Batch {
       at += 1 + bytes.write(event, at + 1)
     }
     this.used = at + bytes.write(text, at)
-    if (!transient) this.kept++
+    if (transient) return
+    this.kept++
+    this.payload += size
   }
 
   /** All of it. The batch must not be added to afterwards. */

@@ -312,7 +312,7 @@ export class ProducedRun implements LeaseHolder {
     if (this.batch.isEmpty) return
     const { batch } = this
     this.batch = new Batch()
-    const write = () => this.store.append(this.lease, batch.take(), batch.kept)
+    const write = () => this.store.append(this.lease, batch.take(), batch.kept, batch.payload)
     // One after the other, so that they stand in order.
     const held = this.writing === undefined ? write() : this.writing.then(write)
     if (isThenable(held)) this.await(held)

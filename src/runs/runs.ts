@@ -1,7 +1,5 @@
-import type { Context, Middleware } from 'koa'
 import { answerInJson } from '../../middleware/koa-errors.js'
 import { fail } from '../../middleware/express-errors.js'
-import type { Next } from '../../middleware/express-errors.js'
 import { contextNoted } from '../../middleware/fetch-exchange.js'
 import { isExposed } from '../errors.js'
 import type { Companion, Door } from '../http/door.js'
@@ -12,6 +10,7 @@ import { lastEventIdOf } from '../http/request.js'
 import type { AnyResponse } from '../http/response-outlet.js'
 import { ResponseOutlet } from '../http/response-outlet.js'
 import { takeSeat } from '../http/seats.js'
+import { noteSession } from '../http/sessions.js'
 import { beginStream, checkPair } from '../http/stream.js'
 import { STREAM_HEADERS } from '../http/stream-headers.js'
 import { WebOutlet } from '../http/web-outlet.js'
@@ -73,6 +72,17 @@ export interface Reading extends AsyncIterable<ReadPart> {
   readonly end: ReadEnd | undefined
 }
 
+/** What is used of a Koa context. Koa's own types need not be installed. */
+export interface KoaContext {
+  readonly req: AnyRequest
+  readonly res: AnyResponse
+  readonly state: object
+  readonly host: string
+  respond?: boolean | undefined
+}
+
+type Next = (error?: unknown) => void
+
 /** A middleware of Express, connect, or a listener of `node:http`. */
 export type RunHandler = (request: AnyRequest, response: AnyResponse, next?: Next) => void
 
@@ -117,7 +127,10 @@ export class Runs extends Producer implements Companion {
   }
 
   /** A middleware of Koa: see `express`. The user is `ctx.state.user`. */
-  koa(nameOf: (ctx: Context) => unknown, options: RouteOptions<Context> = {}): Middleware {
+  koa<Context extends KoaContext = KoaContext>(
+    nameOf: (ctx: Context) => unknown,
+    options: RouteOptions<Context> = {},
+  ): (ctx: Context) => Promise<void> {
     checkRoute('koa', nameOf, options)
     return async (ctx) => {
       const { user } = ctx.state as { user?: unknown }
@@ -126,7 +139,7 @@ export class Runs extends Producer implements Companion {
         await this.answer(nameOf, options as RouteOptions, ctx, ctx.req, ctx.res, user, ctx.host)
         ctx.respond = false
       } catch (error) {
-        answerInJson(ctx, error)
+        answerInJson(ctx as never, error)
         throw error
       }
     }
@@ -333,6 +346,7 @@ export class Runs extends Producer implements Companion {
       return
     }
     beginStream(request, response)
+    noteSession(this.door, response)
     this.open(admitted, new ResponseOutlet(response), format)
   }
 

@@ -84,7 +84,7 @@ export async function from(
 ): Promise<Admitted> {
   if (run === undefined) throw new NoRunError()
   if (run.state === 'expired') throw new RunExpiredError()
-  const feed = await store.feed(run.id)
+  const feed = await store.feed(run.id, number)
   if (feed === undefined) throw new RunExpiredError()
   // The end counts as one more part.
   const last = feed.log.count + (feed.end === undefined ? 0 : 1)

@@ -1,13 +1,6 @@
 import type { RunEnd } from './ending.js'
 import type { RunFeed } from './feed.js'
 
-/** How a run ends that was paused for too long. */
-export const PAUSED_TOO_LONG: RunEnd = {
-  kind: 'failed',
-  code: 'paused-too-long',
-  message: 'It was paused, and nobody went on with it (maxPause).',
-}
-
 /** What a store knows of a run. */
 export interface RunRecord {
   readonly id: string
@@ -85,8 +78,14 @@ export interface RunStore {
    * @throws TooManyRunsError, NoRunError for a run of another owner, RunStoreError.
    */
   acquire(ask: Acquire): Answer<{ lease: Lease } | { found: RunRecord | GoneRecord } | undefined>
-  /** Appends a batch. @returns whether the lease still held. */
-  append(lease: Lease, batch: Buffer, kept: number): Answer<boolean>
+  /**
+   * Appends a batch.
+   *
+   * @param kept How many parts of it are kept.
+   * @param bytes How many bytes the texts of these have.
+   * @returns whether the lease still held.
+   */
+  append(lease: Lease, batch: Buffer, kept: number, bytes: number): Answer<boolean>
   /** Notes whether the producer waits for a person. */
   waiting(lease: Lease, isWaiting: boolean): Answer<void>
   /** @returns whether the lease still held. */
@@ -108,8 +107,12 @@ export interface RunStore {
   tell(id: string, message: string): Answer<number | undefined>
   /** The runs of an owner that are kept, of all whose name begins with `prefix`. */
   list(prefix: string, owner: string): Answer<readonly RunRecord[]>
-  /** The parts of a run as they come, shared by its readers here. Undefined if it is not kept. */
-  feed(id: string): Answer<RunFeed | undefined>
+  /**
+   * The parts of a run as they come, shared by its readers here. Undefined if it is not kept.
+   *
+   * @param through The number of a part that a reader has: the feed has it, too, if there is one.
+   */
+  feed(id: string, through?: number): Answer<RunFeed | undefined>
   close(): Answer<void>
 }
 

@@ -357,7 +357,7 @@ describe('the frameworks', () => {
       ctx.state.user = { id: ctx.get('x-user') }
       return next()
     })
-    app.use(answers.koa((ctx) => ctx.path.slice(1)))
+    app.use(answers.koa<Koa.Context>((ctx) => ctx.path.slice(1)))
     const site = await Site.open((req, res) => void app.callback()(req, res))
     closing.push(() => site.close())
     const response = await site.get('/a', { 'x-user': '7' })
