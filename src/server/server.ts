@@ -5,14 +5,7 @@ import { createSecureServer } from 'node:http2'
 import type { AddressInfo, Server } from 'node:net'
 import { resolve } from 'node:path'
 import type { Server as TlsServer } from 'node:tls'
-import type {
-  AnyRequest,
-  AnyResponse,
-  ClosableServer,
-  Directory,
-  Driver,
-  Logger,
-} from '../index.js'
+import type { AnyRequest, AnyResponse, ClosableServer, Driver, Logger } from '../index.js'
 import { limitConnectionRate, OptionsError, Streamer, UnifrostError } from '../index.js'
 import { adminRoutes, NoAdminRouteError } from './admin.js'
 import { answerError } from './answers.js'
@@ -200,7 +193,7 @@ export class UnifrostServer {
       if (!this.loaded.config.log.access) return
       const since = this.streams.since(client) ?? performance.now()
       const seconds = Math.round(performance.now() - since) / 1_000
-      this.parts.logger.info({ reason, seconds, topics: client.totalTopics }, 'A stream ended.')
+      this.parts.logger.info({ reason, seconds }, 'A stream ended.')
     })
   }
 

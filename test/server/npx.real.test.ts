@@ -201,9 +201,7 @@ test('it says which library a broker needs, and carries Redis with it', async ()
       (error: unknown) => error,
     )) as any
     expect([online.code, online.stderr]).toEqual([1, expect.stringContaining('npm install redis')])
-    const { devDependencies } = JSON.parse(
-      await readFile(join(root, 'package.json'), 'utf8'),
-    ) as any
+    const { devDependencies } = JSON.parse(await readFile(join(root, 'package.json'), 'utf8'))
     await run('npm', ['install', '--no-audit', '--no-fund', `ioredis@${devDependencies.ioredis}`], {
       cwd: folder,
     })

@@ -1,4 +1,3 @@
-import type pino from 'pino'
 import { pino as makeLogger } from 'pino'
 import { loadFile, loadText } from '../config/load.js'
 import type { Loaded } from '../config/load.js'
