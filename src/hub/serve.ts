@@ -1,5 +1,6 @@
-import { createServer, Server } from 'node:http'
-import type { RequestListener } from 'node:http'
+import { createServer } from 'node:http'
+import type { RequestListener, Server as HttpServer } from 'node:http'
+import { Server } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import type { StreamerOptions } from '../options.js'
 import { Streamer } from '../streamer.js'
@@ -9,7 +10,7 @@ import type { HubDriver, HubDriverOptions } from './driver.js'
 import type { Part } from './roles.js'
 import { tellParent, whenToEnd } from './roles.js'
 
-/** An app: Express's, Koa's, a listener of Node's, or a server that is not listening yet. */
+/** An app: Express's, Koa's, a listener of Node's, or a server of Node's that is not listening yet. */
 export type WorkerApp = RequestListener | { callback(): RequestListener } | Server
 
 /** What a worker's app is made with. */
@@ -56,7 +57,8 @@ export async function serve(part: Part, options: ServeOptions): Promise<void> {
 async function end(streamer: Streamer, server: Server, over: number): Promise<void> {
   const closed = new Promise((resolve) => server.close(resolve))
   await streamer.drain({ over })
-  server.closeIdleConnections()
+  // HTTP/2's server has no idle connections of its own to close.
+  ;(server as Partial<HttpServer>).closeIdleConnections?.()
   await closed
 }
 

@@ -5,14 +5,7 @@ import { createSecureServer } from 'node:http2'
 import type { AddressInfo, Server } from 'node:net'
 import { resolve } from 'node:path'
 import type { Server as TlsServer } from 'node:tls'
-import type {
-  AnyRequest,
-  AnyResponse,
-  ClosableServer,
-  Directory,
-  Driver,
-  Logger,
-} from '../index.js'
+import type { AnyRequest, AnyResponse, ClosableServer, Driver, Logger } from '../index.js'
 import { limitConnectionRate, OptionsError, Streamer, UnifrostError } from '../index.js'
 import { adminRoutes, NoAdminRouteError } from './admin.js'
 import { answerError } from './answers.js'
@@ -23,7 +16,7 @@ import type { Gate, Publishers } from './gate.js'
 import { Idempotency } from './idempotency.js'
 import { Streams } from './streams.js'
 import { printOf, restartNeeded } from './reload.js'
-import { limitsOf, streamerOptions } from './streamer-options.js'
+import { limitsOf, streamerParts } from './streamer-options.js'
 import { Terms } from './terms.js'
 
 /** What a server needs beside its configuration. */
@@ -45,45 +38,45 @@ export interface Reloaded {
 
 /** The server: the Streamer, the port for browsers, and the port for those who run it. */
 export class UnifrostServer {
-  readonly streamer: Streamer
   private readonly idempotency = new Idempotency()
   private readonly streams: Streams
   private main: WebServer | undefined
   private second: WebServer | undefined
-  private readonly terms: Terms
   private gate: Gate
   private print: string
   private ending: Promise<void> | undefined
 
-  private constructor(
-    driver: Driver,
-    directory: Directory | undefined,
+  /**
+   * @param streamer Made with `streamerParts`, so that the terms decide on its topics.
+   * @param terms Of the same configuration.
+   */
+  constructor(
+    readonly streamer: Streamer,
+    private readonly terms: Terms,
     private loaded: Loaded,
     private readonly parts: ServerParts,
   ) {
-    const { config } = loaded
-    if (config.publish !== undefined && driver.publish === undefined) {
-      throw new OptionsError(
-        `publish: the broker ${brokerOf(config)} takes nothing from this server.`,
-      )
-    }
     this.print = printOf(loaded)
-    this.terms = new Terms(loaded)
-    this.streamer = new Streamer(driver, {
-      ...streamerOptions(config),
-      ...(directory && { directory }),
-      logger: parts.logger,
-      authorize: (principal, topic) => this.terms.allows(principal, topic),
-    })
-    this.streams = new Streams(this.streamer)
+    this.streams = new Streams(streamer)
     this.logStreams()
     this.gate = this.gateOf(loaded)
   }
 
-  /** Starts to serve. @throws what keeps it from listening */
+  /** Starts to serve, all in this process. @throws what keeps it from listening */
   static async start(loaded: Loaded, parts: ServerParts): Promise<UnifrostServer> {
-    const driver = parts.driver ?? (await driverFor(loaded.config))
-    const server = new UnifrostServer(driver, await directoryFor(loaded.config), loaded, parts)
+    const { config } = loaded
+    const driver = parts.driver ?? (await driverFor(config))
+    if (config.publish !== undefined && driver.publish === undefined) {
+      const broker = brokerOf(config)
+      throw new OptionsError(`publish: the broker ${broker} takes nothing from this server.`)
+    }
+    const directory = await directoryFor(config)
+    const terms = new Terms(loaded)
+    const options = {
+      ...streamerParts(config, terms, parts.logger),
+      ...(directory && { directory }),
+    }
+    const server = new UnifrostServer(new Streamer(driver, options), terms, loaded, parts)
     try {
       await server.listen()
       return server
@@ -148,8 +141,9 @@ export class UnifrostServer {
     await Promise.all(left.map((client) => client.close()))
   }
 
-  private async listen(): Promise<void> {
-    const { listen, admin, limits } = this.loaded.config
+  /** The server for browsers. It does not listen yet. */
+  mainServer(): WebServer {
+    const { admin, limits } = this.loaded.config
     const routes = adminRoutes(this.streamer)
     const main = this.webServer((request, response) => {
       const route = admin === undefined ? routes(request) : undefined
@@ -158,9 +152,14 @@ export class UnifrostServer {
     })
     const { newPerSecond: perSecond } = limits
     if (perSecond !== undefined) limitConnectionRate(main, { perSecond, burst: perSecond })
-    await listening(main, listen.port, listen.host)
-    this.main = main
+    return (this.main = main)
+  }
+
+  /** Listens on the port for those who run the server, if there is one. */
+  async listenForAdmin(): Promise<void> {
+    const { listen, admin } = this.loaded.config
     if (admin === undefined) return
+    const routes = adminRoutes(this.streamer)
     const second = createServer((request, response) => {
       const route = routes(request)
       if (route === undefined) answerError(response, new NoAdminRouteError())
@@ -168,6 +167,12 @@ export class UnifrostServer {
     })
     await listening(second, admin.port, admin.host ?? listen.host)
     this.second = second
+  }
+
+  private async listen(): Promise<void> {
+    const { port, host } = this.loaded.config.listen
+    await listening(this.mainServer(), port, host)
+    await this.listenForAdmin()
   }
 
   private webServer(handle: (request: AnyRequest, response: AnyResponse) => void): WebServer {
@@ -188,7 +193,7 @@ export class UnifrostServer {
       if (!this.loaded.config.log.access) return
       const since = this.streams.since(client) ?? performance.now()
       const seconds = Math.round(performance.now() - since) / 1_000
-      this.parts.logger.info({ reason, seconds, topics: client.totalTopics }, 'A stream ended.')
+      this.parts.logger.info({ reason, seconds }, 'A stream ended.')
     })
   }
 

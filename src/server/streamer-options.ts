@@ -1,5 +1,6 @@
-import type { Limits, StreamerOptions } from '../index.js'
+import type { Limits, Logger, StreamerOptions } from '../index.js'
 import type { Config } from './config/schema.js'
+import type { Terms } from './terms.js'
 
 /** The limits that change while streams are open. */
 export function limitsOf({ limits }: Config): Limits {
@@ -12,8 +13,8 @@ export function limitsOf({ limits }: Config): Limits {
   })
 }
 
-/** The Streamer's options that a configuration has. */
-export function streamerOptions(config: Config): StreamerOptions {
+/** A Streamer's options: those of a configuration, with the terms that decide on its topics. */
+export function streamerParts(config: Config, terms: Terms, logger: Logger): StreamerOptions {
   const { limits, streams, history } = config
   return {
     ...limitsOf(config),
@@ -24,6 +25,8 @@ export function streamerOptions(config: Config): StreamerOptions {
     maxConnectionAge: streams.maxAge,
     history: given(history),
     maxMessageBytes: limits.messageBytes,
+    logger,
+    authorize: (principal, topic) => terms.allows(principal, topic),
   }
 }
 

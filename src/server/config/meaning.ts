@@ -65,8 +65,15 @@ export function publishes(broker: string): boolean {
   return PUBLISHING.includes(broker)
 }
 
-function checkDirectory({ directory, broker }: Config, tell: Tell): void {
+function checkDirectory({ directory, broker, workers = 1 }: Config, tell: Tell): void {
   if (directory === undefined) return
+  if (workers !== 1) {
+    tell(
+      ['directory'],
+      'directory is for servers of one process: workers share their clients by themselves. Leave one of the two out.',
+      'key',
+    )
+  }
   const names = Object.keys(directory)
   if (names.length !== 1) {
     tell(

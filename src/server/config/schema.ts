@@ -14,6 +14,7 @@ import {
   publish,
   streams,
   topic,
+  workers,
 } from './sections.js'
 
 /**
@@ -26,6 +27,11 @@ export const schema = z.strictObject({
   broker: broker
     .prefault({ memory: {} })
     .describe('The message broker: one of these sections. Default: memory.'),
+  workers: workers
+    .optional()
+    .describe(
+      'How many processes serve: auto is one for each core. One more has the broker. Default: one process does both.',
+    ),
   auth: auth.optional().describe("Whose tokens are taken. Default: nobody's; all are anonymous."),
   topics: z
     .array(topic)

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { numberFrom } from './quantities.js'
 import {
   address,
   duration,
@@ -9,6 +10,7 @@ import {
   size,
   text,
   whole,
+  scalar,
 } from './scalars.js'
 
 /** The sections of a configuration but the brokers'. Each key says what it is for, in one sentence. */
@@ -243,3 +245,15 @@ export const log = z.strictObject({
     .prefault(true)
     .describe('Whether each stream gets a line at its end, without ids or tokens.'),
 })
+
+export const workers = scalar<'auto' | number>(
+  (value) => {
+    const number = numberFrom(value)
+    if (value === 'auto') return 'auto'
+    return Number.isInteger(number) && number! >= 1 && number! <= 256 ? number : undefined
+  },
+  {
+    takes: 'auto, or a whole number from 1 to 256',
+    json: { anyOf: [{ const: 'auto' }, { type: 'integer', minimum: 1, maximum: 256 }] },
+  },
+)
