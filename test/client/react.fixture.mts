@@ -7,6 +7,8 @@ import { until } from '../support/until.js'
 
 const window = new Window()
 Object.assign(globalThis, { window, document: window.document, IS_REACT_ACT_ENVIRONMENT: true })
+// Node has one of its own from version 21 on.
+if (!('navigator' in globalThis)) Object.assign(globalThis, { navigator: window.navigator })
 const { createRoot } = await import('react-dom/client')
 const { Live, useStatus, useTopic } = await import('../../src/client/react.js')
 
