@@ -25,13 +25,16 @@ type Listener = (event: never) => void
  * that is the client's part.
  */
 export class FetchEventSource implements EventSourceLike {
-  readyState = 0
-  onerror: Listener | null = null
-  private readonly listeners = new Map<string, Listener[]>()
-  private readonly gone = new AbortController()
-  private retry: number | undefined
+  // Declared, and not fields of the class: those are younger than ES2020.
+  declare readyState: number
+  declare onerror: Listener | null
+  declare private readonly listeners: Map<string, Listener[]>
+  declare private readonly gone: AbortController
+  declare private retry: number | undefined
 
   constructor(url: string, options: SourceOptions) {
+    const listeners = new Map<string, Listener[]>()
+    Object.assign(this, { readyState: 0, onerror: null, listeners, gone: new AbortController() })
     void this.read(url, options)
   }
 

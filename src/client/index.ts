@@ -320,10 +320,22 @@ export function connect<Topics extends object = Record<string, unknown>>(
   const failed = ({ topic, code, message }: NonNullable<Info['error']>) => {
     if (code === 'replaced') return finish()
     if (code === 'token-expired') return void open()
-    if (topic !== undefined) return tell({ topic, code, message })
+    if (topic !== undefined) {
+      if (code === 'subscription-failure') again(topic)
+      return tell({ topic, code, message })
+    }
     if (code === 'unknown-position') {
       for (const each of [...standing]) tell({ topic: each, code, message })
     }
+  }
+
+  /** The broker has ended the subscription, or a message was refused. It is asked for again a little later. */
+  const again = (topic: string) => {
+    standing.delete(topic)
+    own.delete(topic)
+    clearTimeout(soon)
+    const ask = () => void (subscriptions === undefined ? open() : sync())
+    soon = setTimeout(ask, firstWait * (1 + Math.random()))
   }
 
   const wanted = () => [...watchers.keys()]
@@ -357,7 +369,8 @@ export function connect<Topics extends object = Record<string, unknown>>(
       own.delete(topic)
       standing.delete(topic)
     }
-    for (const topic of answer.added ?? add) stands(topic)
+    const has = answer.topics ?? answer.added ?? add
+    for (const topic of add) if (has.includes(topic)) stands(topic)
     for (const each of answer.refused ?? []) tell(each)
     void sync()
   }

@@ -3,12 +3,14 @@ import type { ConnectOptions } from './types.js'
 
 /** A request that was answered, but not with what it asked for. */
 export class Refusal extends Error {
-  constructor(
-    readonly status: number,
-    readonly retryAfter: number | undefined,
-    readonly body: unknown,
-  ) {
+  // Declared, and not fields of the class: those are younger than ES2020.
+  declare readonly status: number
+  declare readonly retryAfter: number | undefined
+  declare readonly body: unknown
+
+  constructor(status: number, retryAfter: number | undefined, body: unknown) {
     super(`The server answered ${status}.`)
+    Object.assign(this, { status, retryAfter, body })
   }
 }
 

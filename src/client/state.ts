@@ -75,7 +75,7 @@ export function liveState<State, Event>(
       if (due && retry === undefined) void run()
     },
     lost: (loss) => {
-      standing &&= loss.code === 'messages-lost' || loss.code === 'parse-failure'
+      if (loss.code !== 'messages-lost' && loss.code !== 'parse-failure') standing = false
       for (const listener of [...losses]) listener(loss)
       if (load === undefined) return
       show({ stale: true })
@@ -107,7 +107,7 @@ export function liveState<State, Event>(
       const own = (state: State | undefined) => listener(state)
       listeners.add(own)
       clearTimeout(leaving)
-      unwatch ??= watch(watcher)
+      unwatch = unwatch ?? watch(watcher)
       listener(view.data)
       return () => {
         if (!listeners.delete(own) || listeners.size > 0) return

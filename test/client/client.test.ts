@@ -192,6 +192,23 @@ describe('state', () => {
     stop()
   })
 
+  test.each([['manual'], ['automatic']])(
+    'it is loaded again after a message that was refused, with a client that is %s',
+    async (kind) => {
+      let loads = 0
+      const client = kind === 'manual' ? manual() : automatic()
+      const state = client.state<string, number>('news', {
+        load: () => ++loads,
+        apply: (sum, event) => sum + (event as number),
+      })
+      const stop = state.subscribe(() => undefined)
+      await until('the first load', () => state.get() === 1)
+      served.driver.publish('news', Buffer.from([0xff]))
+      await until('the second load', () => state.get() === 2)
+      stop()
+    },
+  )
+
   test('an exact resume loads nothing', async () => {
     const load = jest.fn(() => 0)
     const state = manual().state<string, number>('news', {

@@ -30,3 +30,13 @@ test.each([
   process.stdout.write(`unifrost/${entry === 'index' ? 'client' : entry}: ${bytes} bytes of gzip\n`)
   expect(bytes).toBeLessThanOrEqual(most)
 })
+
+test('what is compiled is ES2020', async () => {
+  const entryPoints = [join(root, 'index.ts')]
+  const [now, old] = await Promise.all(
+    ['es2022', 'es2020'].map((target) =>
+      build({ entryPoints, bundle: true, write: false, format: 'esm', target }),
+    ),
+  )
+  expect(now!.outputFiles[0]!.text).toBe(old!.outputFiles[0]!.text)
+})
