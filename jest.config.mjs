@@ -32,7 +32,7 @@ export default {
     '^unifrost$': '<rootDir>/src/index.ts',
     '^unifrost/(express|koa|fetch|fastify|nest)$': '<rootDir>/middleware/$1.ts',
     '^unifrost/((?:drivers|directories)/.*)$': '<rootDir>/src/$1.ts',
-    '^unifrost/(driver-kit|hub|testing)$': '<rootDir>/src/$1/index.ts',
+    '^unifrost/(driver-kit|hub|runs|testing)$': '<rootDir>/src/$1/index.ts',
     '^unifrost/client$': '<rootDir>/src/client/index.ts',
     '^unifrost/client/fetch$': '<rootDir>/src/client/fetch.ts',
     '^unifrost/(react|vue|svelte|solid)$': '<rootDir>/src/client/$1.ts',
