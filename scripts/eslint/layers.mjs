@@ -117,6 +117,14 @@ export const layers = [
       /^src\/hub\//,
     ],
   },
+  // The browser's half knows nothing of the server's: they share what stands in docs/protocol.md.
+  {
+    name: 'client for a framework',
+    files: /^src\/client\/(react|vue|svelte|solid)\.ts$/,
+    reaches: [/^src\/client\/types\.ts$/],
+    packages: ['react', 'vue', 'solid-js'],
+  },
+  { name: 'client', files: /^src\/client\//, reaches: [/^src\/client\//] },
   {
     name: 'runs in Redis',
     files: /^src\/runs\/redis(\.ts$|\/)/,
