@@ -118,6 +118,17 @@ export const layers = [
     ],
   },
   {
+    name: 'metrics',
+    files: /^src\/metrics\//,
+    reaches: [
+      /^src\/(errors|option-checks|streamer)\.ts$/,
+      /^src\/http\/door\.ts$/,
+      /^src\/metrics\//,
+    ],
+    types: ['@opentelemetry/api'],
+    lazy: ['prom-client'],
+  },
+  {
     name: 'testing',
     files: /^src\/testing\//,
     reaches: [/^src\/(driver|log|errors)\.ts$/, /^src\/testing\//],
@@ -174,7 +185,7 @@ export const layers = [
     name: 'server',
     files: /^src\/server\//,
     reaches: [
-      /^src\/(index|hub\/index)\.ts$/,
+      /^src\/(index|hub\/index|metrics\/index)\.ts$/,
       /^src\/(drivers|directories)\/[a-z-]+\.ts$/,
       /^middleware\/express\.ts$/,
       /^src\/server\//,

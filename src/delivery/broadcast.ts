@@ -1,5 +1,6 @@
 import type { Client } from './client.js'
 import type { Frame } from '../wire/frame.js'
+import type { Timings } from './timings.js'
 import type { Topic } from './topic.js'
 import { TickBatch } from './tick-batch.js'
 
@@ -20,10 +21,12 @@ export class Broadcast {
   private topics: Topic[] = []
   private scheduled: NodeJS.Immediate | undefined
 
+  constructor(private readonly timings: Timings) {}
+
   /** Takes a new frame, which is written at the end of the tick at the latest. */
   add(topic: Topic, frame: Frame): void {
     this.newest = frame.number
-    if (topic.fresh.push(frame) === 1) this.topics.push(topic)
+    if (topic.fresh.push(frame) === 1 && this.topics.push(topic) === 1) this.timings.begin()
     // A microtask would be too early: libraries hand over one packet's messages in several of them.
     this.scheduled ??= setImmediate(() => {
       this.scheduled = undefined
@@ -44,6 +47,7 @@ export class Broadcast {
       client.deliver(tick!.batches(), before)
       this.sent += tick!.size
     }
+    this.timings.end()
   }
 
   /** Nothing is left to write through this number. */

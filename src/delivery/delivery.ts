@@ -25,6 +25,7 @@ import { Numbering } from './numbering.js'
 import { Replays } from './replays.js'
 import type { Opening, Resume, ResumeHost } from './resume.js'
 import { resume } from './resume.js'
+import { Timings } from './timings.js'
 import type { LogPlace, TopicHost } from './topic.js'
 import { Topic } from './topic.js'
 
@@ -63,7 +64,8 @@ export interface DeliveryHost {
  */
 export class Delivery implements ResumeHost {
   readonly history: History
-  protected readonly broadcast = new Broadcast()
+  readonly timings = new Timings()
+  protected readonly broadcast = new Broadcast(this.timings)
   protected readonly replays: Replays
   protected readonly timers: Timers
   private readonly encoding: Encoding
@@ -196,6 +198,7 @@ export class Delivery implements ResumeHost {
   start(opening: Opening): void {
     this.flush()
     opening.client.attach(opening.connection)
+    if (opening.asked !== undefined) this.timings.open(opening.connection)
     resume(this, opening)
   }
 
@@ -279,6 +282,7 @@ export class Delivery implements ResumeHost {
       const step = next(client)
       if (step === undefined) {
         client.arrive()
+        this.timings.arrive(connection)
         this.report(client, 'exact')
       } else if (step.kind === 'lost') {
         connection.write(this.errorMessage({ code: 'messages-lost', topic: step.topic }))
