@@ -36,7 +36,7 @@ export interface AuthenticateOptions<Context, Principal = unknown> {
     request: Context,
   ) => Principal | undefined | null | false | Promise<Principal | undefined | null | false>
   /** Where to look for the token, in this order. Default: `['authorization']`. */
-  from?: TokenSource<Context>[]
+  from?: readonly TokenSource<Context>[]
 }
 
 /** The principal of a request. @throws AuthenticationError, CallbackError */
@@ -88,7 +88,7 @@ function isSource(value: unknown): boolean {
 
 function tokenOf<Context>(
   { request, frameworkRequest }: RequestContext<Context>,
-  sources: TokenSource<Context>[],
+  sources: readonly TokenSource<Context>[],
 ): string | undefined {
   for (const source of sources) {
     const token =

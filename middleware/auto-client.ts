@@ -5,7 +5,14 @@ import {
   RequestGoneError,
   UnifrostError,
 } from '../src/index.js'
-import type { CrossSiteOptions, Door, Plan, Visit, OptionTable } from '../src/for-middleware.js'
+import type {
+  CrossSiteOptions,
+  Door,
+  MethodOptions,
+  Plan,
+  Visit,
+  OptionTable,
+} from '../src/for-middleware.js'
 import {
   callback,
   checkOptions,
@@ -15,12 +22,15 @@ import {
   flag,
   given,
   lastEventIdOf,
+  METHODS_CHECK,
   originsCheck,
   queryOf,
   takeSeat,
 } from '../src/for-middleware.js'
 import { areAllowed } from './allowed.js'
 import { areNames, called, isName } from './callbacks.js'
+import type { LabelOptions } from './labels.js'
+import { LABEL_OPTIONS, labelsOf } from './labels.js'
 import type { Authorize, RequestContext, PrincipalOptions } from './request-context.js'
 import {
   addRule,
@@ -37,13 +47,19 @@ import { isPlain, NOT_PLAIN, WILDCARD_OPTIONS } from './wildcards.js'
 
 /** Options of `autoClient`. */
 export interface AutoClientOptions<Context, Principal = unknown>
-  extends PrincipalOptions<Context, Principal>, CrossSiteOptions, WildcardOptions {
+  extends
+    PrincipalOptions<Context, Principal>,
+    LabelOptions<Context, Principal>,
+    CrossSiteOptions,
+    MethodOptions,
+    WildcardOptions {
   /**
    * The topics of a request's client, chosen by the server. A function is asked again each time that
    * the client opens a stream. Its names are held to `wildcards`; those of a list are your own. Default:
    * the topics that the request names, as in `?topic=a&topic=b`; `authorize` must allow each.
    */
-  topics?: string[] | ((request: Context) => string[] | Promise<string[]>)
+  topics?:
+    readonly string[] | ((request: Context) => readonly string[] | Promise<readonly string[]>)
   /**
    * Whether the user may have a topic. Only `true` allows it. It is asked for each topic of a request,
    * also for those of `topics`, and for an existing client again. Beside the Streamer's own `authorize`,
@@ -88,10 +104,12 @@ export function prepareAutoClient<Context, Principal>(
   checkStreamer('autoClient', streamer)
   checkOptions('autoClient', options, {
     ...PRINCIPAL_OPTIONS,
+    ...LABEL_OPTIONS,
     ...WILDCARD_OPTIONS,
     ...CLIENT_OPTIONS,
     authorize: given(callback('a function from a user and a topic to true or false')),
     origins: originsCheck,
+    methods: METHODS_CHECK,
   })
   if (Array.isArray(options.topics)) options.topics.forEach((it) => streamer.checkTopicName(it))
   return addRule(streamer, 'autoClient', options)
@@ -119,7 +137,7 @@ export async function assureClient<Context, Principal>(
   const query = queryOf(context.request)
   const named = query.get('id')
   if (options.id === undefined && named) return undefined
-  checkRequest(context.request)
+  checkRequest(context.request, options)
   checkSite(context.request, { origins: options.origins, host: context.host })
   const { client, plan } = await findOrMake(streamer, context, options, response, rule)
   if (!options.redirect || isHead(context) || named === client.id) {
@@ -171,7 +189,8 @@ async function findOrMake<Context, Principal>(
   const { request, address } = context
   const door: Door = doorOf(streamer)
   // Taken first, so that a refused request costs almost nothing and never reaches the broker.
-  door.checkRevoked({ id, owner, ...logInOf(context, options) })
+  const labels = labelsOf(context, options)
+  door.checkRevoked({ id, owner, labels, ...logInOf(context, options) })
   takeSeat(door, { request, response, id, owner: existing ? existing.owner : owner, address })
   const after = lastEventIdOf(request)
   const comesAgain = existing !== undefined || after !== undefined
@@ -179,6 +198,7 @@ async function findOrMake<Context, Principal>(
   if (existing !== undefined) return { client: existing, plan }
   const settings = {
     ...{ owner: owner ?? (false as const), address },
+    ...(labels && { labels }),
     transient: passing || (id === undefined && !options.redirect),
   }
   let client
@@ -250,7 +270,7 @@ async function planFor<Context, Principal>(
 async function namesFor<Context, Principal>(
   context: RequestContext<Context>,
   { topics }: AutoClientOptions<Context, Principal>,
-): Promise<string[]> {
+): Promise<readonly string[]> {
   if (topics === undefined) return topicsInAddress(context.request)
   if (typeof topics !== 'function') return topics
   const takes = 'an array of strings, the names of topics'

@@ -17,13 +17,15 @@ import {
   queryOf,
 } from '../src/for-middleware.js'
 import { isBodyLost, jsonBody, MAX_BODY_BYTES } from './body.js'
+import type { LabelOptions } from './labels.js'
+import { LABEL_OPTIONS, labelsOf } from './labels.js'
 import type { Answer, RequestContext, PrincipalOptions } from './request-context.js'
 import { logInOf, ownerOf, PRINCIPAL_OPTIONS } from './request-context.js'
 import { checkStreamer } from './streamer-argument.js'
 
 /** Options of `clients`. */
 export interface ClientsOptions<Context, Principal = unknown>
-  extends PrincipalOptions<Context, Principal>, CrossSiteOptions {
+  extends PrincipalOptions<Context, Principal>, LabelOptions<Context, Principal>, CrossSiteOptions {
   /** The largest body that is read, in bytes. A larger one gets 413. Default: 65,536. */
   maxBodyBytes?: number
 }
@@ -33,6 +35,7 @@ export function checkClients<C, P>(streamer: Streamer, options: ClientsOptions<C
   checkStreamer('clients', streamer)
   checkOptions('clients', options, {
     ...PRINCIPAL_OPTIONS,
+    ...LABEL_OPTIONS,
     origins: originsCheck,
     maxBodyBytes: count(0),
   })
@@ -56,8 +59,12 @@ export async function answerClients<Context, Principal>(
   const owner = ownerOf(context, options)
   const body = await bodyOf(context, options)
   if (method === 'POST') {
-    doorOf(streamer).checkRevoked({ owner, ...logInOf(context, options) })
-    const client = await streamer.newClient({ owner: owner ?? false, address: context.address })
+    const labels = labelsOf(context, options)
+    doorOf(streamer).checkRevoked({ owner, labels, ...logInOf(context, options) })
+    const client = await streamer.newClient({
+      ...{ owner: owner ?? false, address: context.address },
+      ...(labels && { labels }),
+    })
     if (options.principal === undefined && options.owner !== false) unnamed.add(client)
     return {
       status: 201,

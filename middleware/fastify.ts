@@ -1,6 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest, HTTPMethods } from 'fastify'
 import type { OptionTable } from '../src/for-middleware.js'
 import { isThenable, publicError } from '../src/for-middleware.js'
+import type { StreamMethod } from '../src/index.js'
 import { MethodError, UnifrostError } from '../src/index.js'
 import { fastifyContext, refuseInStream, sendReply, takeReply } from './fastify-reply.js'
 import { CLIENTS_BODY, ERROR, SUBSCRIPTIONS_BODY } from './fastify-schemas.js'
@@ -83,7 +84,8 @@ export async function unifrostFastify(
 
   const { events, clients, subscriptions } = pathsOf(options.paths)
   if (events !== false) {
-    routes(app, events, ['GET', 'HEAD'], undefined, async (request, reply) => {
+    const methods = (options.methods ?? ['GET']).flatMap(withHead)
+    routes(app, events, methods, undefined, async (request, reply) => {
       const context = fastifyContext(request, undefined)
       try {
         const answer = await mount.stream(context, reply.raw, () => takeReply(reply))
@@ -108,6 +110,11 @@ export async function unifrostFastify(
   }
 }
 
+/** `HEAD` goes with `GET`. */
+function withHead(method: StreamMethod): HTTPMethods[] {
+  return method === 'GET' ? ['GET', 'HEAD'] : [method]
+}
+
 type Handler = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply>
 
 /** What all routes have: our errors as JSON of ours, unless the application answers them. */
@@ -130,7 +137,8 @@ function routes(
   const withBody = methods.filter((method) => method === 'POST')
   const without = methods.filter((method) => method !== 'POST')
   if (withBody.length > 0) {
-    app.route({ ...ROUTE, method: withBody, url, schema: { body, response }, handler })
+    const schema = { ...(body && { body }), response }
+    app.route({ ...ROUTE, method: withBody, url, schema, handler })
   }
   if (without.length > 0) {
     app.route({ ...ROUTE, method: without, url, schema: { response }, handler })

@@ -38,17 +38,17 @@ export interface JwtOptions {
   /** The address of the issuer's JWK Set. The keys are fetched and cached. */
   jwksUrl?: string | URL
   /** The algorithms to accept. Default: HS256 with a secret, else those that fit the key. */
-  algorithms?: string[]
+  algorithms?: readonly string[]
   /** The value that `iss` must have. Default: `iss` is not checked. */
-  issuer?: string | string[]
+  issuer?: string | readonly string[]
   /** The value that `aud` must have. Default: `aud` is not checked. */
-  audience?: string | string[]
+  audience?: string | readonly string[]
   /** The value that `sub` must have. Default: `sub` is not checked. */
   subject?: string
   /** The value that the header's `typ` must have, such as `at+jwt`. Default: it is not checked. */
   typ?: string
   /** Claims that must be there, such as `exp`. Default: none beyond those that are checked. */
-  requiredClaims?: string[]
+  requiredClaims?: readonly string[]
   /** The longest time since `iat`, in seconds or as text such as `1h`. Default: no limit. */
   maxTokenAge?: number | string
   /**
@@ -113,9 +113,10 @@ export function jwt(options: JwtOptions): (token: string) => Promise<JwtPayload>
   const remote = picked(options, ['cooldownDuration', 'cacheMaxAge', 'timeoutDuration'])
   const clockTolerance = options.clockTolerance ?? 5
   const checks: JWTVerifyOptions = {
-    ...picked(options, CLAIMS),
+    // jose changes no list, but its types say that it may.
+    ...(picked(options, CLAIMS) as Pick<JWTVerifyOptions, (typeof CLAIMS)[number]>),
     clockTolerance,
-    algorithms: options.algorithms ?? defaultAlgorithms(options),
+    algorithms: [...(options.algorithms ?? defaultAlgorithms(options))],
   }
   const key = typeof secret === 'string' ? new TextEncoder().encode(secret) : (secret ?? publicKey)
   const keys = jwksUrl === undefined ? undefined : new RemoteKeys(new URL(jwksUrl), remote)

@@ -16,6 +16,8 @@ import { AUTHENTICATE_OPTIONS, checkAuthenticateOptions, identify } from './auth
 import type { AutoClientOptions } from './auto-client.js'
 import { assureClient, CLIENT_OPTIONS, prepareAutoClient } from './auto-client.js'
 import { answerClients } from './clients.js'
+import type { LabelOptions } from './labels.js'
+import { LABEL_OPTIONS } from './labels.js'
 import type { Answer, Authorize, RequestContext, StreamOptions } from './request-context.js'
 import { STREAM_OPTIONS } from './request-context.js'
 import { admitStream } from './stream.js'
@@ -27,7 +29,10 @@ import { WILDCARD_OPTIONS } from './wildcards.js'
 
 /** Options of all routes that a plugin or a module mounts at once. */
 export interface MountOptions<FrameworkRequest, Principal = unknown>
-  extends StreamOptions<FrameworkRequest, Principal>, WildcardOptions {
+  extends
+    StreamOptions<FrameworkRequest, Principal>,
+    LabelOptions<FrameworkRequest, Principal>,
+    WildcardOptions {
   /** What the clients are made on. It is closed with the application. */
   streamer: Streamer
   /** Lets through only requests with a valid token. Default: whoever is there. */
@@ -74,6 +79,7 @@ export const PATHS_CHECK = shape({ events: path, clients: path, subscriptions: p
 
 const MOUNT_OPTIONS: OptionTable = {
   ...STREAM_OPTIONS,
+  ...LABEL_OPTIONS,
   ...WILDCARD_OPTIONS,
   streamer: given([isStreamer, 'a Streamer']),
   authenticate: given(shape(AUTHENTICATE_OPTIONS)),
@@ -124,8 +130,9 @@ export class Mount<FrameworkRequest, Principal = unknown> {
     )
     this.change = { ...shared, ...(maxBodyBytes !== undefined && { maxBodyBytes }) }
     const change = prepareSubscriptions(streamer, this.change)
+    const made = { ...shared, ...pick(options, 'labels', 'methods') }
     this.auto =
-      autoClient === false ? undefined : { ...shared, ...(autoClient !== true && autoClient) }
+      autoClient === false ? undefined : { ...made, ...(autoClient !== true && autoClient) }
     this.rules = { change, auto: this.auto && prepareAutoClient(streamer, this.auto) }
   }
 

@@ -24,7 +24,7 @@ const HANDLERS = ['events', 'clients', 'subscriptions'] as const
 /** A controller with these paths and guards. Both are known only when the module is made. */
 export function controllerFor(
   given: MountPaths | undefined,
-  guards: (Type<CanActivate> | CanActivate)[],
+  guards: readonly (Type<CanActivate> | CanActivate)[],
 ): Type<unknown> {
   class UnifrostController {
     constructor(private readonly mount: Mount<NestRequest>) {}

@@ -29,7 +29,7 @@ export { patterns } from './patterns.js'
 /** What decides on the routes, and is known before the module is made. */
 export interface UnifrostRoutes {
   /** Guards of all routes, as in `@UseGuards`. Default: none but the application's own. */
-  guards?: (Type<CanActivate> | CanActivate)[]
+  guards?: readonly (Type<CanActivate> | CanActivate)[]
   /** Where the routes are; false leaves one out. Default: `events`, `clients`, `subscriptions`. */
   paths?: MountPaths
   /** Whether all modules may have the Streamer injected. Default: false, those that import this. */

@@ -11,12 +11,13 @@ import {
   isExpiry,
   isIssueTime,
   isOwner,
+  METHODS_CHECK,
   nameFrom,
   ownerNameOf,
   originsCheck,
   show,
 } from '../src/for-middleware.js'
-import type { CrossSiteOptions } from '../src/for-middleware.js'
+import type { CrossSiteOptions, MethodOptions } from '../src/for-middleware.js'
 import { validUntil } from './valid-until.js'
 
 /** One request, in a form that is the same for all frameworks. */
@@ -81,12 +82,20 @@ export const PRINCIPAL_OPTIONS = {
 export const STREAM_OPTIONS = {
   ...PRINCIPAL_OPTIONS,
   expires: given(callback('a function from a user to milliseconds since 1970')),
+  id: given(callback('a function from a request to the id of its client')),
+  methods: METHODS_CHECK,
   origins: originsCheck,
 } satisfies OptionTable
 
 /** Further options of a middleware that streams. */
 export interface StreamOptions<FrameworkRequest, Principal = unknown>
-  extends PrincipalOptions<FrameworkRequest, Principal>, CrossSiteOptions {
+  extends PrincipalOptions<FrameworkRequest, Principal>, CrossSiteOptions, MethodOptions {
+  /**
+   * The id of the request's client, such as one that is kept in a session. It alone counts: an id in
+   * the address is passed over. The client must exist, else the request gets 401. A client that
+   * `autoClient` has made comes first. Default: the query's `id`.
+   */
+  id?: (request: FrameworkRequest) => string | Promise<string>
   /**
    * When the principal's token expires, in milliseconds since 1970, or undefined for never. It
    * answers at once. The stream ends then. Default: the principal's `exp`, which is in seconds as in

@@ -2,6 +2,7 @@ import type { AnyResponse, Client, Driver, StreamerOptions } from '../src/index.
 import { memoryDriver, OptionsError, Streamer } from '../src/index.js'
 import type { AdmitOptions } from '../src/for-middleware.js'
 import { admit, checkOptions, doorOf } from '../src/for-middleware.js'
+import { called, isName } from './callbacks.js'
 import { checkNamed } from './clients.js'
 import type { RequestContext, StreamOptions } from './request-context.js'
 import {
@@ -45,9 +46,12 @@ export async function admitStream<Context, Principal>(
   const made = assignedClient(context.request)
   try {
     const principal = principalOf(context, options)
+    const id = made?.id ?? (await idOf(context, options))
     const terms: AdmitOptions = {
       owner: ownerOf(context, options),
-      ...(made && { id: made.id, plan: made.plan }),
+      ...(id !== undefined && { id }),
+      ...(made && { plan: made.plan }),
+      ...(options.methods && { methods: options.methods }),
       visit: { principal, request: context.frameworkRequest, context },
       origins: options.origins,
       host: context.host,
@@ -64,4 +68,13 @@ export async function admitStream<Context, Principal>(
     if (client !== undefined) doorOf(streamer).abandon(client)
     throw error
   }
+}
+
+/** The id that the application names for the request, or undefined where the address does. */
+async function idOf<Context, Principal>(
+  { frameworkRequest }: RequestContext<Context>,
+  { id: find }: StreamOptions<Context, Principal>,
+): Promise<string | undefined> {
+  if (find === undefined) return undefined
+  return called('id', () => find(frameworkRequest), isName, "a string, the client's id")
 }

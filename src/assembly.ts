@@ -1,4 +1,4 @@
-import type { ClientCommands, Health } from './service/commands.js'
+import type { ClientCommands, Each, Health, Selected } from './service/commands.js'
 import type { Client } from './delivery/client.js'
 import { BrokerWatch, takeDriver } from './service/broker-watch.js'
 import type { ClientOptions } from './service/clients.js'
@@ -28,6 +28,7 @@ import { noCounts } from './service/stats.js'
 import type { RightsCommands } from './service/rechecks.js'
 import { Rechecks } from './service/rechecks.js'
 import { Rights } from './service/rights.js'
+import type { Selector } from './service/selector.js'
 import type { JoinOptions, SubscribeOptions } from './service/subscriptions.js'
 import { Subscriptions } from './service/subscriptions.js'
 import { Turnstile } from './service/turnstile.js'
@@ -208,6 +209,12 @@ export class Assembly {
     await this.join(id, topic, goingOn(options, opening.position))
   }
 
+  /** See `Streamer.subscribe`, for several clients. */
+  async each(which: Selector, what: Each): Promise<Selected> {
+    if (what.do === 'subscribe' && this.state === 'closing') throw new StreamerClosedError()
+    return this.commands.each(which, what)
+  }
+
   /** See `Streamer.drain`. */
   async drain(over: number): Promise<void> {
     if (this.state === 'open') this.state = 'draining'
@@ -246,8 +253,9 @@ export class Assembly {
     const address = networkOf(options.address, this.settings.ipv6Prefix)
     const place = this.clients.reserve({ owner, address })
     try {
-      if (options.transient) return this.clients.make(id, { owner, transient: true }, place)
-      return await this.commands.create(id, owner, place)
+      const { labels } = options
+      if (options.transient) return this.clients.make(id, { owner, labels, transient: true }, place)
+      return await this.commands.create({ id, owner, labels }, place)
     } catch (error) {
       place.leave()
       throw error

@@ -90,7 +90,7 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
 }
 
 /** An object of options: no list, no promise. */
-function isRecord(value: unknown): value is Record<string, unknown> {
+export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value) && !isThenable(value)
 }
 
@@ -153,7 +153,7 @@ export function given([fits, takes, more]: OptionCheck): OptionCheck {
 }
 
 /** The name that was most likely meant, or undefined. */
-function nearest(name: string, known: readonly string[]): string | undefined {
+export function nearest(name: string, known: readonly string[]): string | undefined {
   const meant = name.toLowerCase()
   const ranked = known
     .map((one) => ({ one, far: distance(meant, one.toLowerCase()) }))

@@ -20,18 +20,19 @@ import type { ClosableServer, ShutdownOptions } from './http/shutdown.js'
 import { checkShutdown, LeavingServers } from './http/shutdown.js'
 import type { HandleOptions } from './http/stream.js'
 import { admit, checkHandleOptions, checkPair, serve } from './http/stream.js'
-import { checkOptions, number, refuse } from './option-checks.js'
+import { checkOptions, isRecord, number, refuse } from './option-checks.js'
 import type { Settings, StreamerOptions } from './options.js'
 import { settingsFrom } from './options.js'
 import type { ClientOptions } from './service/clients.js'
 import { CLIENT_OPTIONS } from './service/clients.js'
-import type { FoundClient, Health, Presence, Removal } from './service/commands.js'
+import type { FoundClient, Health, Presence, Removal, Selected } from './service/commands.js'
 import { SafeEmitter } from './service/events.js'
 import { checkIdsType, checkTopicName, isClientId, transientId } from './service/names.js'
 import type { OwnerName } from './service/owner.js'
 import { ownerNamed } from './service/owner.js'
 import type { Rechecked, Reconnected, WhichClients } from './service/rechecks.js'
-import { ownerIn } from './service/rechecks.js'
+import type { Which } from './service/selector.js'
+import { selectorFrom, selectorOrAll } from './service/selector.js'
 import type { Revocable, RevokeOptions } from './service/revocations.js'
 import { revocationFrom } from './service/revocations.js'
 import type { Stats } from './service/stats.js'
@@ -116,6 +117,16 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
+   * The clients that are meant, on all servers: an owner's, those with a label, or all. Those of a server
+   * that has died are among an owner's alone, until they come again.
+   *
+   * @throws ServerSilentError if a server does not answer, DirectoryUnavailableError
+   */
+  async list(which: WhichClients = {}): Promise<FoundClient[]> {
+    return this.parts.commands.list(selectorOrAll('list', which))
+  }
+
+  /**
    * Counts the clients of all servers. Each server counts when it is asked, so a client that moves
    * meanwhile may be counted twice or not at all.
    *
@@ -132,12 +143,13 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * Counts one owner's clients, on all servers. See {@link totals}.
+   * Counts one owner's clients, on all servers, and gives their ids. See {@link totals}.
    *
    * @param owner Text, a number, or a principal with `sub` or `id`.
    */
-  async clientsOfOwner(owner: OwnerName): Promise<Presence> {
-    return this.parts.commands.count({ owner: ownerNamed('clientsOfOwner', owner) })
+  async clientsOfOwner(owner: OwnerName): Promise<Presence & { ids: string[] }> {
+    const presence = await this.parts.commands.count({ owner: ownerNamed('clientsOfOwner', owner) })
+    return { ids: [], ...presence }
   }
 
   /**
@@ -181,7 +193,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   /**
    * Removes an owner's clients on all servers, or the client with this id, and ends their streams at
    * once: for a user who was locked out, or a token that was withdrawn. `revoke({ session })` ends
-   * the streams of one log-in, as the option `session` of the middleware names it.
+   * the streams of one log-in, as the option `session` of the middleware names it, and
+   * `revoke({ tenant: 'acme' })` those of all clients with this label.
    *
    * Requests of who was revoked get 401 for the time of `for`, unless their token was issued later
    * (`iat`). Otherwise automatic clients would be back in a few seconds. An example of a log-out:
@@ -193,7 +206,8 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * It answers within `takeoverTimeout`. What can't be reached is named in `pending`, and is done
    * when it is back.
    *
-   * @param who An owner's name or a client's id, a principal with `sub` or `id`, or `{ session }`.
+   * @param who An owner's name or a client's id, a principal with `sub` or `id`, `{ owner }`, or one
+   *   label, such as `{ session }`.
    * @throws OptionsError, and nothing else.
    */
   async revoke(who: Revocable, options: RevokeOptions = {}): Promise<Removal> {
@@ -213,12 +227,41 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * @throws NoClientError, TopicNameError, TooManyTopicsError, StreamerClosedError;
    *   TransientClientError if the client goes with its connection and the call does not come from a
    *   listener of its `connect`; SubscribeError if the driver can't open the topic. The client is then unchanged, and you may
-   *   try again.
+   *   try again. Of several topics, the others are subscribed all the same.
    */
-  async subscribe(id: string, topic: string, options: SubscribeOptions = {}): Promise<void> {
-    checkIdsType(id)
+  subscribe(
+    id: string,
+    topics: string | readonly string[],
+    options?: SubscribeOptions,
+  ): Promise<void>
+  /**
+   * Subscribes all clients that are meant, on all servers: an owner's, or those with a label. Clients that
+   * come later are not subscribed. An automatic client keeps the topic until its connection ends.
+   *
+   * ```ts
+   * await streamer.subscribe({ tenant: 'acme' }, 'maintenance')
+   * ```
+   *
+   * @returns what was done; for no client, too, if there is none.
+   * @throws the first error that a client met, after all others were subscribed.
+   */
+  subscribe(
+    which: Which,
+    topics: string | readonly string[],
+    options?: SubscribeOptions,
+  ): Promise<Selected>
+  async subscribe(
+    whom: string | Which,
+    topics: string | readonly string[],
+    options: SubscribeOptions = {},
+  ): Promise<Selected | void> {
+    const which = isWhich(whom) ? selectorFrom('subscribe', whom) : idIn(whom)
     checkSubscribeOptions(options)
-    await this.parts.subscribe(id, topic, options)
+    const names = this.namesIn(topics)
+    if (typeof which === 'object') {
+      return this.parts.each(which, { do: 'subscribe', topics: names, options })
+    }
+    await settleAll(names.map((topic) => this.parts.subscribe(which, topic, options)))
   }
 
   /**
@@ -227,10 +270,25 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    *
    * @throws NoClientError, TopicNameError
    */
-  async unsubscribe(id: string, topic: string): Promise<void> {
-    checkIdsType(id)
-    this.checkTopicName(topic)
-    await this.parts.commands.unsubscribe(id, topic)
+  unsubscribe(id: string, topics: string | readonly string[]): Promise<void>
+  /**
+   * Unsubscribes all clients that are meant, on all servers, automatic ones too: an owner's, or those
+   * with a label. An automatic client whose next request names the topic has it again, if `authorize`
+   * allows it.
+   *
+   * @throws the first error that a client met, after all others were unsubscribed.
+   */
+  unsubscribe(which: Which, topics: string | readonly string[]): Promise<Selected>
+  async unsubscribe(
+    whom: string | Which,
+    topics: string | readonly string[],
+  ): Promise<Selected | void> {
+    const which = isWhich(whom) ? selectorFrom('unsubscribe', whom) : idIn(whom)
+    const names = this.namesIn(topics)
+    if (typeof which === 'object') {
+      return this.parts.each(which, { do: 'unsubscribe', topics: names })
+    }
+    await settleAll(names.map((topic) => this.parts.commands.unsubscribe(which, topic)))
   }
 
   /**
@@ -264,7 +322,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * Looks again at the topics of an owner's clients, or of all clients, on all servers: for a user whose
+   * Looks again at the topics of clients, on all servers (an owner's, those with a label, or all): for a user whose
    * rights have changed. What `authorize` does not allow any more is taken from the client, which gets
    * `forbidden-topic` in its place; its stream and its other topics stay. A client that is away is
    * looked at too, if its last stream was on a server that is there; in any case when it comes again.
@@ -274,18 +332,18 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    *   for which it failed stay. DirectoryUnavailableError; this server's clients are done by then.
    */
   async recheck(which: WhichClients = {}): Promise<Rechecked> {
-    return this.parts.rightsCommands.recheck({ owner: ownerIn('recheck', which) })
+    return this.parts.rightsCommands.recheck(selectorOrAll('recheck', which))
   }
 
   /**
-   * Ends the streams of an owner's clients, or of all clients, on all servers, so that their pages come
+   * Ends the streams of clients, on all servers (an owner's, those with a label, or all), so that their pages come
    * again after a `retry` time: for who wants rights, or the `topics` of `autoClient`, computed anew.
    * The clients stay and miss nothing. Who is to stay away is for `revoke`.
    *
    * @throws DirectoryUnavailableError; this server's streams are done by then.
    */
   async reconnect(which: WhichClients = {}): Promise<Reconnected> {
-    return this.parts.rightsCommands.reconnect({ owner: ownerIn('reconnect', which) })
+    return this.parts.rightsCommands.reconnect(selectorOrAll('reconnect', which))
   }
 
   /**
@@ -380,8 +438,30 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
     await this.close()
   }
 
+  private namesIn(topics: unknown): string[] {
+    const names: unknown[] = Array.isArray(topics) ? topics : [topics]
+    for (const name of names) this.checkTopicName(name)
+    return [...new Set(names as string[])]
+  }
+
   /** @throws TopicNameError if `name` can't be a topic's. */
   checkTopicName(name: unknown): asserts name is string {
     checkTopicName(name, this.settings.maxTopicLength, this.settings.infoEvent)
   }
+}
+
+function isWhich(whom: unknown): whom is Which {
+  return isRecord(whom) && Object.keys(whom).length > 0
+}
+
+/** @throws ClientIdError for what is no text. */
+function idIn(id: string): string {
+  checkIdsType(id)
+  return id
+}
+
+/** Waits for all, and throws the first error. */
+async function settleAll(work: readonly Promise<unknown>[]): Promise<void> {
+  await Promise.allSettled(work)
+  await Promise.all(work)
 }

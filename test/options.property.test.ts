@@ -1,4 +1,5 @@
 import { createServer } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import { createPublicKey, generateKeyPairSync } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,6 +15,7 @@ import * as forFetch from 'unifrost/fetch'
 import * as forFastify from 'unifrost/fastify'
 import * as forNest from 'unifrost/nest'
 import fastify from 'fastify'
+import { expectEvent, openStream } from 'unifrost/testing/app'
 
 /**
  * Every factory times every option times every wrong value. The options are not listed here: each
@@ -129,6 +131,19 @@ Object.assign(factories, {
   'hub startHub': (options) =>
     startHub(withRest(options, { address: HUB, driver: memoryDriver() }) as never),
   'hub startWorkers': (options) => checkWorkersOptions(withRest(options, WORKERS) as never),
+} satisfies Record<string, Factory>)
+
+Object.assign(factories, {
+  'testing/app openStream': (options) =>
+    openStream(
+      (_request: unknown, response: ServerResponse) => response.end(),
+      '/',
+      options as never,
+    ),
+  'testing/app expectEvent': (options) => {
+    const unread = [{ event: 'a', data: '', id: '' }]
+    return expectEvent({ unread, events: unread } as never, 'a', '', options as never)
+  },
 } satisfies Record<string, Factory>)
 
 /** What is exported beside factories that take options. */

@@ -131,7 +131,7 @@ export const layers = [
   {
     name: 'testing',
     files: /^src\/testing\//,
-    reaches: [/^src\/(driver|log|errors)\.ts$/, /^src\/testing\//],
+    reaches: [/^src\/(driver|log|errors|option-checks)\.ts$/, /^src\/testing\//],
   },
   {
     name: 'Express adapter',

@@ -3,13 +3,14 @@ import { NoClientError } from '../errors.js'
 import type { LocalCommands } from '../service/local-commands.js'
 import { MovedError } from '../service/local-commands.js'
 import { isGrant } from '../delivery/membership.js'
+import type { Each } from '../service/commands.js'
 import type { Rechecks } from '../service/rechecks.js'
 import type { JoinOptions } from '../service/subscriptions.js'
 import type { ClientLease } from './client-lease.js'
 import type { Answer, Question } from './protocol.js'
 import type { Removals } from './removals.js'
 import { Tally } from './tally.js'
-import { errorAnswer, readQuestion, writeAnswer } from './protocol.js'
+import { errorAnswer, readQuestion, writeAnswer, written } from './protocol.js'
 
 const ELSEWHERE: Answer = { is: 'elsewhere' }
 
@@ -17,6 +18,10 @@ const ELSEWHERE: Answer = { is: 'elsewhere' }
 function readOptions(options: JoinOptions): JoinOptions {
   const { grant } = options
   return grant === undefined || isGrant(grant) ? options : { ...options, grant: { how: 'added' } }
+}
+
+function readEach(what: Each): Each {
+  return what.do === 'subscribe' ? { ...what, options: readOptions(what.options) } : what
 }
 
 /** What `ClusterAnswers` needs of this server. */
@@ -56,10 +61,20 @@ export class ClusterAnswers {
   private async answer(question: Question): Promise<Answer> {
     if (question.ask === 'count') return { is: 'done', value: this.here.countHere(question) }
     if (question.ask === 'recheck') {
-      return { is: 'done', value: await this.rechecks.recheck(question) }
+      return { is: 'done', value: await this.rechecks.recheck(question.which) }
     }
     if (question.ask === 'reconnect') {
-      return { is: 'done', value: await this.rechecks.reconnect(question) }
+      return { is: 'done', value: await this.rechecks.reconnect(question.which) }
+    }
+    if (question.ask === 'list') {
+      return { is: 'done', value: await this.here.list(question.which) }
+    }
+    if (question.ask === 'each') {
+      const { error, ...done } = await this.here.eachHere(question.which, readEach(question.what))
+      return {
+        is: 'done',
+        value: { ...done, ...(error !== undefined && { error: written(error) }) },
+      }
     }
     if (question.ask === 'revoke' || question.ask === 'remove') return this.end(question)
     const { id } = question

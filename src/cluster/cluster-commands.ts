@@ -4,26 +4,39 @@ import type {
   ClientCommands,
   Count,
   CountFilter,
+  Each,
   FoundClient,
+  NewRecord,
   OwnerCheck,
   Presence,
   Removal,
+  Selected,
 } from '../service/commands.js'
-import type { LocalCommands } from '../service/local-commands.js'
+import type { Done, LocalCommands } from '../service/local-commands.js'
 import { MovedError } from '../service/local-commands.js'
 import { checkTopicName } from '../service/names.js'
-import type { Rechecked, Reconnected, RightsCommands, WhichClients } from '../service/rechecks.js'
+import type { Rechecked, Reconnected, RightsCommands } from '../service/rechecks.js'
 import type { Revocation } from '../service/revocations.js'
 import type { Place } from '../service/places.js'
+import type { Selector } from '../service/selector.js'
 import type { JoinOptions } from '../service/subscriptions.js'
 import type { Cluster } from './cluster.js'
 import { MOST_TRIES } from './directory-writer.js'
-import type { Question } from './protocol.js'
+import type { Question, WireError } from './protocol.js'
 import { readAnswer, revived, writeQuestion } from './protocol.js'
+import type { ClientRecord } from './record.js'
 import { movesAllTheTime } from './take-over.js'
 
 /** How long another server may take to subscribe a client, broker included, in milliseconds. */
 const SUBSCRIBE_TIMEOUT = 10_000
+
+/** What all other servers answered. */
+interface Answers {
+  servers: string[]
+  values: { server: string; value: unknown }[]
+  /** Those that have not answered. */
+  silent: string[]
+}
 
 /** Commands on any client. The server that has the client carries them out. */
 export class ClusterCommands implements ClientCommands, RightsCommands {
@@ -33,8 +46,8 @@ export class ClusterCommands implements ClientCommands, RightsCommands {
     this.here = cluster.here
   }
 
-  create(id: string, owner: string | undefined, place: Place): Promise<Client> {
-    return this.cluster.create(id, owner, place)
+  create(whose: NewRecord, place: Place): Promise<Client> {
+    return this.cluster.create(whose, place)
   }
 
   claim(id: string, check: OwnerCheck): Promise<Client> {
@@ -71,27 +84,89 @@ export class ClusterCommands implements ClientCommands, RightsCommands {
     if (client !== undefined) return { ...client, server: ours }
     const found = await takeOvers.peek(id)
     if (found === undefined) return undefined
-    const { owner, server, topics } = found.record
-    const connected = found.record.connected && (await directory.servers()).includes(server)
-    return { id, owner, connected, topics: [...topics.keys()], server }
+    return foundIn(found.record, await directory.servers())
+  }
+
+  async list(which: Selector | undefined): Promise<FoundClient[]> {
+    const { server: ours, takeOvers } = this.cluster
+    const here = await this.here.list(which)
+    const { values, servers, silent } = await this.askAll({ ask: 'list', which })
+    if (silent[0] !== undefined) throw new ServerSilentError(silent[0])
+    const there = values.flatMap(({ server, value }) =>
+      (value as FoundClient[]).map((client) => ({ ...client, server })),
+    )
+    const all: FoundClient[] = [...there, ...here.map((client) => ({ ...client, server: ours }))]
+    const listed = new Map(all.map((client) => [client.id, client]))
+    // Those whose server has died, and which no other has taken over yet.
+    for (const id of await this.recorded(which)) {
+      const found = listed.has(id) ? undefined : await takeOvers.peek(id)
+      if (found !== undefined) listed.set(id, foundIn(found.record, [ours, ...servers]))
+    }
+    return [...listed.values()]
+  }
+
+  async each(which: Selector, what: Each): Promise<Selected> {
+    const done = new Set<string>()
+    const silent = new Set<string>()
+    let automatic = 0
+    let failed: Error | undefined
+    // A client that moves may be met on neither of its two servers. The second time it has moved.
+    for (const round of [1, 2]) {
+      const here = await this.here.eachHere(which, what)
+      const timeout = what.do === 'subscribe' ? SUBSCRIBE_TIMEOUT : undefined
+      const answers = await this.askAll({ ask: 'each', which, what }, timeout)
+      const there = answers.values.map(({ server, value }) => {
+        const { error, ...rest } = value as Done & { error?: WireError }
+        return { ...rest, error: error && revived(server, error) }
+      })
+      for (const one of [here, ...there]) {
+        for (const id of one.clients) done.add(id)
+        if (round === 1) automatic += one.automatic
+        failed ??= one.error
+      }
+      for (const server of answers.silent) silent.add(server)
+    }
+    for (const id of await this.recorded(which)) {
+      if (done.has(id)) continue
+      try {
+        for (const topic of what.topics) {
+          if (what.do === 'subscribe') await this.subscribe(id, topic, what.options)
+          else await this.unsubscribe(id, topic)
+        }
+        done.add(id)
+      } catch (error) {
+        // It has gone, or its server is one of those that are silent.
+        if (!(error instanceof NoClientError || error instanceof ServerSilentError))
+          failed ??= error as Error
+      }
+    }
+    if (failed !== undefined) throw failed
+    return { clients: done.size, automatic, pending: [...silent] }
+  }
+
+  /** The ids that the directory has of those that are meant. It knows no labels. */
+  private async recorded(which: Selector | undefined): Promise<string[]> {
+    if (which?.name === 'id') return [which.value]
+    return which?.name === 'owner' ? this.cluster.directory.idsOf(which.value) : []
   }
 
   async count(of: CountFilter): Promise<Presence> {
     const { values, silent } = await this.askAll({ ask: 'count', ...of })
     const sum = { ...this.here.countHere(of), silent }
-    for (const value of values) {
-      const { clients, connected } = value as Count
+    for (const { value } of values) {
+      const { clients, connected, ids = [] } = value as Count
       sum.clients += clients
       sum.connected += connected
+      sum.ids?.push(...ids)
     }
     return sum
   }
 
-  async recheck(which: WhichClients): Promise<Rechecked> {
+  async recheck(which: Selector | undefined): Promise<Rechecked> {
     const here = await this.cluster.rechecks.recheck(which)
-    const { values, silent } = await this.askAll({ ask: 'recheck', ...which })
+    const { values, silent } = await this.askAll({ ask: 'recheck', which })
     const sum = { ...here, pending: silent }
-    for (const value of values) {
+    for (const { value } of values) {
       const { clients, withdrawn } = value as Rechecked
       sum.clients += clients
       sum.withdrawn += withdrawn
@@ -99,15 +174,18 @@ export class ClusterCommands implements ClientCommands, RightsCommands {
     return sum
   }
 
-  async reconnect(which: WhichClients): Promise<Reconnected> {
+  async reconnect(which: Selector | undefined): Promise<Reconnected> {
     const here = await this.cluster.rechecks.reconnect(which)
-    const { values, silent } = await this.askAll({ ask: 'reconnect', ...which })
-    const there = values.map((value) => (value as Reconnected).ended)
+    const { values, silent } = await this.askAll({ ask: 'reconnect', which })
+    const there = values.map(({ value }) => (value as Reconnected).ended)
     return { ended: there.reduce((sum, count) => sum + count, here.ended), pending: silent }
   }
 
-  private askAll(question: Question): Promise<{ values: unknown[]; silent: string[] }> {
-    return this.ofAll(question, this.cluster.parts.settings.takeoverTimeout)
+  private askAll(
+    question: Question,
+    timeout = this.cluster.parts.settings.takeoverTimeout,
+  ): Promise<Answers> {
+    return this.ofAll(question, timeout)
   }
 
   /**
@@ -161,25 +239,29 @@ export class ClusterCommands implements ClientCommands, RightsCommands {
    *
    * @returns the values of those that have done it, and the names of the others.
    */
-  async ofAll(
-    question: Question,
-    timeout: number,
-  ): Promise<{ servers: string[]; values: unknown[]; silent: string[] }> {
+  private async ofAll(question: Question, timeout: number): Promise<Answers> {
     const { directory, server: ours } = this.cluster
     const message = writeQuestion(question)
-    const values: unknown[] = []
+    const values: Answers['values'] = []
     const silent: string[] = []
     const servers = (await directory.servers()).filter((server) => server !== ours)
     await Promise.all(
       servers.map(async (server) => {
         const outcome = await directory.ask(server, message, timeout)
         const answer = typeof outcome === 'object' ? readAnswer(outcome.answer) : undefined
-        if (answer?.is === 'done') values.push(answer.value)
+        if (answer?.is === 'done') values.push({ server, value: answer.value })
         else silent.push(server)
       }),
     )
     return { servers, values, silent }
   }
+}
+
+/** A client, by its record. */
+function foundIn(record: ClientRecord, servers: readonly string[]): FoundClient {
+  const { id, owner, labels, server, topics } = record
+  const connected = record.connected && servers.includes(server)
+  return { id, owner, labels, connected, topics: [...topics.keys()], server }
 }
 
 /** What a command gave here. Undefined if the client left this server meanwhile. */

@@ -5,7 +5,10 @@ import type { Directory, DirectoryHost } from '../directory.js'
 import { ClientExistsError, NoClientError, StreamerClosedError } from '../errors.js'
 import type { ClientRecords } from '../service/local-commands.js'
 import { LocalCommands, MovedError } from '../service/local-commands.js'
+import type { NewRecord } from '../service/commands.js'
 import type { Place } from '../service/places.js'
+import type { Labels } from '../service/selector.js'
+import { NO_LABELS } from '../service/selector.js'
 import { Rechecks } from '../service/rechecks.js'
 import { ClusterAnswers } from './answers.js'
 import { Arrival, Arrivals } from './arrivals.js'
@@ -104,12 +107,13 @@ export class Cluster implements DirectoryHost {
    * @throws ClientExistsError if any server has one with this id; NoClientError if it was removed
    *   before it was made.
    */
-  async create(id: string, owner: string | undefined, place: Place): Promise<Client> {
+  async create(whose: NewRecord, place: Place): Promise<Client> {
+    const { id, owner, labels = NO_LABELS } = whose
     if (this.creating.has(id)) throw new ClientExistsError()
     this.creating.add(id)
     try {
       return await this.arrivals.during(new Arrival(id, owner), (arrival) =>
-        this.make(arrival, place),
+        this.make(arrival, labels, place),
       )
     } finally {
       this.creating.delete(id)
@@ -211,12 +215,12 @@ export class Cluster implements DirectoryHost {
     await this.directory.close()
   }
 
-  private async make(arrival: Arrival, place: Place): Promise<Client> {
+  private async make(arrival: Arrival, labels: Labels, place: Place): Promise<Client> {
     const { clients, delivery, settings, refusing } = this.parts
     const { id, owner } = arrival
     const record: ClientRecord = {
       ...{ id, owner, server: this.server, connected: false, generation: 1 },
-      ...{ topics: new Map<string, string | null>(), granted: new Map(), rest: {} },
+      ...{ topics: new Map<string, string | null>(), granted: new Map(), labels, rest: {} },
       position: delivery.position,
       streamed: false,
     }
@@ -227,7 +231,7 @@ export class Cluster implements DirectoryHost {
       await this.directory.delete({ id, owner }, revision)
       throw arrival.stopped ? new NoClientError() : new StreamerClosedError()
     }
-    const client = clients.make(id, { owner }, place)
+    const client = clients.make(id, { owner, labels }, place)
     this.takeOvers.hold(client, 1, revision)
     return client
   }

@@ -109,6 +109,7 @@ export class DirectoryWriter {
       generation,
       topics,
       granted,
+      labels: client.labels,
       position: connected ? undefined : this.host.positionOf(client),
       streamed: client.acknowledged < Infinity,
       rest,

@@ -10,8 +10,11 @@ import {
   TopicNameError,
   UnifrostError,
 } from '../errors.js'
+import type { Each } from '../service/commands.js'
 import type { Revocation } from '../service/revocations.js'
 import { isRevocation } from '../service/revocations.js'
+import type { Selector } from '../service/selector.js'
+import { isSelector } from '../service/selector.js'
 import type { JoinOptions } from '../service/subscriptions.js'
 
 /** A question of one server to another. */
@@ -26,10 +29,14 @@ export type Question =
   | { ask: 'remove'; id: string; end: 'removed' | 'revoked' }
   /** End who is revoked, and refuse them from now on. */
   | { ask: 'revoke'; revocation: Revocation }
-  /** Ask again whether clients may have their topics: all clients, or an owner's. */
-  | { ask: 'recheck'; owner?: string | undefined }
-  /** End the streams of clients, so that they come again: all clients, or an owner's. */
-  | { ask: 'reconnect'; owner?: string | undefined }
+  /** Ask again whether clients may have their topics: all clients, or those that are meant. */
+  | { ask: 'recheck'; which?: Selector | undefined }
+  /** End the streams of clients, so that they come again: all clients, or those that are meant. */
+  | { ask: 'reconnect'; which?: Selector | undefined }
+  /** Say which clients there are: all, or those that are meant. */
+  | { ask: 'list'; which?: Selector | undefined }
+  /** Do the same with each client that is meant. */
+  | { ask: 'each'; which: Selector; what: Each }
   /** Count clients: all, a topic's, or an owner's. */
   | { ask: 'count'; topic?: string; owner?: string }
 
@@ -40,7 +47,8 @@ export type Answer =
   | { is: 'elsewhere' }
   | { is: 'error'; error: WireError }
 
-interface WireError {
+/** An error, as another server gets it. */
+export interface WireError {
   code: string
   message: string
   topic?: string | undefined
@@ -55,6 +63,13 @@ type Fields = Record<string, unknown>
 const isText = (value: unknown): value is string => typeof value === 'string'
 const isTextOrAbsent = (value: unknown) => value === undefined || isText(value)
 
+const isSelectorOrAbsent = (value: unknown) => value === undefined || isSelector(value)
+
+function isEach({ do: verb, topics, options }: Fields): boolean {
+  if (!Array.isArray(topics) || !topics.every(isText)) return false
+  return verb === 'unsubscribe' || (verb === 'subscribe' && isObject(options))
+}
+
 /** Checks the fields of each question. A newer version may add fields. */
 const questions: Record<Question['ask'], (fields: Fields) => boolean> = {
   release: ({ id, generation, stream }) =>
@@ -63,8 +78,10 @@ const questions: Record<Question['ask'], (fields: Fields) => boolean> = {
   unsubscribe: ({ id, topic }) => isText(id) && isText(topic),
   remove: ({ id, end }) => isText(id) && (end === 'removed' || end === 'revoked'),
   revoke: ({ revocation }) => isRevocation(revocation),
-  recheck: ({ owner }) => isTextOrAbsent(owner),
-  reconnect: ({ owner }) => isTextOrAbsent(owner),
+  recheck: ({ which }) => isSelectorOrAbsent(which),
+  reconnect: ({ which }) => isSelectorOrAbsent(which),
+  list: ({ which }) => isSelectorOrAbsent(which),
+  each: ({ which, what }) => isSelector(which) && isObject(what) && isEach(what),
   count: ({ topic, owner }) => isTextOrAbsent(topic) && isTextOrAbsent(owner),
 }
 
@@ -110,15 +127,19 @@ function parseObject(text: string): Fields {
   return value
 }
 
-/** An error, as the answer to another server. */
+/** An error, as the answer to a question. */
 export function errorAnswer(error: unknown): Answer {
+  return { is: 'error', error: written(error) }
+}
+
+export function written(error: unknown): WireError {
   if (!(error instanceof UnifrostError)) {
-    return { is: 'error', error: { code: 'ERR_UNIFROST_INTERNAL', message: String(error) } }
+    return { code: 'ERR_UNIFROST_INTERNAL', message: String(error) }
   }
   const { code, message } = error
   const { topic, limit, per } = error as Partial<WireError>
   const cause = error.cause instanceof Error ? error.cause.message : undefined
-  return { is: 'error', error: { code, message: cause ?? message, topic, limit, per } }
+  return { code, message: cause ?? message, topic, limit, per }
 }
 
 /** Makes an error from another server's answer, by its code. */

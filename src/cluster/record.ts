@@ -1,6 +1,8 @@
 import type { Grant } from '../delivery/membership.js'
 import { isGrant } from '../delivery/membership.js'
 import { checkTopicName } from '../service/names.js'
+import type { Labels } from '../service/selector.js'
+import { areLabels, LABELS, NO_LABELS } from '../service/selector.js'
 
 /** The version of the records' form. Records of another version are ignored. */
 const VERSION = 1
@@ -22,6 +24,8 @@ export interface ClientRecord {
   topics: Map<string, string | null>
   /** How a request came by its topics, for those that a request came by. */
   granted: Map<string, Grant>
+  /** What it was marked with where it was made. */
+  labels: Labels
   /** Its position, if it is not connected. */
   position: string | undefined
   /** Whether it has had a stream, on whichever server. */
@@ -65,6 +69,7 @@ export function readRecord(id: string, text: string, limits: RecordLimits): Clie
     topics,
     position,
     granted,
+    labels = NO_LABELS,
     streamed = false,
     ...rest
   } = fields as Record<string, unknown>
@@ -81,6 +86,7 @@ export function readRecord(id: string, text: string, limits: RecordLimits): Clie
     return 'Its generation is not a whole number from 1.'
   }
   if (position !== undefined && typeof position !== 'string') return 'Its position is not a string.'
+  if (!areLabels(labels)) return `Its labels are not ${LABELS}.`
   if (typeof streamed !== 'boolean') return 'Its streamed is not a boolean.'
   if (typeof topics !== 'object' || topics === null || Array.isArray(topics))
     return 'Its topics are not an object.'
@@ -106,6 +112,7 @@ export function readRecord(id: string, text: string, limits: RecordLimits): Clie
     generation: generation as number,
     topics: new Map(places as [string, string | null][]),
     granted: grantsIn(granted),
+    labels,
     position,
     streamed,
     rest,
@@ -124,13 +131,14 @@ function grantsIn(granted: unknown): Map<string, Grant> {
 }
 
 /** A record's text. */
-export function writeRecord({ rest, topics, granted, ...fields }: ClientRecord): string {
+export function writeRecord({ rest, topics, granted, labels, ...fields }: ClientRecord): string {
   // `Object.fromEntries` also takes a topic named `__proto__`.
   return JSON.stringify({
     ...rest,
     v: VERSION,
     ...fields,
     topics: Object.fromEntries(topics),
+    ...(Object.keys(labels).length > 0 && { labels }),
     ...(granted.size > 0 && { granted: Object.fromEntries(granted) }),
   })
 }

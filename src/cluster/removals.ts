@@ -87,8 +87,7 @@ export class Removals {
     const { arrivals, parts, writer } = this.cluster
     const { revocations } = parts.clients
     if (!revocations.learn(revocation, writer.life)) return
-    const { name } = revocation
-    const stopped = revocation.of === 'session' ? [] : arrivals.stop({ id: name, owner: name })
+    const stopped = arrivals.stop(namesOf(revocation))
     const ends = revocations.clientsOf(revocation).map((one) => this.endHere(one, 'revoked', tally))
     await Promise.all([...ends, this.haveGone(stopped, 'revoked', tally)])
   }
@@ -162,12 +161,13 @@ export class Removals {
 
   /** Ends the clients that the directory has of a revoked owner, or by this id. */
   private async endOwned({ of, name }: Revocation, tally: Tally): Promise<void> {
-    if (of === 'session') return
+    const { id: named, owner } = namesOf({ of, name })
+    if (owner === undefined) return
     const { directory } = this.cluster
-    const owned = await tally.during(DIRECTORY, directory.idsOf(name))
-    const ids = [...new Set([...owned, name])]
+    const owned = await tally.during(DIRECTORY, directory.idsOf(owner))
+    const ids = [...new Set([...owned, ...(named === undefined ? [] : [named])])]
     await Promise.all(
-      ids.map((id) => this.end(id, 'revoked', tally, id === name ? undefined : name)),
+      ids.map((id) => this.end(id, 'revoked', tally, id === named ? undefined : owner)),
     )
   }
 
@@ -388,4 +388,10 @@ export class Removals {
       work.catch((error: unknown) => void error)
     }
   }
+}
+
+/** The id and the owner that a revocation names. Labels are not in the directory. */
+function namesOf({ of, name }: Pick<Revocation, 'of' | 'name'>): { id?: string; owner?: string } {
+  if (of === 'either') return { id: name, owner: name }
+  return of === 'owner' ? { owner: name } : {}
 }

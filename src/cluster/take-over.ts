@@ -194,6 +194,9 @@ export class TakeOvers {
       const ours: ClientRecord = { ...record, server: this.server, connected, generation }
       const entry = { id, owner: record.owner, text: writeRecord(ours) }
       const life = connected ? this.writer.life : settings.clientTTL
+      // What means it by a label finds it on no server while it moves.
+      const { labels } = record
+      clients.revocations.check({ labels })
       const place = clients.reserve({ owner: record.owner })
       let revision: Revision | undefined
       try {
@@ -201,6 +204,8 @@ export class TakeOvers {
         await delivery.ready()
         revision = await this.directory.put(entry, stored.revision, life)
       } finally {
+        if (revision !== undefined && clients.revocations.refuses({ labels }))
+          arrival.stopped = true
         if (revision === undefined || arrival.stopped) place.leave()
       }
       if (revision === undefined) continue
@@ -223,10 +228,10 @@ export class TakeOvers {
    * take the client over.
    */
   private async take({ record, place, generation, revision, reason }: Taken): Promise<Client> {
-    const { id, owner, server, topics, granted, rest } = record
+    const { id, owner, server, topics, granted, labels, rest } = record
     const { clients, subscriptions } = this.parts
     const stream = reason === 'stream'
-    const client = clients.make(id, { owner }, place)
+    const client = clients.make(id, { owner, labels }, place)
     const streamed = record.streamed || record.connected
     client.comeFrom((record.connected ? undefined : record.position) ?? UNKNOWN_POSITION, streamed)
     const lease = this.hold(client, generation, revision, rest)

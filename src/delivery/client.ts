@@ -106,6 +106,8 @@ export class Client {
     private readonly host: ClientHost,
     /** @internal The network address that it was made for, where it has no owner and that is known. */
     readonly address: string | undefined,
+    /** What it was marked with where it was made. */
+    readonly labels: Readonly<Record<string, string>>,
   ) {
     this.own = host.delivered
   }

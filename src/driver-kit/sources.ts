@@ -16,9 +16,9 @@ export interface RoutingOptions<Message> {
    * The broker's topics that feed all of ours; `route` then says which message is for which.
    * With many topics, one for each user, this is how they need not be as many on the broker.
    */
-  sources?: string[]
+  sources?: readonly string[]
   /** The topic, or topics, of ours that a message is for. What nobody here has is dropped. */
-  route?: (message: Message) => string | string[] | undefined
+  route?: (message: Message) => string | readonly string[] | undefined
   /**
    * What of a message is sent to the clients of a topic: text, bytes, or `{ event, data }` for an
    * event of another name than the topic's. Default: its body, byte for byte.

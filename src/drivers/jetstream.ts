@@ -28,12 +28,12 @@ export interface JetStreamDriverOptions {
    * What to make the stream of where there is none: its subjects, and whatever else the library
    * takes for a stream, such as `max_age`. One that is there is left as it is.
    */
-  create?: { subjects: string[]; [setting: string]: unknown }
+  create?: { subjects: readonly string[]; [setting: string]: unknown }
   /**
    * The subjects to read of the stream, where other servers need the rest. Several take a NATS
    * server from 2.10 on. Default: all.
    */
-  filter?: string | string[]
+  filter?: string | readonly string[]
   /** The subject a topic is read from. Default: the topic's own name. */
   address?: (topic: string) => string
   /**

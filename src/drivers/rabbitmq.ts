@@ -48,9 +48,9 @@ export interface RabbitmqDriverOptions {
    * The routing keys that feed all topics; `route` then says which message is for which. Default
    * with `route`: everything, from an exchange of type `topic` or `fanout`.
    */
-  sources?: string[]
+  sources?: readonly string[]
   /** The topic, or topics, that a message is for. What nobody here has is dropped. */
-  route?: (message: RabbitMessage) => string | string[] | undefined
+  route?: (message: RabbitMessage) => string | readonly string[] | undefined
   /**
    * What of a message is sent to the clients of a topic: text, bytes, or `{ event, data }` for an
    * event of another name than the topic's. Default: its content, byte for byte.
@@ -164,7 +164,7 @@ function placeOfTopic(topic: string, options: RabbitmqDriverOptions): Place {
 }
 
 /** The routing keys that `route` is given messages from. */
-function sourcesOf({ sources, exchangeType }: RabbitmqDriverOptions): string[] {
+function sourcesOf({ sources, exchangeType }: RabbitmqDriverOptions): readonly string[] {
   if (sources) return sources
   if (exchangeType === 'topic') return ['#']
   if (exchangeType === 'fanout') return ['']

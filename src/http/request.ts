@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import type { Http2ServerRequest } from 'node:http2'
 import { MethodError, NotAcceptableError } from '../errors.js'
+import type { OptionCheck } from '../option-checks.js'
 
 /** A request of Node's, over HTTP/1 or through HTTP/2's compatibility API. */
 export type AnyRequest = IncomingMessage | Http2ServerRequest
@@ -29,10 +30,32 @@ export function lastEventIdOf(request: AnyRequest): string | undefined {
   return named.at(-1)?.[1]
 }
 
+/** Which methods open a stream. */
+export interface MethodOptions {
+  /**
+   * The methods that open a stream: `GET`, with which `HEAD` goes, `POST`, or both, for a page that
+   * reads its stream with `fetch`. What is asked for stands in the address either way. Another method
+   * gets 405. Default: `['GET']`.
+   */
+  methods?: readonly StreamMethod[]
+}
+
+/** A method that may open a stream. */
+export type StreamMethod = 'GET' | 'POST'
+
+const isMethod = (value: unknown) => value === 'GET' || value === 'POST'
+
+/** The check of {@link MethodOptions}. */
+export const METHODS_CHECK: OptionCheck = [
+  (value) => Array.isArray(value) && value.length > 0 && value.every(isMethod),
+  "a list of 'GET', 'POST' or both",
+]
+
 /** @throws MethodError, NotAcceptableError if the request can't get a stream. */
-export function checkRequest(request: AnyRequest): void {
+export function checkRequest(request: AnyRequest, { methods = ['GET'] }: MethodOptions = {}): void {
   const method = request.method ?? 'GET'
-  if (method !== 'GET' && method !== 'HEAD') throw new MethodError(method, ['GET', 'HEAD'])
+  const allowed = methods.flatMap((one) => (one === 'GET' ? ['GET', 'HEAD'] : [one]))
+  if (!allowed.includes(method)) throw new MethodError(method, allowed)
   if (!accepts(request.headers.accept, 'text', 'event-stream')) throw new NotAcceptableError()
 }
 

@@ -11,8 +11,8 @@ import { checkOptions, refuse, text } from '../option-checks.js'
 import type { CrossSiteOptions } from './cross-site.js'
 import { checkSite, originsCheck } from './cross-site.js'
 import type { Door } from './door.js'
-import type { AnyRequest } from './request.js'
-import { checkRequest, lastEventIdOf, queryOf } from './request.js'
+import type { AnyRequest, MethodOptions } from './request.js'
+import { checkRequest, lastEventIdOf, METHODS_CHECK, queryOf } from './request.js'
 import type { AnyResponse } from './response-outlet.js'
 import { ResponseOutlet } from './response-outlet.js'
 import { seatOf, takeSeat } from './seats.js'
@@ -20,7 +20,7 @@ import { noteSession } from './sessions.js'
 import { STREAM_HEADERS } from './stream-headers.js'
 
 /** Options of `Streamer.handle`. */
-export interface HandleOptions extends CrossSiteOptions {
+export interface HandleOptions extends CrossSiteOptions, MethodOptions {
   /**
    * The client's id. Where it is named, it alone counts, and undefined is an error. Default: the
    * query's `id`.
@@ -74,6 +74,7 @@ const HANDLE_OPTIONS = {
   address: [(value) => typeof value === 'string', 'a network address'],
   host: [(value) => typeof value === 'string' && value !== '', 'a host, such as app.example:8080'],
   origins: originsCheck,
+  methods: METHODS_CHECK,
 } satisfies Record<keyof HandleOptions, OptionCheck>
 
 /** Whether this says when a token expires. A number after the year 5000 is of another unit. */
@@ -120,7 +121,7 @@ export async function admit(
   response: AnyResponse,
   options: AdmitOptions,
 ): Promise<Client> {
-  checkRequest(request)
+  checkRequest(request, options)
   checkSite(request, options)
   const id = options.id ?? queryOf(request).get('id')
   if (id === null || id === '') throw new NoIdError()

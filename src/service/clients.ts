@@ -18,6 +18,8 @@ import { flag, text } from '../option-checks.js'
 import type { Settings } from '../options.js'
 import { isOwner } from './owner.js'
 import { ClientIndex } from './client-index.js'
+import type { Labels } from './selector.js'
+import { LABELS_CHECK, NO_LABELS } from './selector.js'
 import { Revocations } from './revocations.js'
 import type { Counters } from './stats.js'
 import type { Subscriptions } from './subscriptions.js'
@@ -48,6 +50,11 @@ export interface ClientOptions {
    * `maxClientsPerAddress` and `maxOpenTopicsPerAddress`. Default: it counts for no address.
    */
   address?: string | undefined
+  /**
+   * What it is marked with, such as `{ session: 's1', tenant: 'acme' }`, so that `subscribe`, `revoke` and
+   * the like can mean all clients with a label. At most 8, each a text. Default: none.
+   */
+  labels?: Labels
 }
 
 export const CLIENT_OPTIONS = {
@@ -58,6 +65,7 @@ export const CLIENT_OPTIONS = {
   ],
   transient: flag,
   address: text,
+  labels: LABELS_CHECK,
 } satisfies Record<keyof ClientOptions, OptionCheck>
 
 /** What a request for a stream brings along. */
@@ -81,6 +89,7 @@ export interface Reservation {
 interface NewClient {
   owner: string | undefined
   transient?: boolean
+  labels?: Labels | undefined
 }
 
 /** What the clients tell their Streamer, and ask of it. */
@@ -161,9 +170,13 @@ export class Clients {
   }
 
   /** Makes a client, in the room that was reserved for it. Its TTL runs. */
-  make(id: string, { owner, transient = false }: NewClient, place: Place): Client {
+  make(
+    id: string,
+    { owner, transient = false, labels = NO_LABELS }: NewClient,
+    place: Place,
+  ): Client {
     this.delivery.flush()
-    const client = new Client(id, owner, transient, this.clientHost, place.address)
+    const client = new Client(id, owner, transient, this.clientHost, place.address, labels)
     this.index.add(client)
     this.placeOf.set(client, place)
     this.expireLater(client)

@@ -1,6 +1,7 @@
 import type { Client } from '../delivery/client.js'
 import type { Revocation } from './revocations.js'
 import type { Place } from './places.js'
+import type { Labels, Selector } from './selector.js'
 import type { JoinOptions } from './subscriptions.js'
 
 /** A number of clients. */
@@ -8,6 +9,8 @@ export interface Count {
   clients: number
   /** How many of them have an open stream. */
   connected: number
+  /** Their ids, where an owner's clients are counted. */
+  ids?: string[]
 }
 
 /** Which clients to count: all, those of a topic, or those of an owner. */
@@ -16,10 +19,30 @@ export interface CountFilter {
   owner?: string
 }
 
+/** What is done with each of several clients. */
+export type Each =
+  | { do: 'subscribe'; topics: readonly string[]; options: JoinOptions }
+  | { do: 'unsubscribe'; topics: readonly string[] }
+
+/** What a call did that means several clients. */
+export interface Selected {
+  /** How many clients it was done for. */
+  clients: number
+  /**
+   * How many of them go with their connection, as `autoClient` makes them by default. What they were
+   * given goes with it: the `topics` of `autoClient` must name it, too, for the next one.
+   */
+  automatic: number
+  /** The servers that did not answer: their clients are as before, or will follow. */
+  pending: string[]
+}
+
 /** A client on any server. */
 export interface FoundClient {
   id: string
   owner: string | undefined
+  /** What it was marked with where it was made. */
+  labels: Labels
   /** Whether it has an open stream. */
   connected: boolean
   topics: string[]
@@ -62,13 +85,20 @@ export interface Health {
 /** Throws if the request may not have a client of this owner. */
 export type OwnerCheck = (owner: string | undefined) => void
 
+/** What a client is made of. */
+export interface NewRecord {
+  readonly id: string
+  readonly owner: string | undefined
+  readonly labels: Labels | undefined
+}
+
 /**
  * Commands that name a client by its id. Without a directory the Streamer carries them out itself;
  * with one, the server that has the client does.
  */
 export interface ClientCommands {
   /** Makes a client, in the room that was reserved for it. @throws ClientExistsError */
-  create(id: string, owner: string | undefined, place: Place): Promise<Client>
+  create(whose: NewRecord, place: Place): Promise<Client>
   /** The client of a request for a stream. When it resolves, this server has the client. */
   claim(id: string, check: OwnerCheck): Promise<Client>
   find(id: string): Promise<FoundClient | undefined>
@@ -77,6 +107,10 @@ export interface ClientCommands {
   subscribe(id: string, topic: string, options: JoinOptions): Promise<boolean>
   /** @returns whether it was subscribed. */
   unsubscribe(id: string, topic: string): Promise<boolean>
+  /** Does the same with all clients that are meant. @throws the first error, after all are done. */
+  each(which: Selector, what: Each): Promise<Selected>
+  /** The clients that are meant. @throws ServerSilentError if a server does not answer. */
+  list(which: Selector | undefined): Promise<FoundClient[]>
   /** @throws NoClientError; DirectoryUnavailableError if nothing is known. */
   remove(id: string): Promise<Removal>
   /** Ends the clients that are revoked, and refuses them from now on. Never rejects. */

@@ -5,14 +5,32 @@ import type {
   ClientCommands,
   Count,
   CountFilter,
+  Each,
   FoundClient,
+  NewRecord,
   OwnerCheck,
   Presence,
   Removal,
+  Selected,
 } from './commands.js'
 import type { Revocation } from './revocations.js'
+import { inTurns } from './rights.js'
 import type { Place } from './places.js'
+import type { Selector } from './selector.js'
 import type { JoinOptions, Subscriptions } from './subscriptions.js'
+
+/** How many clients are changed at once. */
+const AT_ONCE = 64
+
+/** What was done with several clients of one server. */
+export interface Done {
+  /** The ids of those for which it was done. */
+  clients: string[]
+  /** How many of them go with their connection. */
+  automatic: number
+  /** The first error, if one was met. */
+  error?: Error
+}
 
 /** The client moved to another server before this one had carried out a command. */
 export class MovedError extends Error {}
@@ -42,8 +60,8 @@ export class LocalCommands implements ClientCommands {
     private readonly records?: ClientRecords,
   ) {}
 
-  async create(id: string, owner: string | undefined, place: Place): Promise<Client> {
-    return this.clients.make(id, { owner }, place)
+  async create({ id, owner, labels }: NewRecord, place: Place): Promise<Client> {
+    return this.clients.make(id, { owner, labels }, place)
   }
 
   async claim(id: string, check: OwnerCheck): Promise<Client> {
@@ -55,8 +73,44 @@ export class LocalCommands implements ClientCommands {
   async find(id: string): Promise<FoundClient | undefined> {
     const client = this.clients.index.get(id)
     if (client === undefined) return undefined
-    const { owner, connected, topics } = client
-    return { id, owner, connected, topics, server: undefined }
+    return found(client)
+  }
+
+  async list(which: Selector | undefined): Promise<FoundClient[]> {
+    return this.clients.revocations.select(which).map(found)
+  }
+
+  async each(which: Selector, what: Each): Promise<Selected> {
+    const { clients, automatic, error } = await this.eachHere(which, what)
+    if (error !== undefined) throw error
+    return { clients: clients.length, automatic, pending: [] }
+  }
+
+  /** Does something with this server's clients that are meant. Never rejects. */
+  async eachHere(which: Selector, what: Each): Promise<Done> {
+    const done: Done = { clients: [], automatic: 0 }
+    await inTurns(this.clients.revocations.select(which), AT_ONCE, async (client) => {
+      try {
+        await this.one(client.id, what)
+        done.clients.push(client.id)
+        if (client.transient) done.automatic++
+      } catch (error) {
+        // It has gone, or moved, meanwhile.
+        if (error instanceof NoClientError || error instanceof MovedError) return
+        done.error ??= error as Error
+      }
+    })
+    return done
+  }
+
+  private async one(id: string, what: Each): Promise<void> {
+    const each = what.topics.map((topic) =>
+      what.do === 'subscribe'
+        ? this.subscribe(id, topic, what.options)
+        : this.unsubscribe(id, topic),
+    )
+    await Promise.allSettled(each)
+    await Promise.all(each)
   }
 
   async count(of: CountFilter): Promise<Presence> {
@@ -68,7 +122,8 @@ export class LocalCommands implements ClientCommands {
     if (topic !== undefined) return this.subscriptions.count(topic)
     if (owner === undefined) return { clients: index.size, connected: index.connected }
     const clients = index.of(owner)
-    return { clients: clients.length, connected: clients.filter((one) => one.connected).length }
+    const connected = clients.filter((one) => one.connected).length
+    return { clients: clients.length, connected, ids: clients.map(({ id }) => id) }
   }
 
   /**
@@ -118,4 +173,8 @@ export class LocalCommands implements ClientCommands {
     if (client === undefined) throw new NoClientError()
     return client
   }
+}
+
+function found({ id, owner, labels, connected, topics }: Client): FoundClient {
+  return { id, owner, labels, connected, topics, server: undefined }
 }

@@ -1,19 +1,15 @@
 import type { Client } from '../delivery/client.js'
 import type { Grant } from '../delivery/membership.js'
 import { AuthenticationError } from '../errors.js'
-import type { OptionCheck } from '../option-checks.js'
-import { checkOptions } from '../option-checks.js'
 import type { Clients } from './clients.js'
-import { isOwner } from './owner.js'
 import type { ClientRecords, LocalCommands } from './local-commands.js'
 import type { Rights, Visit } from './rights.js'
+import type { Selector, Which } from './selector.js'
 import { inTurns } from './rights.js'
 import type { Subscriptions } from './subscriptions.js'
 
-/** Which clients: an owner's, or all. */
-export interface WhichClients {
-  owner?: string | undefined
-}
+/** Which clients are meant: all, where it names none. See {@link Which}. */
+export type WhichClients = Which | Readonly<Record<string, never>>
 
 /** What `recheck` did. */
 export interface Rechecked {
@@ -36,23 +32,9 @@ export interface Reconnected {
 /** Looks again at what clients may have. */
 export interface RightsCommands {
   /** See `Streamer.recheck`. */
-  recheck(which: WhichClients): Promise<Rechecked>
+  recheck(which: Selector | undefined): Promise<Rechecked>
   /** See `Streamer.reconnect`. */
-  reconnect(which: WhichClients): Promise<Reconnected>
-}
-
-const WHICH_CLIENTS = {
-  owner: [
-    isOwner,
-    'the name of an owner; without the option, all clients are meant',
-    { given: true },
-  ],
-} satisfies Record<keyof WhichClients, OptionCheck>
-
-/** Whose clients are meant. @throws OptionsError */
-export function ownerIn(method: string, which: WhichClients): string | undefined {
-  checkOptions(method, which, WHICH_CLIENTS)
-  return which.owner
+  reconnect(which: Selector | undefined): Promise<Reconnected>
 }
 
 /** The topics that a request of `autoClient` is to have. They have been asked for. */
@@ -98,10 +80,9 @@ export class Rechecks implements RightsCommands {
    * @returns how many clients and topics, on this server.
    * @throws CallbackError when all other clients have been looked at
    */
-  async recheck({ owner }: WhichClients): Promise<Rechecked> {
+  async recheck(which: Selector | undefined): Promise<Rechecked> {
     this.rights.epoch++
-    const { index } = this.clients
-    const clients = owner === undefined ? index.all() : index.of(owner)
+    const clients = this.clients.revocations.select(which)
     const errors: unknown[] = []
     let withdrawn = 0
     await inTurns(clients, AT_ONCE, async (client) => {
@@ -116,9 +97,8 @@ export class Rechecks implements RightsCommands {
   }
 
   /** Ends streams, whose clients come again. */
-  async reconnect({ owner }: WhichClients): Promise<Reconnected> {
-    const { index } = this.clients
-    const clients = owner === undefined ? index.all() : index.of(owner)
+  async reconnect(which: Selector | undefined): Promise<Reconnected> {
+    const clients = this.clients.revocations.select(which)
     const ended = clients.filter((client) => this.clients.sendBack(client)).length
     return { ended, pending: [] }
   }

@@ -2,9 +2,11 @@ import { randomUUID } from 'node:crypto'
 import type { Timers } from '../clock.js'
 import type { Client } from '../delivery/client.js'
 import { RevokedError } from '../errors.js'
-import { checkOptions, number, refuse } from '../option-checks.js'
+import { checkOptions, number } from '../option-checks.js'
 import type { ClientIndex } from './client-index.js'
 import { nameFrom, ownerNamed } from './owner.js'
+import type { Labels, Selector, Which } from './selector.js'
+import { NO_LABELS, selectorFrom } from './selector.js'
 
 /** How long who was revoked is refused by default, in milliseconds. */
 const REFUSED_FOR = 60_000
@@ -21,15 +23,15 @@ export interface RevokeOptions {
   for?: number
 }
 
-/** Who can be revoked: an owner or a client's id, a principal, or one log-in alone. */
-export type Revocable = string | number | bigint | { session: string | number } | object
+/** Who can be revoked: an owner or a client's id, a principal, or those that {@link Which} means. */
+export type Revocable = string | number | bigint | { session: string | number } | Which | object
 
 /** One call of `revoke`, as all servers learn of it. */
 export interface Revocation {
   /** Names this call, so that no server carries it out twice. */
   readonly nonce: string
-  /** What `name` is: an owner's name or a client's id, or a log-in's session. */
-  readonly of: 'owner' | 'session'
+  /** What `name` is: an owner's name or a client's id (`either`), an owner's name, or a label. */
+  readonly of: string
   readonly name: string
   /** When it was made, in milliseconds since 1970. */
   readonly at: number
@@ -42,6 +44,8 @@ export interface LogIn {
   readonly id?: string | undefined
   readonly owner?: string | undefined
   readonly session?: string | undefined
+  /** What a client of this request would be marked with. */
+  readonly labels?: Labels | undefined
   /** When its token was issued, in seconds since 1970. */
   readonly issuedAt?: number | undefined
 }
@@ -53,13 +57,15 @@ export function revocationFrom(who: unknown, options: RevokeOptions): Revocation
   const until = at + (options.for ?? REFUSED_FOR)
   const rest = { nonce: randomUUID(), at, until }
   const keys = typeof who === 'object' && who !== null ? Object.keys(who) : []
-  if (keys.length !== 1 || keys[0] !== 'session') {
-    return { ...rest, of: 'owner', name: ownerNamed('revoke', who) }
-  }
-  const { session } = who as { session: unknown }
-  const name = nameFrom(session)
-  if (name === undefined) refuse('revoke', 'session', session, "a log-in's id: text or a number")
-  return { ...rest, of: 'session', name }
+  // A principal may have nothing but its `id` or `sub`.
+  const isPrincipal = keys.length !== 1 || keys[0] === 'id' || keys[0] === 'sub'
+  if (isPrincipal) return { ...rest, of: 'either', name: ownerNamed('revoke', who) }
+  const named = Object.entries(who as object).map(([key, value]): [string, unknown] => [
+    key,
+    nameFrom(value) ?? value,
+  ])
+  const { name: of, value: name } = selectorFrom('revoke', Object.fromEntries(named))
+  return { ...rest, of, name }
 }
 
 /** Whether a value that was read somewhere is a revocation. */
@@ -67,7 +73,7 @@ export function isRevocation(value: unknown): value is Revocation {
   if (typeof value !== 'object' || value === null) return false
   const { nonce, of, name, at, until } = value as Record<string, unknown>
   if (typeof nonce !== 'string' || typeof name !== 'string' || name === '') return false
-  return (of === 'owner' || of === 'session') && Number.isFinite(at) && Number.isFinite(until)
+  return typeof of === 'string' && of !== '' && Number.isFinite(at) && Number.isFinite(until)
 }
 
 /** What counts for one owner, client's id or session: its last revocation, and the latest end. */
@@ -123,15 +129,17 @@ export class Revocations {
     if (this.refuses(logIn)) throw new RevokedError()
   }
 
-  refuses({ id, owner, session, issuedAt }: LogIn): boolean {
+  refuses({ id, owner, session, labels = NO_LABELS, issuedAt }: LogIn): boolean {
     if (this.bans.size === 0) return false
-    const keys = [
-      owner === undefined ? undefined : keyOf({ of: 'owner', name: owner }),
-      id === undefined ? undefined : keyOf({ of: 'owner', name: id }),
-      session === undefined ? undefined : keyOf({ of: 'session', name: session }),
-    ]
-    return keys.some((key) => {
-      const ban = key === undefined ? undefined : this.bans.get(key)
+    const whose = [
+      ...Object.entries(labels),
+      ['either', id],
+      ['either', owner],
+      ['owner', owner],
+      ['session', session],
+    ] as const
+    return whose.some(([of, name]) => {
+      const ban = name === undefined ? undefined : this.bans.get(keyOf({ of, name }))
       if (ban === undefined || ban.until <= this.timers.clock.now()) return false
       // `iat` counts in seconds, so a token of the same second may be the one that was revoked.
       return !(issuedAt !== undefined && issuedAt > Math.floor(ban.at / 1000))
@@ -151,13 +159,20 @@ export class Revocations {
 
   /** The clients that a revocation ends. */
   clientsOf({ of, name }: Revocation): Client[] {
-    if (of === 'session') {
-      return this.index.all().filter((client) => this.logIns.get(client)?.session === name)
-    }
-    const clients = new Set(this.index.of(name))
-    const named = this.index.get(name)
-    if (named !== undefined) clients.add(named)
-    return [...clients]
+    if (of !== 'either') return this.select({ name: of, value: name })
+    const named = ['id', 'owner'].flatMap((by) => this.index.select({ name: by, value: name }))
+    return [...new Set(named)]
+  }
+
+  /** The clients that are meant; all, where no selector says which. */
+  select(which: Selector | undefined): Client[] {
+    if (which === undefined) return this.index.all()
+    const marked = this.index.select(which)
+    if (which.name !== 'session') return marked
+    const came = this.index
+      .all()
+      .filter((client) => this.logIns.get(client)?.session === which.value)
+    return [...new Set([...marked, ...came])]
   }
 }
 

@@ -13,6 +13,7 @@ import type {
   FoundClient,
   MemoryDriver,
   Presence,
+  Selected,
   Sink,
   Stats,
   Subscription,
@@ -55,6 +56,16 @@ export async function streamers(driver: Driver, sink: Sink): Promise<void> {
   holds<Equal<ReturnType<typeof streamer.getClient>, Client | undefined>>()
   holds<Equal<ReturnType<typeof streamer.stats>, Stats>>()
   await streamer.subscribe(client.id, 'topic', { rewind: 10 })
+  const names = ['a', 'b'] as const
+  holds<Equal<Awaited<ReturnType<typeof streamer.list>>, FoundClient[]>>()
+  const one: void = await streamer.subscribe(client.id, names)
+  const all: Selected = await streamer.subscribe({ tenant: 'acme' }, names)
+  const fewer: Selected = await streamer.unsubscribe({ owner: 'alice' }, 'a')
+  // @ts-expect-error an owner is text
+  await streamer.subscribe({ owner: undefined }, 'a')
+  await streamer.recheck({ tenant: 'acme' })
+  await streamer.reconnect({})
+  void [one, all, fewer]
   await streamer.drain({ over: 1_000 })
   await streamer.shutdown([createServer(), createSecureServer()], { over: 1_000, timeout: 500 })
   streamer.on('messagesLost', (lost, topic) => {
@@ -109,4 +120,31 @@ export function contract(driver: Driver): ContractCase[] {
   // @ts-expect-error a harness publishes
   driverContract({ create: () => driver, without })
   return driverContract({ create: () => driver, publish: () => undefined, without })
+}
+
+/** One object says who a request's user is, and every middleware knows the user's type by it. */
+export function sharedAuth(streamer: Streamer): void {
+  interface User {
+    id: string
+    tenant: string
+  }
+  const auth = {
+    principal: (request: Request): User => (request as Request & { user: User }).user,
+    owner: (user: User) => user.id,
+  }
+  forExpress.unifrostExpress(streamer, { ...auth, expires: (user) => user.id.length })
+  forExpress.clients(streamer, { ...auth, labels: ({ tenant }) => ({ tenant }) })
+  forExpress.autoClient(streamer, { ...auth, authorize: (user, topic) => user.tenant === topic })
+  forExpress.subscriptions(streamer, { ...auth, authorize: (user, topic) => user.id === topic })
+  // @ts-expect-error a user has no name
+  forExpress.subscriptions(streamer, { ...auth, authorize: (user, topic) => user.name === topic })
+  const names = ['a', 'b'] as const
+  forExpress.autoClient(streamer, {
+    topics: names,
+    wildcards: names,
+    origins: ['https://a.example'],
+  })
+  forExpress.autoClient(streamer, { topics: () => names })
+  forExpress.authenticate({ verify: () => ({ sub: 'a' }), from: ['authorization'] as const })
+  forExpress.jwt({ secret: 's'.repeat(32), algorithms: ['HS256'] as const, audience: names })
 }

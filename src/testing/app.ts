@@ -1,0 +1,5 @@
+export type { AppUnderTest } from './app/serve.js'
+export type { StreamOptions, StreamUnderTest } from './app/stream.js'
+export { openStream } from './app/stream.js'
+export type { ExpectedEvent, StreamEvent } from './app/events.js'
+export { expectEvent } from './app/expect-event.js'
