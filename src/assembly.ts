@@ -91,6 +91,7 @@ export class Assembly {
       maxMessageBytes: settings.maxMessageBytes,
       infoEvent: settings.infoEvent,
       secret: settings.secret,
+      delayOf: (topic) => this.delayOf(topic),
       // A message that was sent at the end of its time, the next sign of life, and the time away.
       positionLife: settings.history.maxAge + settings.heartbeatInterval + settings.clientTTL,
       host: {
@@ -327,6 +328,16 @@ export class Assembly {
     // With a cluster the client keeps its id and its topics.
     if (this.cluster !== undefined) void this.cluster.release(client, retry)
     else this.clients.remove(client, 'closed', retry)
+  }
+
+  /** How long a topic's messages may wait. Where the application does not say it well, not at all. */
+  private delayOf(topic: string): number {
+    try {
+      return this.settings.delayOf(topic)
+    } catch (error) {
+      this.report(error, 'batch.maxDelay failed; the messages of the topic do not wait.')
+      return 0
+    }
   }
 
   /** Keeps a `random` of the application's from doing harm. What it does wrong is reported once. */

@@ -113,6 +113,16 @@ export interface StreamerOptions {
    * log-in is over: the stream ends as with an expired token. Default: 0, never. It takes 100 or more.
    */
   recheck?: number
+  /** How messages are gathered, so that several cost a connection one write. */
+  batch?: {
+    /**
+     * How long a message may wait for more, so that all are written together: for every topic, or a
+     * function from a topic to its own. When one message has waited so long, everything is written. An
+     * example: with 50, a ticker of 100 messages a second is written 20 times a second, five at once.
+     * From 0 to 60,000. Default: 0, so that what comes in one turn of the event loop goes out at its end.
+     */
+    maxDelay?: number | ((topic: string) => number)
+  }
   /**
    * The most bytes of memory that connections keep together whose peers accept no bytes, kernel
    * buffers aside: the messages at which they stalled. Beyond it, those that stalled first are
@@ -240,6 +250,8 @@ export interface Settings {
   heartbeatInterval: number
   infoEvent: string
   maxConnectionAge: number
+  /** How long a topic's messages may wait to be written together. */
+  delayOf: (topic: string) => number
   maxStalledBytes: number
   maxMessageBytes: number
   maxTopics: number
@@ -282,6 +294,20 @@ const LONGEST = 2 ** 31 - 1
 const ignore = () => undefined
 const silent: Logger = { debug: ignore, info: ignore, warn: ignore, error: ignore }
 
+/** The longest `batch.maxDelay`, in milliseconds. */
+const LONGEST_DELAY = 60_000
+const DELAY = `a number from 0 to ${LONGEST_DELAY}`
+
+function isDelay(value: unknown): value is number {
+  return typeof value === 'number' && value >= 0 && value <= LONGEST_DELAY
+}
+
+/** @returns a function that may throw a CallbackError, where the application gave one. */
+function delayFrom(maxDelay: number | ((topic: string) => number)): (topic: string) => number {
+  if (typeof maxDelay === 'number') return () => maxDelay
+  return (topic) => answerOf('batch.maxDelay', () => maxDelay(topic), isDelay, DELAY)
+}
+
 /** What each option of a Streamer takes. */
 export const STREAMER_OPTIONS = {
   clientTTL: number(1, LONGEST),
@@ -304,6 +330,12 @@ export const STREAMER_OPTIONS = {
     (value) => value === 0 || (typeof value === 'number' && value >= 100 && value <= LONGEST),
     `0 for never, or a number from 100 to ${LONGEST}`,
   ],
+  batch: shape({
+    maxDelay: [
+      (value) => isDelay(value) || typeof value === 'function',
+      `${DELAY}, or a function from a topic to one`,
+    ],
+  }),
   maxStalledBytes: count(1),
   maxMessageBytes: count(1),
   maxTopics: count(1),
@@ -369,6 +401,7 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     heartbeatInterval: options.heartbeatInterval ?? 25_000,
     infoEvent: options.infoEvent ?? 'message',
     maxConnectionAge: options.maxConnectionAge ?? 0,
+    delayOf: delayFrom(options.batch?.maxDelay ?? 0),
     maxStalledBytes: options.maxStalledBytes ?? maxBytes,
     maxMessageBytes: options.maxMessageBytes ?? 8 * MEBIBYTE,
     maxTopicLength: options.maxTopicLength ?? 1_024,

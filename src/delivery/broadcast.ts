@@ -1,3 +1,4 @@
+import type { Timer, Timers } from '../clock.js'
 import type { Client } from './client.js'
 import type { Frame } from '../wire/frame.js'
 import type { Timings } from './timings.js'
@@ -6,7 +7,7 @@ import { TickBatch } from './tick-batch.js'
 
 /**
  * Frames that have arrived and are not written to the live clients yet. All frames of one tick of
- * the event loop go out as one write per client.
+ * the event loop go out as one write per client; those of a topic with a delay wait for more.
  *
  * An example: in one tick, frames 8 and 9 arrive for topic `a` and frame 10 for topic `b`. At the
  * tick's end a client of both is written one batch of three, a client of `a` one of two, and
@@ -20,23 +21,37 @@ export class Broadcast {
   private newest = 0
   private topics: Topic[] = []
   private scheduled: NodeJS.Immediate | undefined
+  /** When the first of the frames that wait has waited long enough, by the clock. */
+  private due = Infinity
+  private waiting: Timer | undefined
+  private readonly write = (): void => {
+    this.scheduled = undefined
+    this.flush()
+  }
 
-  constructor(private readonly timings: Timings) {}
+  constructor(
+    private readonly timers: Timers,
+    private readonly timings: Timings,
+  ) {}
 
-  /** Takes a new frame, which is written at the end of the tick at the latest. */
+  /** Takes a new frame, which is written at the end of the tick, or of its topic's delay, at the latest. */
   add(topic: Topic, frame: Frame): void {
     this.newest = frame.number
-    if (topic.fresh.push(frame) === 1 && this.topics.push(topic) === 1) this.timings.begin()
+    if (topic.fresh.push(frame) === 1) {
+      if (this.topics.push(topic) === 1) this.timings.begin()
+      if (topic.delay > 0) this.writeWithin(topic.delay)
+    }
     // A microtask would be too early: libraries hand over one packet's messages in several of them.
-    this.scheduled ??= setImmediate(() => {
-      this.scheduled = undefined
-      this.flush()
-    })
+    if (topic.delay === 0) this.scheduled ??= setImmediate(this.write)
   }
 
   /** Writes what has arrived, now. */
   flush(): void {
     if (this.topics.length === 0) return
+    if (this.due < Infinity) {
+      this.timers.cancel(this.waiting)
+      this.due = Infinity
+    }
     const topics = this.topics
     const before = this.delivered
     this.topics = []
@@ -54,6 +69,14 @@ export class Broadcast {
   advance(number: number): void {
     this.newest = number
     this.delivered = number
+  }
+
+  private writeWithin(delay: number): void {
+    const due = this.timers.clock.now() + delay
+    if (due >= this.due) return
+    this.timers.cancel(this.waiting)
+    this.due = due
+    this.waiting = this.timers.after(delay, this.write)
   }
 
   /** Gives each live client the part of the tick that is its own. */

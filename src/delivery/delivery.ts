@@ -40,6 +40,8 @@ export interface DeliveryParts {
   readonly infoEvent: string
   /** The option `secret`. */
   readonly secret?: string | undefined
+  /** How long a topic's messages may wait to be written together, in milliseconds. */
+  delayOf(topic: string): number
   /** With a log: how long after it was given out a request may name a position, in milliseconds. */
   readonly positionLife: number
   readonly host: DeliveryHost
@@ -65,9 +67,10 @@ export interface DeliveryHost {
 export class Delivery implements ResumeHost {
   readonly history: History
   readonly timings = new Timings()
-  protected readonly broadcast = new Broadcast(this.timings)
+  protected readonly broadcast: Broadcast
   protected readonly replays: Replays
   protected readonly timers: Timers
+  protected readonly delayOf: (topic: string) => number
   private readonly encoding: Encoding
   private readonly maxMessageBytes: number
   /** As it is written. */
@@ -78,10 +81,12 @@ export class Delivery implements ResumeHost {
   private expiring = false
 
   constructor(
-    { bounds, timers, encoding, maxMessageBytes, infoEvent, host }: DeliveryParts,
+    { bounds, timers, encoding, maxMessageBytes, infoEvent, delayOf, host }: DeliveryParts,
     protected readonly numbering = new Numbering(),
   ) {
     this.timers = timers
+    this.broadcast = new Broadcast(timers, this.timings)
+    this.delayOf = delayOf
     this.encoding = encoding
     this.maxMessageBytes = maxMessageBytes
     this.infoEvent = writtenName(infoEvent)
@@ -108,7 +113,9 @@ export class Delivery implements ResumeHost {
   }
 
   newTopic(name: string, host: TopicHost): Topic {
-    return new Topic(name, host, new TopicHistory(this.history.last, name))
+    const topic = new Topic(name, host, new TopicHistory(this.history.last, name))
+    topic.delay = this.delayOf(name)
+    return topic
   }
 
   /** A subscription that counts from now. */

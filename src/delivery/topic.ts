@@ -42,6 +42,8 @@ export class Topic implements Sink {
   closed: Promise<void> | undefined = undefined
   /** Ends when the topic is let go, while it has no clients. */
   lingering: Timer | undefined = undefined
+  /** How long its frames may wait to be written together with others, in milliseconds. */
+  delay = 0
   /** The topic is not let go before this time, by the clock: a client that left may come back. */
   heldUntil = 0
   /** Whether the log has a line that messages of this topic were refused: one line per cause. */

@@ -45,7 +45,9 @@ export class LogDelivery extends Delivery {
   }
 
   override newTopic(name: string, host: TopicHost): LogTopic {
-    return new LogTopic(name, host, new LogTopicHistory(this.history.last, name))
+    const topic = new LogTopic(name, host, new LogTopicHistory(this.history.last, name))
+    topic.delay = this.delayOf(name)
+    return topic
   }
 
   override newMembership(client: Client, topic: LogTopic): LogMembership {
