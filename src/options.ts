@@ -427,8 +427,23 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
   }
 }
 
+/** The options that may be changed while a Streamer runs, by `setLimits`. */
+export const LIMITS = [
+  ...(['maxTopics', 'maxClients', 'maxClientsPerOwner', 'maxClientsPerAddress'] as const),
+  ...(['maxConnectionsPerOwner', 'maxConnectionsPerAddress'] as const),
+  ...(['maxOpenTopics', 'maxOpenTopicsPerOwner', 'maxOpenTopicsPerAddress'] as const),
+]
+
+/** The limits of clients, streams and topics. */
+export type Limits = Pick<StreamerOptions, (typeof LIMITS)[number]>
+
+/** What each limit takes. */
+export const LIMIT_OPTIONS: OptionTable = Object.fromEntries(
+  Object.entries(STREAMER_OPTIONS).filter(([name]) => (LIMITS as readonly string[]).includes(name)),
+)
+
 /** The limits of clients, streams and topics: those that are not given follow from others. */
-function limitsFrom(options: StreamerOptions) {
+export function limitsFrom(options: Limits) {
   const {
     maxTopics = 256,
     maxClients = Infinity,

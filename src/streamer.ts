@@ -21,8 +21,8 @@ import { checkShutdown, LeavingServers } from './http/shutdown.js'
 import type { HandleOptions } from './http/stream.js'
 import { admit, checkHandleOptions, checkPair, serve } from './http/stream.js'
 import { checkOptions, isRecord, number, refuse } from './option-checks.js'
-import type { Settings, StreamerOptions } from './options.js'
-import { settingsFrom } from './options.js'
+import type { Limits, Settings, StreamerOptions } from './options.js'
+import { LIMIT_OPTIONS, limitsFrom, settingsFrom } from './options.js'
 import type { ClientOptions } from './service/clients.js'
 import { CLIENT_OPTIONS } from './service/clients.js'
 import type { FoundClient, Health, Presence, Removal, Selected } from './service/commands.js'
@@ -367,6 +367,17 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
       if (!isExposed(error)) this[DOOR].failed(error)
       if (!sendPassingRefusal(this[DOOR], request, response, error)) sendError(response, error)
     }
+  }
+
+  /**
+   * Changes the limits of clients, streams and topics. Those that are left out have their defaults again.
+   * What is there stays, also where it is more than the new limits allow; the next request is refused.
+   *
+   * @throws OptionsError
+   */
+  setLimits(limits: Limits): void {
+    checkOptions('setLimits', limits, LIMIT_OPTIONS)
+    Object.assign(this.settings, limitsFrom(limits))
   }
 
   /** Counts of what there is now, and of what has happened since the Streamer was made. */

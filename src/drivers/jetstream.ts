@@ -13,6 +13,7 @@ import { checkDriverOptions, checks, Closings, driverShell, PAYLOAD } from '../d
 import { kindOfTopic } from '../driver-kit/topic-kind.js'
 import type { ChoosePayload, OptionCheck } from '../driver-kit/index.js'
 import { StreamLog } from './jetstream/log.js'
+import { written } from './jetstream/publish.js'
 import { Replays } from './jetstream/replay.js'
 import type { JetStreamMessage } from './jetstream/spread.js'
 import { StreamTopics } from './jetstream/topics.js'
@@ -154,6 +155,11 @@ export function jetstreamDriver(
       closings.check()
       checkVersion(there.connection, filter)
       return topics.open(topic, there)
+    },
+    async publish(name, payload) {
+      const subject = toSubject(name, address)
+      const { connection } = await linked()
+      return written(connection, subject, payload, { stream, timeout: subscribeTimeout })
     },
     async close() {
       log.close()

@@ -14,6 +14,7 @@ import {
   Closings,
   connectError,
   driverShell,
+  inTime,
   PAYLOAD,
   retryUntil,
 } from '../driver-kit/index.js'
@@ -138,6 +139,14 @@ export function natsDriver(
       closings.check()
       const topic = new NatsTopic(connection, { name, subject, payload }, sink, topics)
       return topic.opened(subscribeTimeout, closings.signal)
+    },
+    async publish(name, payload) {
+      const subject = toSubject(name, address)
+      const connection = await link.get()
+      connection.publish(subject, Buffer.from(payload as string))
+      // The server has it when it has answered what was sent behind it.
+      await inTime(connection.flush(), subscribeTimeout)
+      return {}
     },
     async close() {
       for (const topic of [...topics]) topic.release()

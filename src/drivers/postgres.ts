@@ -9,8 +9,10 @@ import {
   Sources,
 } from '../driver-kit/index.js'
 import type { BrokerDriver, OptionCheck, RoutingOptions } from '../driver-kit/index.js'
+import type { Published } from '../driver.js'
 import { checkChannel } from './postgres/channel.js'
 import { channelError, explained, isRefusal } from './postgres/errors.js'
+import { notifying } from './postgres/notify.js'
 import { postgresServer } from './postgres/server.js'
 import type { PostgresConfig } from './postgres/server.js'
 import type { PostgresClient, PostgresMessage, Session } from './postgres/session.js'
@@ -97,12 +99,21 @@ export function postgresDriver(
     ({ payload }) => payload,
   )
 
+  async function publish(topic: string, payload: string | Uint8Array): Promise<Published> {
+    const channel = options.address === undefined ? topic : options.address(topic)
+    checkChannel(channel)
+    const statement = notifying(channel, payload)
+    await (await link.get()).ask(statement)
+    return {}
+  }
+
   return driverShell({
     closings,
     encoding: options.encoding,
     brokerState: link.state,
     connect: () => link.get(),
     subscribe: (topic, sink) => sources.subscribe(topic, sink),
+    publish: options.sources === undefined ? publish : undefined,
     async close() {
       await link.close()
       await sources.close()

@@ -1,9 +1,11 @@
+import type { Published } from '../driver.js'
 import { OptionsError, TopicNameError } from '../errors.js'
 import {
   checkDriverOptions,
   checks,
   Closings,
   driverShell,
+  inTime,
   routingChecks,
   Sources,
 } from '../driver-kit/index.js'
@@ -20,6 +22,7 @@ import type {
 import { rabbitLink } from './rabbitmq/link.js'
 import { brokenRule, keyOf } from './rabbitmq/names.js'
 import type { Place } from './rabbitmq/names.js'
+import { publishError } from './rabbitmq/errors.js'
 import { originOf } from './rabbitmq/origin.js'
 import { topicsOver } from './rabbitmq/topics.js'
 import type { Readers } from './rabbitmq/topics.js'
@@ -119,6 +122,16 @@ export function rabbitmqDriver(
     ({ content }) => content,
   )
 
+  async function publish(topic: string, payload: string | Uint8Array): Promise<Published> {
+    const place = placeOfTopic(topic, options)
+    const session = await connect()
+    const publishing = session.publish(...place, Buffer.from(payload as string))
+    await inTime(publishing, subscribeTimeout).catch((error: Error) => {
+      throw publishError(error, place, where)
+    })
+    return {}
+  }
+
   return driverShell({
     closings,
     encoding: options.encoding,
@@ -131,6 +144,7 @@ export function rabbitmqDriver(
       }
       return sources.subscribe(topic, sink)
     },
+    publish: options.sources === undefined ? publish : undefined,
     async close() {
       await close()
       await sources.close()

@@ -16,6 +16,7 @@ import {
   routingChecks,
   Sources,
 } from '../driver-kit/index.js'
+import type { Published } from '../driver.js'
 import { kindOfTopic } from '../driver-kit/topic-kind.js'
 import { SPECIAL_CHANNELS } from '../brokers/redis/special.js'
 import type { BrokerDriver, OpenSource, OptionCheck, RoutingOptions } from '../driver-kit/index.js'
@@ -27,11 +28,23 @@ import type { RedisStreamMessage } from './redis-streams/stream.js'
 
 export type { IoRedisClient, NodeRedisClient, RedisLibrary, RedisStreamMessage, RedisTarget }
 
+/** An entry to be written. */
+export interface RedisStreamEntry {
+  stream: string
+  fields: Readonly<Record<string, string | Uint8Array>>
+}
+
 /** What `redisStreamsDriver` takes besides the target. Durations are in milliseconds. */
 export interface RedisStreamsDriverOptions
   extends RedisOptions, RoutingOptions<RedisStreamMessage> {
   /** The field of an entry that is sent, where there is no `payload`. Default: `data`. */
   field?: string
+  /**
+   * The entry that `publish` writes for a topic: its stream and its fields. Default: the stream of the
+   * topic's own name, or of `address`, with the payload in `field`; with `sources` there is none, and the
+   * driver only reads.
+   */
+  entry?: (topic: string, payload: string | Uint8Array) => RedisStreamEntry
   /**
    * How often every stream is looked at, to notice one that was deleted or made anew with lower
    * ids, which no read tells. Default: 10,000.
@@ -63,6 +76,7 @@ export function redisStreamsDriver(
     ...routingChecks,
     ...redisChecks,
     field: checks.text,
+    entry: checks.callback('a function from a topic and a payload to { stream, fields }'),
     checkInterval: checks.duration,
     log: checks.flag,
   } satisfies Record<keyof RedisStreamsDriverOptions, OptionCheck>)
@@ -92,6 +106,20 @@ export function redisStreamsDriver(
     throw new Error(`Entry ${id} has no field ${field}. Name another in field, or give payload.`)
   }
 
+  const writes = options.sources === undefined || options.entry !== undefined
+  async function publish(topic: string, payload: string | Uint8Array): Promise<Published> {
+    const { entry, address } = options
+    const given = entry?.(topic, payload) ?? {
+      stream: address === undefined ? topic : address(topic),
+      fields: { [field]: payload },
+    }
+    checkName('stream', given.stream)
+    const call = await reader.commands()
+    const pairs = Object.entries(given.fields)
+    const fields = pairs.flatMap(([name, value]) => [name, Buffer.from(value as string)])
+    return { position: String(await call('XADD', given.stream, '*', ...fields)) }
+  }
+
   const shell = driverShell({
     closings,
     encoding: options.encoding,
@@ -99,6 +127,7 @@ export function redisStreamsDriver(
     brokerState: reader.brokerState,
     connect: () => reader.connect(timing.connectTimeout),
     subscribe: (topic, sink) => (log ?? sources).subscribe(topic, sink),
+    publish: writes ? publish : undefined,
     async close() {
       await reader.close()
       await sources.close()

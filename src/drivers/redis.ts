@@ -1,4 +1,4 @@
-import { redisLink, connectNow } from '../brokers/redis/connect.js'
+import { ask, redisLink, connectNow } from '../brokers/redis/connect.js'
 import type { RedisConnection } from '../brokers/redis/connection.js'
 import { refusal } from '../brokers/redis/errors.js'
 import { redisServer } from '../brokers/redis/libraries.js'
@@ -90,6 +90,16 @@ export function redisDriver(target: RedisTarget, options: RedisDriverOptions = {
     kindOf: kindOfTopic(SPECIAL_CHANNELS, address),
     connect: () => connectNow(link, timing.connectTimeout),
     subscribe: (topic, sink) => sources.subscribe(topic, sink),
+    async publish(topic, payload) {
+      const channel = address === undefined ? topic : address(topic)
+      checkName('channel', channel)
+      const connection = await link.get()
+      const command = ['PUBLISH', channel, Buffer.from(payload as string)] as const
+      await ask(link, connection, command, timing.pingTimeout).catch((error: unknown) => {
+        throw isFinal(error) ? refusal(nameOf(channel), server.where, error) : error
+      })
+      return {}
+    },
     async close() {
       await link.close()
       await sources.close()

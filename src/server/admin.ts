@@ -1,5 +1,15 @@
 import type { AnyRequest, AnyResponse, Streamer } from '../index.js'
+import { UnifrostError } from '../index.js'
 import { answer, pathOf } from './answers.js'
+
+/** No route of the admin port has the address. */
+export class NoAdminRouteError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_NO_ROUTE'
+  readonly status = 404
+  constructor() {
+    super('There is nothing at this address. There is /livez and /readyz.')
+  }
+}
 
 /** Finds the route of a request, if it is one for those who run the server. */
 export type AdminRoutes = (request: AnyRequest) => ((response: AnyResponse) => void) | undefined

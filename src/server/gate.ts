@@ -11,34 +11,32 @@ import {
 import { answerError, NoRouteError, pathOf } from './answers.js'
 import type { Loaded } from './config/load.js'
 import { corsFor } from './cors.js'
+import { controlRoute, recheck, revoke, subscribeWhich } from './control-routes.js'
+import type { ControlRoute } from './control-routes.js'
 import type { Idempotency } from './idempotency.js'
-import type { Claims } from './pattern.js'
-import { publishRoute } from './publish-route.js'
+import { keyOf, publishRoute } from './publish-route.js'
 import type { PublishSettings } from './publish-route.js'
-import { publishKeys } from './publishing.js'
+import { keyChecker, publishKeys } from './publishing.js'
 import type { MayPublish } from './publishing.js'
-import type { MaySubscribe } from './rules.js'
-import { subscribeRules } from './rules.js'
 import type { Verify } from './tokens.js'
-import { tokenVerifier } from './tokens.js'
 
-/** What is decided by a configuration, and changes with it while streams are open. */
-export interface Terms {
-  readonly maySubscribe: MaySubscribe
-  readonly verify: Verify
-}
-
-/** What `termsFrom` needs beside the configuration. */
+/** What requests without a key may do. */
 export interface Publishers {
   /** What requests without a key may publish, for a server that was started without a file. */
   readonly withoutKey?: (request: AnyRequest) => MayPublish | undefined
 }
 
-export function termsFrom({ config, folder }: Loaded): Terms {
-  return {
-    maySubscribe: subscribeRules(config.topics),
-    verify: tokenVerifier(config.auth, folder),
-  }
+/** What the routes are made of. */
+export interface GateParts {
+  readonly streamer: Streamer
+  readonly loaded: Loaded
+  readonly verify: Verify
+  readonly idempotency: Idempotency
+  readonly publishers: Publishers
+  /** Whether the rules allow an owner a topic. */
+  allowsOwner(owner: string | undefined, topic: string): boolean
+  /** Told of what a request failed with. */
+  failed(error: unknown): void
 }
 
 /** Answers the requests on the port for browsers. */
@@ -47,23 +45,18 @@ export type Gate = (request: AnyRequest, response: AnyResponse) => void
 type Route = (request: AnyRequest, response: AnyResponse) => void
 
 /** Makes the routes of one configuration, on a Streamer that may have had others before. */
-export function gateFor(
-  streamer: Streamer,
-  loaded: Loaded,
-  terms: Terms,
-  idempotency: Idempotency,
-  failed: (error: unknown) => void,
-  { withoutKey }: Publishers = {},
-): Gate {
+export function gateFor(parts: GateParts): Gate {
+  const { streamer, loaded, verify, idempotency, publishers, failed, allowsOwner } = parts
   const { config } = loaded
   const cors = config.cors && corsFor(config.cors.origins)
   const named = config.cors?.origins.filter((origin) => origin !== '*') ?? []
   const settings = named.length > 0 ? { origins: named } : {}
-  const identify = identifier(config.auth, config.topics, terms.verify)
+  const identify = identifier(config.auth, config.topics, verify)
 
-  const auto = autoClient(streamer, settings)
+  const marked = { ...settings, ...labelsBy(config.auth?.labels) }
+  const auto = autoClient(streamer, marked)
   const stream = unifrostExpress(streamer, settings)
-  const make = clients(streamer, settings)
+  const make = clients(streamer, marked)
   const change = subscriptions(streamer, settings)
   /** Of the middlewares each answers its own errors, as a listener of node:http. */
   const asUser = (then: Route): Route => {
@@ -81,14 +74,40 @@ export function gateFor(
     ['/clients', asUser((request, response) => make(request, response))],
     ['/subscriptions', asUser((request, response) => change(request, response))],
   ])
-  const publishing = publishSettings(config, withoutKey)
-  if (publishing !== undefined) {
-    routes.set('/publish', (request, response) => {
-      publishRoute(streamer, request, response, publishing, idempotency).catch((error: unknown) => {
+  const publishing = publishSettings(config, publishers.withoutKey)
+  const keyed = (run: (request: AnyRequest, response: AnyResponse) => Promise<void>): Route => {
+    return (request, response) => {
+      run(request, response).catch((error: unknown) => {
         failed(error)
         answerError(response, error)
       })
-    })
+    }
+  }
+  if (publishing !== undefined) {
+    routes.set(
+      '/publish',
+      keyed((request, response) =>
+        publishRoute(streamer, request, response, publishing, idempotency),
+      ),
+    )
+  }
+  const isControl = controlKeys(config)
+  const control = (route: ControlRoute) =>
+    keyed((request, response) => controlRoute(route, streamer, request, response, allowsOwner))
+  if (isControl !== undefined) {
+    for (const [path, route] of [['/revoke', revoke] as const, ['/recheck', recheck] as const]) {
+      const run = control(route)
+      routes.set(path, (request, response) => {
+        if (isControl(request)) run(request, response)
+        else answerError(response, noControlKey(request))
+      })
+    }
+    // A browser's request has its user's token, and an application's server has its key.
+    const ofUsers = routes.get('/subscriptions')!
+    const ofOwner = control(subscribeWhich)
+    routes.set('/subscriptions', (request, response) =>
+      (isControl(request) ? ofOwner : ofUsers)(request, response),
+    )
   }
 
   return (request, response) => {
@@ -112,6 +131,18 @@ function publishSettings(
   if (withoutKey === undefined) return undefined
   const keyed = (_key: string, request: AnyRequest) => withoutKey(request)
   return { keyed, maxBodyBytes: 1_000_000, maxMessages: 1_000, remember: 600_000 }
+}
+
+/** What new clients are marked with: the claims of these names that are texts or numbers. */
+function labelsBy(names: readonly string[] | undefined) {
+  if (names === undefined) return {}
+  const labels = (principal: unknown) => {
+    const claims = Object(principal) as Record<string, unknown>
+    const fits = (value: unknown) => /^(string|number)$/.test(typeof value) && value !== ''
+    const given = names.filter((name) => Object.hasOwn(claims, name) && fits(claims[name]))
+    return Object.fromEntries(given.map((name) => [name, String(claims[name])]))
+  }
+  return { labels }
 }
 
 type Identify = (request: AnyRequest, response: AnyResponse, then: () => void) => void
@@ -140,9 +171,22 @@ function hasNoToken(error: unknown): boolean {
   return error instanceof AuthenticationError && error.headers['WWW-Authenticate'] === 'Bearer'
 }
 
-/** The claims of a principal, as the Streamer hands it to `authorize`. */
-export function claimsOf(principal: unknown): Claims | undefined {
-  return typeof principal === 'object' && principal !== null ? (principal as Claims) : undefined
+/** Whether a request has a key of the application's own server. Undefined where there are none. */
+function controlKeys({
+  control,
+  publish,
+}: Loaded['config']): ((request: AnyRequest) => boolean) | undefined {
+  const unbound = publish?.keys.filter(({ topics }) => topics === undefined).map(({ key }) => key)
+  const keys = control?.keys ?? unbound ?? []
+  if (keys.length === 0) return undefined
+  const isKnown = keyChecker(keys)
+  return (request) => isKnown(keyOf(request) ?? '')
+}
+
+function noControlKey(request: AnyRequest): AuthenticationError {
+  const isGiven = keyOf(request) !== undefined
+  const why = isGiven ? 'This key is not known.' : 'This takes a key: Authorization: Bearer KEY.'
+  return new AuthenticationError(why, isGiven)
 }
 
 /** Behind proxies, the address of a client is the one that the outermost of them names. */

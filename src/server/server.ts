@@ -4,16 +4,27 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { createSecureServer } from 'node:http2'
 import type { AddressInfo, Server } from 'node:net'
 import { resolve } from 'node:path'
-import type { AnyRequest, AnyResponse, ClosableServer, Driver, Logger } from '../index.js'
+import type { Server as TlsServer } from 'node:tls'
+import type {
+  AnyRequest,
+  AnyResponse,
+  ClosableServer,
+  Directory,
+  Driver,
+  Logger,
+} from '../index.js'
 import { limitConnectionRate, OptionsError, Streamer, UnifrostError } from '../index.js'
-import { adminRoutes } from './admin.js'
-import { answer } from './answers.js'
-import { driverFor } from './broker-drivers.js'
+import { adminRoutes, NoAdminRouteError } from './admin.js'
+import { answerError } from './answers.js'
+import { brokerOf, directoryFor, driverFor } from './broker-drivers.js'
 import type { Loaded } from './config/load.js'
-import type { Config } from './config/schema.js'
-import { claimsOf, gateFor, termsFrom } from './gate.js'
-import type { Gate, Publishers, Terms } from './gate.js'
+import { gateFor } from './gate.js'
+import type { Gate, Publishers } from './gate.js'
 import { Idempotency } from './idempotency.js'
+import { Streams } from './streams.js'
+import { printOf, restartNeeded } from './reload.js'
+import { limitsOf, streamerOptions } from './streamer-options.js'
+import { Terms } from './terms.js'
 
 /** What a server needs beside its configuration. */
 export interface ServerParts extends Publishers {
@@ -22,18 +33,32 @@ export interface ServerParts extends Publishers {
   readonly driver?: Driver
 }
 
+type WebServer = ClosableServer & Server
+
+/** What became of a reload. */
+export interface Reloaded {
+  /** Whether anything was new. */
+  readonly changed: boolean
+  /** The keys whose changes wait for a restart. */
+  readonly waiting: readonly string[]
+}
+
 /** The server: the Streamer, the port for browsers, and the port for those who run it. */
 export class UnifrostServer {
   readonly streamer: Streamer
   private readonly idempotency = new Idempotency()
-  private readonly servers: (ClosableServer & Server)[] = []
-  private terms: Terms
+  private readonly streams: Streams
+  private main: WebServer | undefined
+  private second: WebServer | undefined
+  private readonly terms: Terms
   private gate: Gate
+  private print: string
   private ending: Promise<void> | undefined
 
   private constructor(
     driver: Driver,
-    private readonly loaded: Loaded,
+    directory: Directory | undefined,
+    private loaded: Loaded,
     private readonly parts: ServerParts,
   ) {
     const { config } = loaded
@@ -42,26 +67,23 @@ export class UnifrostServer {
         `publish: the broker ${brokerOf(config)} takes nothing from this server.`,
       )
     }
-    this.terms = termsFrom(loaded)
+    this.print = printOf(loaded)
+    this.terms = new Terms(loaded)
     this.streamer = new Streamer(driver, {
       ...streamerOptions(config),
+      ...(directory && { directory }),
       logger: parts.logger,
-      authorize: (principal, topic) => this.terms.maySubscribe(claimsOf(principal), topic),
+      authorize: (principal, topic) => this.terms.allows(principal, topic),
     })
-    this.gate = gateFor(
-      this.streamer,
-      loaded,
-      this.terms,
-      this.idempotency,
-      (e) => this.failed(e),
-      parts,
-    )
+    this.streams = new Streams(this.streamer)
+    this.logStreams()
+    this.gate = this.gateOf(loaded)
   }
 
   /** Starts to serve. @throws what keeps it from listening */
   static async start(loaded: Loaded, parts: ServerParts): Promise<UnifrostServer> {
     const driver = parts.driver ?? (await driverFor(loaded.config))
-    const server = new UnifrostServer(driver, loaded, parts)
+    const server = new UnifrostServer(driver, await directoryFor(loaded.config), loaded, parts)
     try {
       await server.listen()
       return server
@@ -74,16 +96,56 @@ export class UnifrostServer {
   /** The ports that are listened on: they differ from the configuration's where that says 0. */
   get ports(): { listen: number; admin: number | undefined } {
     const portOf = (server: Server | undefined) => (server?.address() as AddressInfo | null)?.port
-    return { listen: portOf(this.servers[0]) ?? 0, admin: portOf(this.servers[1]) }
+    return { listen: portOf(this.main) ?? 0, admin: portOf(this.second) }
+  }
+
+  /**
+   * Takes over a new configuration while streams are open, all of it or nothing: rules, keys, issuers,
+   * certificates, limits. Streams end that the new rules leave without a topic, and those whose token the
+   * new keys don't take.
+   *
+   * @throws what is wrong with it; nothing has changed then.
+   */
+  async reload(loaded: Loaded): Promise<Reloaded> {
+    const print = printOf(loaded)
+    if (print === this.print) return { changed: false, waiting: [] }
+    const terms = this.terms.prepared(loaded)
+    const gate = this.gateOf(loaded)
+    const { tls } = loaded.config.listen
+    if (tls !== undefined && this.loaded.config.listen.tls !== undefined) {
+      ;(this.main as unknown as TlsServer).setSecureContext(certificateOf(loaded))
+    }
+    this.streamer.setLimits(limitsOf(loaded.config))
+    const waiting = restartNeeded(this.loaded.config, loaded.config)
+    this.terms.become(terms)
+    this.gate = gate
+    this.loaded = loaded
+    this.print = print
+    await this.endForbidden()
+    return { changed: true, waiting }
   }
 
   /** Ends the streams one by one over `drain.over`, and then everything. */
   close(): Promise<void> {
-    const over = this.loaded.config.drain.over
-    return (this.ending ??= this.streamer.shutdown(
-      this.servers.filter((it) => it.listening),
-      { over },
-    ))
+    const { over } = this.loaded.config.drain
+    const servers = [this.main, this.second].filter((it) => it?.listening) as WebServer[]
+    return (this.ending ??= this.streamer.shutdown(servers, { over }))
+  }
+
+  private gateOf(loaded: Loaded): Gate {
+    return gateFor({
+      ...{ streamer: this.streamer, loaded, verify: (token) => this.terms.verify(token) },
+      ...{ idempotency: this.idempotency, publishers: this.parts },
+      allowsOwner: (owner, topic) => this.terms.allowsOwner(owner, topic),
+      failed: (error) => this.failed(error),
+    })
+  }
+
+  private async endForbidden(): Promise<void> {
+    const before = this.streams.all().filter((client) => client.totalTopics > 0)
+    await this.streamer.recheck()
+    const left = before.filter((client) => client.connected && client.totalTopics === 0)
+    await Promise.all(left.map((client) => client.close()))
   }
 
   private async listen(): Promise<void> {
@@ -94,45 +156,52 @@ export class UnifrostServer {
       if (route === undefined) this.gate(request, response)
       else route(response)
     })
-    if (limits.newPerSecond !== undefined)
-      limitConnectionRate(main, { perSecond: limits.newPerSecond })
+    const { newPerSecond: perSecond } = limits
+    if (perSecond !== undefined) limitConnectionRate(main, { perSecond, burst: perSecond })
     await listening(main, listen.port, listen.host)
-    this.servers.push(main)
+    this.main = main
     if (admin === undefined) return
     const second = createServer((request, response) => {
       const route = routes(request)
-      if (route === undefined)
-        answer(response, 404, {
-          error: { code: 'ERR_UNIFROST_NO_ROUTE', message: 'There is /livez and /readyz.' },
-        })
+      if (route === undefined) answerError(response, new NoAdminRouteError())
       else route(response)
     })
     await listening(second, admin.port, admin.host ?? listen.host)
-    this.servers.push(second)
+    this.second = second
   }
 
-  private webServer(
-    handle: (request: AnyRequest, response: AnyResponse) => void,
-  ): ClosableServer & Server {
-    const { listen } = this.loaded.config
-    if (listen.tls === undefined) {
+  private webServer(handle: (request: AnyRequest, response: AnyResponse) => void): WebServer {
+    if (this.loaded.config.listen.tls === undefined) {
       return createServer((request: IncomingMessage, response: ServerResponse) =>
         handle(request, response),
       )
     }
-    const { folder } = this.loaded
-    const [cert, key] = [listen.tls.cert, listen.tls.key].map((path) =>
-      readFileSync(resolve(folder, path)),
+    return createSecureServer(
+      { ...certificateOf(this.loaded), allowHTTP1: true },
+      (request, response) => handle(request, response),
     )
-    return createSecureServer({ cert: cert!, key: key!, allowHTTP1: true }, (request, response) =>
-      handle(request, response),
-    )
+  }
+
+  /** One line for each stream, at its end. It names nobody. */
+  private logStreams(): void {
+    this.streamer.on('disconnect', (client, reason) => {
+      if (!this.loaded.config.log.access) return
+      const since = this.streams.since(client) ?? performance.now()
+      const seconds = Math.round(performance.now() - since) / 1_000
+      this.parts.logger.info({ reason, seconds, topics: client.totalTopics }, 'A stream ended.')
+    })
   }
 
   private failed(error: unknown): void {
     if (error instanceof UnifrostError && error.expose && error.status < 500) return
     this.parts.logger.error({ err: error }, 'A request failed.')
   }
+}
+
+function certificateOf({ config, folder }: Loaded): { cert: Buffer; key: Buffer } {
+  const { cert, key } = config.listen.tls!
+  const read = (path: string) => readFileSync(resolve(folder, path))
+  return { cert: read(cert), key: read(key) }
 }
 
 function listening(server: Server, port: number, host: string | undefined): Promise<void> {
@@ -142,31 +211,5 @@ function listening(server: Server, port: number, host: string | undefined): Prom
       server.off('error', reject)
       resolve()
     })
-  })
-}
-
-/** The name of the broker's section. */
-export function brokerOf({ broker }: Config): string {
-  return Object.keys(broker)[0] ?? 'memory'
-}
-
-function streamerOptions({ limits, streams, history }: Config) {
-  const given = <T extends object>(options: T) =>
-    Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as {
-      [K in keyof T]?: Exclude<T[K], undefined>
-    }
-  return given({
-    clientTTL: streams.clientTTL,
-    heartbeatInterval: streams.heartbeat,
-    topicLinger: streams.topicLinger,
-    slowClientTimeout: streams.slowAfter,
-    maxConnectionAge: streams.maxAge,
-    history: given(history),
-    maxTopics: limits.topicsPerClient,
-    maxOpenTopics: limits.openTopics,
-    maxMessageBytes: limits.messageBytes,
-    maxClients: limits.clients,
-    maxConnectionsPerAddress: limits.connectionsPerAddress,
-    maxConnectionsPerOwner: limits.connectionsPerOwner,
   })
 }

@@ -26,7 +26,7 @@ export interface OpenTopic {
 
 /** What a case works with: it remembers what was made, and sees to it that it goes again. */
 export class Bench {
-  readonly #drivers: Driver[] = []
+  readonly #drivers: Pick<Driver, 'close'>[] = []
   readonly bound: number
 
   constructor(readonly harness: DriverHarness) {
@@ -38,7 +38,7 @@ export class Bench {
   }
 
   /** Has `driver` closed at the end. */
-  keep(driver: Driver): Driver {
+  keep<D extends Pick<Driver, 'close'>>(driver: D): D {
     this.#drivers.push(driver)
     return driver
   }

@@ -9,12 +9,13 @@ import type { Capability, DriverHarness } from './harness.js'
 import { leaving } from './leaving.js'
 import { logCases } from './log-cases.js'
 import { naming } from './naming.js'
+import { publishing } from './publishing.js'
 import { refusing } from './refusing.js'
 import { silent } from './silent.js'
 
 /** One test. It is for any framework: `test(c.name, c.run)`. */
 export interface ContractCase {
-  /** Which of the eight rules of `Driver` it holds the driver to. */
+  /** Which of the nine rules of `Driver` it holds the driver to. */
   readonly rule: number
   readonly name: string
   /** Rejects with an error that says what was expected and what came instead. */
@@ -38,6 +39,7 @@ const DEFINITIONS: readonly Definition[] = [
   ...refusing,
   ...silent,
   ...naming,
+  ...publishing,
 ]
 
 /**

@@ -105,7 +105,7 @@ function show(bytes: Buffer | undefined): string {
   return bytes ? `${bytes.length} bytes (${bytes.toString('hex', 0, 24)})` : 'nothing'
 }
 
-function sameTexts(who: string, got: readonly string[], sent: readonly string[]): void {
+export function sameTexts(who: string, got: readonly string[], sent: readonly string[]): void {
   const wrong = sent.findIndex((text, index) => got[index] !== text)
   check(
     wrong === -1,

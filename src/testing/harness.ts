@@ -79,6 +79,12 @@ export interface DriverHarness {
    */
   unreachable?(address: string): Driver | Promise<Driver>
 
+  /**
+   * What publishes as the driver does, where the drivers of `create` may only read, or read in another
+   * form than they publish. Default: a driver of `create`.
+   */
+  publisher?(): Publisher | Promise<Publisher>
+
   /** A driver whose credentials the broker refuses. */
   badLogin?(): BadLogin | Promise<BadLogin>
 
@@ -95,6 +101,9 @@ export interface DriverHarness {
   /** What this harness can't do or this broker doesn't have, and why. */
   without?: Partial<Record<Capability, string>>
 }
+
+/** A driver that publishes, or what stands before one. */
+export type Publisher = Pick<Driver, 'publish' | 'close'>
 
 export interface BadLogin {
   driver: Driver

@@ -19,6 +19,7 @@ export interface NatsConnection {
     subject: string,
     options: { callback: (error: Error | null, message: NatsMessage) => void },
   ): NatsSubscription
+  publish(subject: string, payload?: Uint8Array): void
   flush(): Promise<void>
   status(): AsyncIterable<NatsStatus>
   closed(): Promise<void | Error>

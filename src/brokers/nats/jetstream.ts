@@ -8,7 +8,8 @@ export interface JetStreamConnection extends NatsConnection {
     subject: string,
     options: { callback: (error: Error | null, message: NatsMessage) => void },
   ): NatsSubscription
-  publish(subject: string): void
+  publish(subject: string, payload?: Uint8Array): void
+  request(subject: string, payload: Uint8Array, options: { timeout: number }): Promise<NatsMessage>
   isDraining(): boolean
   readonly info?: { readonly version?: string }
 }

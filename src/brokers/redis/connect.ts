@@ -1,5 +1,5 @@
 import { Backoff, inTime, Link, noAnswer, patiently, retryUntil } from '../../driver-kit/index.js'
-import type { RedisConnection, RedisServer } from './connection.js'
+import type { Command, RedisConnection, RedisServer } from './connection.js'
 import { connectFailure } from './errors.js'
 import { codeOf, isFinal, isReply } from './replies.js'
 
@@ -88,7 +88,7 @@ export async function askUntil<T>(
 export async function ask(
   link: RedisLink,
   connection: RedisConnection,
-  command: readonly string[],
+  command: Command,
   timeout: number,
 ): Promise<unknown> {
   const reply = connection.call(command)

@@ -1,9 +1,12 @@
 import type { ConnectAttempt } from '../../driver-kit/index.js'
 
+/** A command and its arguments: its name, names in Redis, and payloads as bytes. */
+export type Command = readonly (string | Buffer)[]
+
 /** One connection to Redis, by either library. When it is lost, the library makes no other. */
 export interface RedisConnection {
   /** Sends a command. Bulk strings of the reply are bytes. */
-  call(command: readonly string[]): Promise<unknown>
+  call(command: Command): Promise<unknown>
   /** Settles when Redis has confirmed the channel. */
   subscribe(channel: string, listener: (payload: Buffer) => void): Promise<void>
   unsubscribe(channel: string): Promise<void>

@@ -9,7 +9,7 @@ export interface IoRedis extends Emitter {
   readonly isCluster?: boolean
   duplicate(overrides: object): IoRedis
   connect(): Promise<void>
-  callBuffer(command: string, ...args: string[]): Promise<unknown>
+  callBuffer(command: string, ...args: (string | Buffer)[]): Promise<unknown>
   subscribe(channel: string): Promise<unknown>
   unsubscribe(channel: string): Promise<unknown>
   disconnect(): void
@@ -82,7 +82,7 @@ export async function openIoRedis(
     listeners.get(channel.toString())?.(payload)
   })
   const connection: RedisConnection = {
-    call: ([command = '', ...args]) => client.callBuffer(command, ...args),
+    call: ([command = '', ...args]) => client.callBuffer(String(command), ...args),
     async subscribe(channel, listener) {
       listeners.set(channel, listener)
       await client.subscribe(channel)

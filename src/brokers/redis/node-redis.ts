@@ -9,7 +9,7 @@ export interface NodeRedis extends Emitter {
   readonly isReady: boolean
   duplicate(overrides: object): NodeRedis
   connect(): Promise<unknown>
-  sendCommand(args: readonly string[], options: object): Promise<unknown>
+  sendCommand(args: readonly (string | Buffer)[], options: object): Promise<unknown>
   subscribe(channel: string, listener: (payload: Buffer) => void, buffers: true): Promise<void>
   unsubscribe(channel: string): Promise<void>
   destroy?(): void

@@ -4,6 +4,8 @@ import { within } from '../../driver-kit/index.js'
 /** What the driver uses of a connection that amqplib made, with or without its recovery. */
 export interface RabbitConnection {
   createChannel(): Promise<RabbitChannel>
+  /** Needed to publish only. */
+  createConfirmChannel?(): Promise<RabbitConfirmChannel>
   close(): Promise<void>
   on(event: string, listener: (...args: unknown[]) => void): unknown
   removeListener(event: string, listener: (...args: unknown[]) => void): unknown
@@ -38,6 +40,19 @@ export interface RabbitChannel {
     options: { noAck: boolean; exclusive: boolean },
   ): Promise<{ consumerTag: string }>
   cancel(consumerTag: string): Promise<unknown>
+  close(): Promise<void>
+  on(event: string, listener: (...args: unknown[]) => void): unknown
+}
+
+/** What the driver uses of a channel on which RabbitMQ confirms what is published. */
+export interface RabbitConfirmChannel {
+  publish(
+    exchange: string,
+    routingKey: string,
+    content: Buffer,
+    options: object,
+    confirmed: (error: Error | null) => void,
+  ): boolean
   close(): Promise<void>
   on(event: string, listener: (...args: unknown[]) => void): unknown
 }

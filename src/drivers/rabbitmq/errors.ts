@@ -75,6 +75,20 @@ export function refusalError(cause: unknown, place: Place, settings: ReadingSett
   return failure(`did not open ${key} of the exchange ${exchange} (${reason}). ${advice}`)
 }
 
+/** Why RabbitMQ does not take a message, and what to do. */
+export function publishError(cause: unknown, [exchange, key]: Place, where: string): Error {
+  const place = `${JSON.stringify(key)} on the exchange ${JSON.stringify(exchange)}`
+  const { code } = cause as { code?: unknown }
+  const advice: Partial<Record<string, string>> = {
+    403: ' The user needs the permission to write to the exchange.',
+    404: ' Make the exchange, or correct its name.',
+  }
+  return new Error(
+    `RabbitMQ at ${where} did not take a message for ${place} (${reasonOf(cause)}).${advice[String(code)] ?? ''}`,
+    { cause },
+  )
+}
+
 /**
  * Whether an exchange was refused because one of another type has its name. RabbitMQ compares the
  * type before everything else.

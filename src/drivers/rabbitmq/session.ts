@@ -5,6 +5,7 @@ import type { RabbitChannel, RabbitConnection, RabbitMessage } from './connectio
 import { ControlChannel, openChannel } from './control-channel.js'
 import { isOtherType } from './errors.js'
 import { placeOf } from './names.js'
+import { Publisher } from './publisher.js'
 import { routesFor } from './routes.js'
 import type { ExchangeType, Routes } from './routes.js'
 import { Sentinel } from './sentinel.js'
@@ -62,6 +63,9 @@ export class Session {
   readonly #inboxes = new Map<string, Inbox>()
   readonly #bindings = new Map<string, Binding>()
   readonly #control: ControlChannel
+  readonly #publisher: Publisher
+  /** The exchanges that were seen to be there, to publish to them. */
+  readonly #ensured = new Map<string, Promise<void>>()
   #channel: RabbitChannel | undefined
   #checks: NodeJS.Timeout | undefined
   #resolveEnded: (reason: Error) => void = () => undefined
@@ -72,6 +76,7 @@ export class Session {
     private readonly settings: SessionSettings,
   ) {
     this.ended = new Promise((resolve) => (this.#resolveEnded = resolve))
+    this.#publisher = new Publisher(connection)
     this.#control = new ControlChannel(connection, () => {
       if (this.over !== undefined) throw this.over
     })
@@ -105,6 +110,7 @@ export class Session {
     await Promise.all([
       within((async () => this.#channel?.close())(), CLOSE_TIMEOUT),
       within(this.#control.close(), CLOSE_TIMEOUT),
+      within(this.#publisher.close(), CLOSE_TIMEOUT),
     ])
   }
 
@@ -245,6 +251,20 @@ export class Session {
       await check().catch((missing: unknown) => {
         throw (missing as { code?: number }).code === 404 ? error : missing
       })
+    }
+  }
+
+  /** Publishes a message. The exchange of the settings is made where it is missing, once a session. */
+  async publish(exchange: string, routingKey: string, content: Buffer): Promise<void> {
+    if (this.over !== undefined) throw this.over
+    const ensured = this.#ensured.get(exchange) ?? this.#ensure(exchange)
+    this.#ensured.set(exchange, ensured)
+    try {
+      await ensured
+      await this.#publisher.publish(exchange, routingKey, content)
+    } catch (error) {
+      this.#ensured.delete(exchange)
+      throw error
     }
   }
 

@@ -1,7 +1,8 @@
+import type { Command } from '../../brokers/redis/connection.js'
 import { randomBytes } from 'node:crypto'
 
 /** Sends a command and gives the reply. */
-export type Call = (...command: string[]) => Promise<unknown>
+export type Call = (...command: Command) => Promise<unknown>
 
 /** The value of the key: the epoch, and what positions are signed with. */
 export function partsOf(value: string): { epoch: string; secret: string | undefined } {

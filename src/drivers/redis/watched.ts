@@ -43,6 +43,8 @@ function watched(
   }
   return {
     ...connection,
+    // Nor does Redis take a message on it.
+    call: (command) => (command[0] === 'PUBLISH' ? other : connection).call(command),
     lost: Promise.race([connection.lost, other.lost, moved]).finally(destroy),
     async probe() {
       const [place] = await Promise.all([placeOf(other), connection.call(['PING'])])

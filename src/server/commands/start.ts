@@ -1,10 +1,14 @@
-import { pino } from 'pino'
+import type pino from 'pino'
+import { pino as makeLogger } from 'pino'
 import { loadFile, loadText } from '../config/load.js'
 import type { Loaded } from '../config/load.js'
 import { numberFrom } from '../config/quantities.js'
 import { isFromHere } from '../loopback.js'
-import { brokerOf, UnifrostServer } from '../server.js'
+import { brokerOf } from '../broker-drivers.js'
+import { filesOf } from '../reload.js'
+import { UnifrostServer } from '../server.js'
 import type { ServerParts } from '../server.js'
+import { Watching } from '../watching.js'
 import { shownPath } from './check.js'
 import type { Context, Options } from './context.js'
 import { configFile, UsageError } from './context.js'
@@ -15,7 +19,7 @@ export async function start(options: Options, context: Context): Promise<number>
   const loaded =
     file === undefined ? withoutFile(options, context) : fromFile(file, options, context)
   const { level } = loaded.config.log
-  const logger = pino({ level, base: null }, { write: (line: string) => context.out(line) })
+  const logger = makeLogger({ level, base: null }, { write: (line: string) => context.out(line) })
   const parts: ServerParts = { logger, ...(file === undefined && { withoutKey: isFromHere }) }
   for (const warning of loaded.warnings) logger.warn(warning)
   const server = await UnifrostServer.start(loaded, parts).catch((error: unknown) => {
@@ -29,7 +33,12 @@ export async function start(options: Options, context: Context): Promise<number>
     'Serving.',
   )
   if (file === undefined) context.err(greeting(address))
-  return ended(server, logger, context)
+  const stop = file === undefined ? undefined : reloading(server, loaded, logger, context)
+  try {
+    return await ended(server, logger, context)
+  } finally {
+    stop?.()
+  }
 }
 
 function fromFile(file: string, { port }: Options, context: Context): Loaded {
@@ -55,6 +64,41 @@ function greeting(address: string): string {
   publish:  curl ${address}/publish --json '{"topic":"news","data":"hello"}'
 
 `
+}
+
+/** Reads the file again at SIGHUP, and when something changes beside it or beside a file that it names. */
+function reloading(
+  server: UnifrostServer,
+  first: Loaded,
+  logger: pino.Logger,
+  context: Context,
+): () => void {
+  const [file] = first.files as [string]
+  const failed = (error: unknown) =>
+    logger.error({ err: error }, 'The file was not taken over: nothing has changed.')
+  let busy = Promise.resolve()
+  const watching = new Watching(look, (error) =>
+    logger.warn({ err: error }, 'A folder is not watched. SIGHUP reads the file.'),
+  )
+  async function reload(): Promise<void> {
+    const loaded = loadFile(file, context.env)
+    const { changed, waiting } = await server.reload(loaded)
+    if (!changed) return
+    logger.level = loaded.config.log.level
+    watching.see(filesOf(loaded))
+    for (const warning of loaded.warnings) logger.warn(warning)
+    logger.info({}, 'The file was read again and is in effect.')
+    if (waiting.length > 0) logger.warn({ keys: waiting }, 'These keys take effect with a restart.')
+  }
+  function look(): void {
+    busy = busy.then(reload).catch(failed)
+  }
+  watching.see(filesOf(first))
+  const stop = context.onSignal('SIGHUP', look)
+  return () => {
+    stop()
+    watching.close()
+  }
 }
 
 function explained(error: unknown, { config }: Loaded): unknown {

@@ -61,8 +61,6 @@ function mistakesOf(
 
 /** What the library has, and this server does not take from a file. */
 const NOT_HERE: Readonly<Record<string, string>> = {
-  directory:
-    'The server does not share its clients with others: give browsers a balancer that keeps them at one.',
   workers: 'The server is one process.',
   runs: 'The server has no runs over HTTP.',
   'topics.retain': 'The server keeps no last values.',

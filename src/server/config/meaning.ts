@@ -26,6 +26,7 @@ export function checkMeaning(
   warn: (warning: Warning) => void,
 ): void {
   checkBroker(config, tell)
+  checkDirectory(config, tell)
   checkPorts(config, given, tell)
   checkAuth(config, given, tell)
   checkRules(config, tell, warn)
@@ -50,6 +51,42 @@ function checkBroker({ broker }: Config, tell: Tell): void {
   tell(
     ['broker', second],
     `broker takes one section; it got ${Object.keys(broker).join(' and ')}. A server carries one broker: run a second server for the other.`,
+    'key',
+  )
+}
+
+/** The brokers whose driver publishes. */
+const PUBLISHING: readonly string[] = [
+  ...['memory', 'redis', 'redis-streams', 'nats', 'jetstream', 'rabbitmq', 'postgres'],
+]
+
+/** Whether the server can publish to this broker. */
+export function publishes(broker: string): boolean {
+  return PUBLISHING.includes(broker)
+}
+
+function checkDirectory({ directory, broker }: Config, tell: Tell): void {
+  if (directory === undefined) return
+  const names = Object.keys(directory)
+  if (names.length !== 1) {
+    tell(
+      ['directory'],
+      `directory takes one of redis and nats; it got ${names.join(' and ') || 'none'}.`,
+    )
+  }
+  const { nats } = directory
+  if (nats === undefined) return
+  if (![1, 3, 5].includes(nats.replicas)) {
+    tell(
+      ['directory', 'nats', 'replicas'],
+      `directory.nats.replicas takes 1, 3 or 5; it got ${nats.replicas}.`,
+    )
+  }
+  if (nats.servers !== undefined || broker.nats !== undefined || broker.jetstream !== undefined)
+    return
+  tell(
+    ['directory', 'nats'],
+    'directory.nats.servers is missing: the broker is not NATS. It takes an address such as nats://localhost:4222.',
     'key',
   )
 }
@@ -198,8 +235,17 @@ function checkRules({ topics, auth }: Config, tell: Tell, warn: (warning: Warnin
   }
 }
 
-function checkPublish({ publish }: Config, tell: Tell, warn: (warning: Warning) => void): void {
+function checkPublish(
+  { publish, broker }: Config,
+  tell: Tell,
+  warn: (warning: Warning) => void,
+): void {
   if (publish === undefined) return
+  const [name = 'memory'] = Object.keys(broker)
+  if (!publishes(name)) {
+    const message = `publish: the server can't publish to ${name}. Publish with a library of the broker's, and leave publish out.`
+    tell(['publish'], message, 'key')
+  }
   const check = (path: PropertyKey[], patterns: readonly string[] = []) => {
     for (const [index, pattern] of patterns.entries()) {
       const here = [...path, index]

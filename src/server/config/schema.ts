@@ -3,7 +3,9 @@ import { broker } from './brokers.js'
 import {
   admin,
   auth,
+  control,
   cors,
+  directory,
   drain,
   history,
   limits,
@@ -32,6 +34,16 @@ export const schema = z.strictObject({
       'Who may have which topic. The first rule that matches decides; a topic that none matches is refused.',
     ),
   publish: publish.optional().describe('POST /publish. Default: nobody may publish by HTTP.'),
+  control: control
+    .optional()
+    .describe(
+      "The keys of the application's own server. Default: those of publish.keys that are for all of publish.topics.",
+    ),
+  directory: directory
+    .optional()
+    .describe(
+      'Where several servers share their clients: redis or nats. Default: clients exist in one process.',
+    ),
   cors: cors.optional().describe('Pages of other origins. Default: none.'),
   limits: limits.prefault({}).describe('What a request, a user or an address can take.'),
   streams: streams.prefault({}).describe('How long clients, streams and topics live.'),

@@ -74,6 +74,19 @@ const issuer = z.strictObject({
 
 export const auth = z.strictObject({
   issuers: z.array(issuer).min(1).describe('Who signs tokens. Each has jwks or secret.'),
+  labels: z
+    .array(
+      matching(
+        /^(?!(?:id|owner|labels|session|__proto__)$)[A-Za-z_][\w.-]{0,63}$/,
+        'the name of a claim, other than id, owner and session',
+      ),
+    )
+    .min(1)
+    .max(8)
+    .optional()
+    .describe(
+      'Claims that mark clients, so that /revoke and the like can mean all with one value: {"label": {"tenant": "acme"}}. Default: none.',
+    ),
   cookie: matching(/^[\w!#$%&'*+.^`|~-]+$/, 'the name of a cookie')
     .optional()
     .describe(
@@ -126,6 +139,37 @@ export const publish = z.strictObject({
   idempotency: duration()
     .prefault('10m')
     .describe('How long an idempotency key is remembered, by each process. 0: not at all.'),
+})
+
+export const control = z.strictObject({
+  keys: z
+    .array(text('a key', { secret: true }))
+    .min(1)
+    .describe('Who may call /revoke, /recheck and /subscriptions by owner.'),
+})
+
+export const directory = z.strictObject({
+  redis: z
+    .strictObject({
+      url: address(['redis', 'rediss'], 'redis://localhost:6379').describe('The Redis server.'),
+      prefix: text('a text').optional().describe('What its keys begin with. Default: unifrost:.'),
+    })
+    .optional()
+    .describe('In Redis.'),
+  nats: z
+    .strictObject({
+      servers: oneOrMore(address(['nats', 'tls', 'ws', 'wss'], 'nats://localhost:4222'))
+        .optional()
+        .describe('The NATS servers. Default: those of broker.'),
+      bucket: matching(/^[\w-]{1,200}$/, 'letters, digits, - and _')
+        .prefault('unifrost')
+        .describe('The key-value bucket.'),
+      replicas: whole(1, 5)
+        .prefault(1)
+        .describe('On how many servers the bucket is kept: 1, 3 or 5.'),
+    })
+    .optional()
+    .describe('In a bucket of NATS JetStream.'),
 })
 
 export const cors = z.strictObject({
@@ -199,5 +243,3 @@ export const log = z.strictObject({
     .prefault(true)
     .describe('Whether each stream gets a line at its end, without ids or tokens.'),
 })
-
-export { address }

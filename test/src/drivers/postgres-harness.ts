@@ -123,6 +123,12 @@ export function postgresHarness(fixture: PostgresFixture): {
     bound: 20_000,
     create: () => postgresDriver(fixture.url, BYTES),
     publish: (topic, payload) => fixture.notify(topic, Buffer.from(payload).toString('base64')),
+    publisher() {
+      const { publish, close } = postgresDriver(fixture.url)
+      const encoded = (payload: string | Uint8Array) =>
+        Buffer.from(payload as string).toString('base64')
+      return { publish: (topic, payload) => publish!(topic, encoded(payload)), close }
+    },
     maxPayload: MAX_PAYLOAD,
     badTopics: ['', 'a\0b', '\ud800', 'a\udc00b', 'x'.repeat(64), 'é'.repeat(32)],
     cut: () => fixture.link.cut(),

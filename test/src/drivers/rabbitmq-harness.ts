@@ -156,6 +156,7 @@ export function rabbitmqHarness(
     bound: 20_000,
     create: async () => rabbitmqDriver(source === 'address' ? fixture.url : await bring(), options),
     publish: (topic, payload) => fixture.publish(exchange, topic, payload),
+    publisher: () => rabbitmqDriver(RUNNING_RABBITMQ ?? urlOf(ADMIN, server().host), options),
     special: { wildcard: ['#', 'orders.*', 'orders.#'], internal: ['amq.rabbitmq.trace'] },
     badTopics: NAMES,
     cut: () => fixture.link.cut(),

@@ -153,6 +153,7 @@ export function redisHarness(
           make(newClient(library, fixture.url), {})
         : make(fixture.url, { library }),
     publish,
+    publisher: () => make(RUNNING_REDIS ?? server().adminUrl, { library }),
     special: { internal: ['__keyspace@0__:x', '__sentinel__:hello', 'unifrost:server:a'] },
     badTopics: ['', '\ud800', 'a\udc00b'],
     cut: () => fixture.link.cut(),
