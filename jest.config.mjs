@@ -33,7 +33,7 @@ export default {
     '^unifrost/(express|koa|fetch|fastify|nest)$': '<rootDir>/middleware/$1.ts',
     '^unifrost/((?:drivers|directories)/.*)$': '<rootDir>/src/$1.ts',
     '^unifrost/testing/app$': '<rootDir>/src/testing/app.ts',
-    '^unifrost/(driver-kit|hub|metrics|testing)$': '<rootDir>/src/$1/index.ts',
+    '^unifrost/(driver-kit|hub|metrics|runs|testing)$': '<rootDir>/src/$1/index.ts',
     // TypeScript's sources name the file that will exist; packages name the one that does.
     '^(\\.{1,2}/.*)\\.js$': ['$1.js', '$1.ts'],
   },
