@@ -6,7 +6,7 @@ import type { Block } from './support/markdown.js'
 import { blocksOf, proseOf } from './support/markdown.js'
 
 // A compiler starts up here, which takes longer where everything runs at once.
-jest.setTimeout(60_000)
+jest.setTimeout(180_000)
 
 const root = join(__dirname, '..')
 const built = new Set(['.git', '.cache', 'node_modules', 'dist', 'coverage'])
