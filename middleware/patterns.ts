@@ -1,5 +1,5 @@
 import { OptionsError } from '../src/index.js'
-import { refuse, show } from '../src/for-middleware.js'
+import { isPlainSegment, refuse, show } from '../src/for-middleware.js'
 
 /**
  * What a pattern grants. `true`: the topics that it matches. `'wildcards'`: only the broker's
@@ -7,9 +7,6 @@ import { refuse, show } from '../src/for-middleware.js'
  * `{ sub: 'ann' }` only the subject `orders.ann.*`.
  */
 export type Grant = true | 'wildcards'
-
-/** Characters that a broker may take for a wildcard, or a proxy for an escape. */
-const SPECIAL = /[*>#%?{}[\]\\\s\p{C}]/u
 
 /**
  * An `authorize` that is made of patterns:
@@ -59,7 +56,7 @@ function matcherFor(
 ): (principal: unknown, segment: string) => boolean {
   const claim = /^\{([^{}]+)\}$/.exec(segment)?.[1]
   if (claim !== undefined) {
-    return (principal, got) => got === claimOf(principal, claim) && isPlain(got)
+    return (principal, got) => got === claimOf(principal, claim) && isPlainSegment(got)
   }
   if (segment === '' || /[{}]/.test(segment)) {
     throw new OptionsError(
@@ -67,7 +64,7 @@ function matcherFor(
         'A claim stands alone between dots: orders.{sub}.open.',
     )
   }
-  if (segment === '*' && grant === true) return (_principal, got) => isPlain(got)
+  if (segment === '*' && grant === true) return (_principal, got) => isPlainSegment(got)
   return (_principal, got) => got === segment
 }
 
@@ -78,8 +75,4 @@ function claimOf(principal: unknown, claim: string): string | undefined {
   }
   const value = (principal as Record<string, unknown>)[claim]
   return typeof value === 'string' || Number.isFinite(value) ? String(value) : undefined
-}
-
-function isPlain(segment: string): boolean {
-  return segment !== '' && !SPECIAL.test(segment) && segment.normalize('NFKC') === segment
 }

@@ -98,6 +98,7 @@ export class Assembly {
       host: {
         lost: (client, topic) => this.lost(client, topic),
         resumed: (resume) => void this.counts.resumes[resume]++,
+        endsWith: (topic, payload) => this.subscriptions.endsWith(topic, payload),
         replayFailed: (error) => this.report(error, "The driver's log could not be read."),
       },
     }
@@ -216,6 +217,16 @@ export class Assembly {
   async each(which: Selector, what: Each): Promise<Selected> {
     if (what.do === 'subscribe' && this.state === 'closing') throw new StreamerClosedError()
     return this.commands.each(which, what)
+  }
+
+  /** See `Streamer.endTopic`. */
+  endTopic(topic: string): number {
+    if (this.state === 'closing') throw new StreamerClosedError()
+    if (this.cluster !== undefined) {
+      const hint = 'Publish a last message and name it by topics: [{ match, end }].'
+      this.warn({ topic, hint }, "endTopic reaches this server's clients only.")
+    }
+    return this.subscriptions.end(topic)
   }
 
   /** See `Streamer.drain`. */

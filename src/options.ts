@@ -17,6 +17,7 @@ import {
   oneOf,
   shape,
 } from './option-checks.js'
+import type { TopicOptions } from './topic-options.js'
 
 /** The methods that a Streamer calls on a logger. Pino and most other loggers have them. */
 export interface Logger {
@@ -66,6 +67,17 @@ export interface StreamerOptions {
      */
     maxAge?: number
   }
+  /**
+   * What topics keep, by their names: see {@link TopicOptions}. Default: none keeps anything beside the
+   * history.
+   */
+  topics?: readonly TopicOptions[]
+  /**
+   * The most bytes of the last values that `topics` retains, overhead included, beside the history; one
+   * topic may have a quarter. What is over is let go, and who subscribes is told `messages-lost` behind
+   * the values. Infinity: no limit. Default: `history.maxBytes` / 4.
+   */
+  maxRetainedBytes?: number
   /**
    * How long a topic without subscribers stays open on the broker, so that reloading a page does
    * not close and reopen it. Default: 5,000. 0 closes it at once.
@@ -244,6 +256,8 @@ export interface Settings {
   recheck: number
   clientTTL: number
   history: { maxBytes: number; maxBytesPerTopic: number; maxAge: number }
+  topics: readonly TopicOptions[]
+  maxRetainedBytes: number
   topicLinger: number
   slowClientTimeout: number
   heartbeat: 'comment' | 'message'
@@ -316,6 +330,8 @@ export const STREAMER_OPTIONS = {
     maxBytesPerTopic: number(1, Number.MAX_SAFE_INTEGER),
     maxAge: number(1, LONGEST),
   }),
+  topics: [Array.isArray, 'a list of objects such as { match: "orders.*", retain: 1 }'],
+  maxRetainedBytes: count(1),
   topicLinger: number(0, LONGEST),
   slowClientTimeout: number(1, LONGEST),
   heartbeat: oneOf('comment', 'message'),
@@ -395,6 +411,8 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
       maxBytesPerTopic: options.history?.maxBytesPerTopic ?? Math.ceil(maxBytes / 8),
       maxAge: options.history?.maxAge ?? Math.min(clientTTL + MINUTE, LONGEST),
     },
+    topics: options.topics ?? [],
+    maxRetainedBytes: options.maxRetainedBytes ?? Math.ceil(maxBytes / 4),
     topicLinger: options.topicLinger ?? 5_000,
     slowClientTimeout: options.slowClientTimeout ?? 30_000,
     heartbeat: options.heartbeat ?? 'comment',

@@ -292,6 +292,18 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
+   * Ends a topic for this server's clients: each gets `{"end":{"topic":…}}` behind all that was
+   * published, and is unsubscribed. Who subscribes later gets what `topics` retains and the end. It does
+   * not reach the clients of other servers; a last message does, which `topics: [{ match, end }]` names.
+   *
+   * @returns how many clients were told, connected or not; 0 where the topic has ended before.
+   * @throws TopicNameError, StreamerClosedError
+   */
+  async endTopic(topic: string): Promise<{ clients: number }> {
+    return { clients: this.parts.endTopic(topic) }
+  }
+
+  /**
    * Publishes a message to a topic through the driver, for the clients of all servers. It resolves when
    * the broker has taken the message; clients get it a little later, as any other message.
    *

@@ -85,9 +85,10 @@ export function placesOf(client: Client): Place[] {
   const places: Place[] = []
   for (const membership of client.sources()) {
     const topic = membership.topic.history
-    const index = topic.indexAfter(membership.floor(client.cursor))
+    const { conflates } = membership
+    const index = topic.wanted(topic.indexAfter(membership.floor(client.cursor)), conflates)
     const frame = topic.at(index)
-    if (frame !== undefined) places.push({ topic, index, number: frame.number })
+    if (frame !== undefined) places.push({ topic, index, number: frame.number, conflates })
   }
   return places
 }

@@ -75,6 +75,10 @@ export interface ClientHost {
 export class Client {
   /** @internal The part of the current tick that is its own. {@link Broadcast} sets it. */
   tick: TickBatch | undefined = undefined
+  /** @internal Whether last values of a topic are still to be written to it. */
+  awaitsKept = false
+  /** @internal Whether its request asks to skip what is out of date, where a topic lets it. */
+  asksConflation = false
   private readonly joined = new Map<string, Membership>()
   private failures: readonly Membership[] = NONE
   private forgotten = 0
@@ -415,7 +419,8 @@ export class Client {
   /** @internal It knows of the failures through this number. */
   knows(through: number): void {
     for (const membership of this.failures) {
-      if (membership.endedAt! <= through) this.forget(membership)
+      const isTold = membership.endedAt! <= through && membership.kept === undefined
+      if (isTold) this.forget(membership)
     }
   }
 

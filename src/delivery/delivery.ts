@@ -5,6 +5,7 @@ import type { Frame } from '../wire/frame.js'
 import { Batch } from '../wire/frame.js'
 import type { Encoding, Refusal, WireErrorCode } from '../wire/messages.js'
 import {
+  endMessage,
   errorMessage,
   refusalOf,
   refusedMessage,
@@ -20,8 +21,10 @@ import type { Client } from './client.js'
 import type { Connection } from './connection.js'
 import type { HistoryBounds } from './history.js'
 import { History, TopicHistory } from './history.js'
+import { writeKept } from './kept-replay.js'
 import { Membership } from './membership.js'
 import { Numbering } from './numbering.js'
+import { Pauses } from './pauses.js'
 import { Replays } from './replays.js'
 import type { Opening, Resume, ResumeHost } from './resume.js'
 import { resume } from './resume.js'
@@ -55,6 +58,8 @@ export interface DeliveryHost {
   resumed(resume: Resume): void
   /** The driver's log could not be read for clients that are behind. */
   replayFailed(error: unknown): void
+  /** Whether an entry that is read again is its topic's last one, which ends the topic here. */
+  endsWith(topic: string, payload: Payload): boolean
 }
 
 /**
@@ -69,6 +74,7 @@ export class Delivery implements ResumeHost {
   readonly timings = new Timings()
   protected readonly broadcast: Broadcast
   protected readonly replays: Replays
+  private readonly pauses: Pauses
   protected readonly timers: Timers
   protected readonly delayOf: (topic: string) => number
   private readonly encoding: Encoding
@@ -77,7 +83,8 @@ export class Delivery implements ResumeHost {
   readonly infoEvent: string | undefined
   protected readonly host: DeliveryHost
   private readonly step = (client: Client): Step | undefined => this.nextStep(client)
-  private caughtUp = 0
+  /** Topic events handed to connections beside those of the broadcast. */
+  caughtUp = 0
   private expiring = false
 
   constructor(
@@ -95,6 +102,7 @@ export class Delivery implements ResumeHost {
       if (frame.number > this.broadcast.delivered) this.broadcast.flush()
     })
     this.replays = new Replays(this.history)
+    this.pauses = new Pauses(timers, (client) => this.catchUp(client))
   }
 
   /** Every live client has been given everything through this number. */
@@ -126,9 +134,11 @@ export class Delivery implements ResumeHost {
   /** Takes a message of a topic. @returns why it is not sent, or undefined where it is. */
   receive(topic: Topic, payload: Payload, _place?: LogPlace): Refusal | undefined {
     const refusal = this.refusalOf(payload)
-    this.append(topic, (number) =>
+    const frame = this.add(topic, (number) =>
       this.encode(topic.name, payload, refusal, this.numbering.format(number)),
     )
+    topic.keeping?.took(frame, payload, refusal)
+    this.history.enforce(topic.history)
     return refusal
   }
 
@@ -139,9 +149,17 @@ export class Delivery implements ResumeHost {
       .number
   }
 
+  /** Puts the end of a topic into its history. */
+  tellEnd(topic: Topic): void {
+    topic.endedAt = this.append(topic, (number) =>
+      this.endMessage(topic.name, this.numbering.format(number)),
+    ).number
+  }
+
   /** Tells the clients of a topic that messages may be missing here. */
   tellGap(topic: Topic, _through?: number): void {
-    this.tell(topic, 'messages-lost')
+    const place = this.tell(topic, 'messages-lost')
+    topic.keeping?.missed(place)
   }
 
   /** Gives every live client what has arrived. Call it before a client's topics change. */
@@ -284,13 +302,14 @@ export class Delivery implements ResumeHost {
   protected bring(client: Client, next: (client: Client) => Step | undefined): void {
     this.flush()
     const { connection } = client
-    if (!client.readable) return
-    while (connection !== undefined && !connection.full && !client.live) {
+    if (!client.readable || connection === undefined || this.pauses.has(connection)) return
+    while (!connection.full && !client.live) {
+      if (client.awaitsKept && !writeKept(this, client)) return
       const step = next(client)
       if (step === undefined) {
-        client.arrive()
-        this.timings.arrive(connection)
         this.report(client, 'exact')
+        if (this.pauses.begin(client, connection)) return
+        client.arrive()
       } else if (step.kind === 'lost') {
         connection.write(this.errorMessage({ code: 'messages-lost', topic: step.topic }))
         this.lost(client, step.topic)
@@ -322,6 +341,11 @@ export class Delivery implements ResumeHost {
   /** An error message under the name of info messages. */
   errorMessage(error: Parameters<typeof errorMessage>[0], id?: string): Encoded {
     return errorMessage(error, { id, event: this.infoEvent })
+  }
+
+  /** The end of a topic under the name of info messages. */
+  endMessage(topic: string, id?: string): Encoded {
+    return endMessage(topic, { id, event: this.infoEvent })
   }
 
   protected refusalOf(payload: Payload): Refusal | undefined {

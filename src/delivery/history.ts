@@ -16,16 +16,48 @@ export interface HistoryBounds {
 export class TopicHistory implements FrameList {
   /** What its frames cost together. */
   bytes = 0
+  /** The most that they may cost; undefined: what holds for all topics. */
+  maxBytes: number | undefined = undefined
   protected evicted: number
   private ring: (Frame | undefined)[] = new Array<Frame | undefined>(8)
   private head = 0
   private count = 0
 
   constructor(
-    startsAfter: number,
+    /** Its first frame comes after this number. */
+    readonly startsAfter: number,
     readonly name = '',
   ) {
     this.evicted = startsAfter
+    this.evictedNewest = startsAfter
+  }
+
+  /** The newest frame of each key, where the topic is conflated. */
+  private newest: Map<string, Frame> | undefined = undefined
+  private evictedNewest = 0
+
+  /** A frame is the newest of its key. */
+  supersede(key: string, frame: Frame): void {
+    this.newest ??= new Map()
+    const before = this.newest.get(key)
+    if (before !== undefined) {
+      before.superseded = true
+      before.key = undefined
+    }
+    frame.key = key
+    this.newest.set(key, frame)
+  }
+
+  /** Through which number a client that conflates has lost something when the history let it go. */
+  get newestLostThrough(): number {
+    return Math.min(this.lostThrough, this.evictedNewest)
+  }
+
+  /** The index of the first frame from `index` on that a client is sent. */
+  wanted(index: number, conflates: boolean): number {
+    let at = index
+    if (conflates) while (this.at(at)?.superseded === true) at++
+    return at
   }
 
   /** The number of the last frame that was let go, or the history's number at the start. */
@@ -63,6 +95,8 @@ export class TopicHistory implements FrameList {
     this.count--
     this.bytes -= frame.cost
     this.evicted = frame.number
+    if (!frame.superseded) this.evictedNewest = frame.number
+    if (frame.key !== undefined) this.newest?.delete(frame.key)
     return frame
   }
 
@@ -142,7 +176,8 @@ export class History {
 
   /** Lets go of what is over the bounds in bytes, after a topic has grown. */
   enforce(topic: TopicHistory): void {
-    while (topic.bytes > this.bounds.maxBytesPerTopic) this.evict(topic.at(0)!)
+    const most = topic.maxBytes ?? this.bounds.maxBytesPerTopic
+    while (topic.bytes > most) this.evict(topic.at(0)!)
     while (this.bytes > this.bounds.maxBytes) this.evict(this.oldest!)
   }
 

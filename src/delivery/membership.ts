@@ -1,5 +1,6 @@
 import type { Position, ReplayMark } from '../wire/position.js'
 import type { Client } from './client.js'
+import type { KeptReplay } from './kept-replay.js'
 import type { Topic } from './topic.js'
 
 /** Finds the position that a text names in the numbering. */
@@ -70,6 +71,8 @@ export class Membership {
   index = -1
   /** How a request came by it; undefined where the application's own code subscribed the client. */
   grant: Grant | undefined = undefined
+  /** The topic's last values, on their way to the client or sent lately. */
+  kept: KeptReplay | undefined = undefined
   protected starts: number
   private ends: number | undefined = undefined
   private past: Replay | undefined = undefined
@@ -113,9 +116,20 @@ export class Membership {
     return Math.max(replay.through, this.told?.through ?? 0)
   }
 
+  /** Whether the client skips what is out of date while it is behind. */
+  get conflates(): boolean {
+    return this.topic.keeping?.conflatesFor(this.client.asksConflation) === true
+  }
+
+  /** How often the client is written to at the most, in milliseconds; 0: as messages come. */
+  get interval(): number {
+    return this.conflates ? this.topic.keeping!.interval : 0
+  }
+
   /** Whether the client has missed something that it has not been told of. */
   hasLoss(cursor: number): boolean {
-    return this.floor(cursor) < this.topic.history.lostThrough
+    const { history } = this.topic
+    return this.floor(cursor) < (this.conflates ? history.newestLostThrough : history.lostThrough)
   }
 
   /** Frames after `from` are sent first. */
@@ -230,6 +244,7 @@ export class Membership {
     this.starts = number
     this.told = undefined
     this.past = undefined
+    this.kept = undefined
   }
 
   /** An entry with this number is still to come, though the client may stand behind it. */

@@ -9,6 +9,8 @@ export interface Place {
   index: number
   /** That frame's number. */
   number: number
+  /** Whether frames are skipped that have a newer one of their key. */
+  conflates: boolean
 }
 
 /** How many batches are kept for the clients that come next. */
@@ -44,10 +46,12 @@ export class Replays {
 }
 
 function areSame(some: readonly Place[], others: readonly Place[]): boolean {
-  return (
-    some.length === others.length &&
-    some.every(({ topic, number }, i) => topic === others[i]!.topic && number === others[i]!.number)
-  )
+  return some.length === others.length && some.every((place, i) => isSame(place, others[i]!))
+}
+
+function isSame(one: Place, other: Place): boolean {
+  const isThere = one.topic === other.topic && one.number === other.number
+  return isThere && one.conflates === other.conflates
 }
 
 /** The frames from these places on in order of number, up to one batch. */
@@ -62,7 +66,7 @@ function merge(places: readonly Place[]): Frame[] {
     // Those of one number stay together: a cursor stands behind all of them or before.
     if (last !== undefined && size > BATCH_BYTES && frame.number !== last.number) break
     frames.push(frame)
-    place.index++
+    place.index = place.topic.wanted(place.index + 1, place.conflates)
     const following = place.topic.at(place.index)
     if (following !== undefined) place.number = following.number
     else if (heap.length === 1) break

@@ -2,6 +2,7 @@ import { configMessage, errorMessage } from '../wire/messages.js'
 import { Position } from '../wire/position.js'
 import type { Client } from './client.js'
 import type { Connection } from './connection.js'
+import { resumeKept, sendKept } from './kept-replay.js'
 import type { Membership } from './membership.js'
 
 /** How a connection went on from where its client said that it was. */
@@ -86,6 +87,10 @@ function goOnUnasked(host: ResumeHost, opening: Opening, id: string): void {
   const { client } = opening
   const { acknowledged, cursor } = client
   if (acknowledged === Infinity) client.acknowledge(cursor)
+  for (const membership of client.sources()) {
+    const isNew = acknowledged === Infinity || membership.kept === undefined
+    if (!isNew) sendKept(membership, cursor)
+  }
   const unsure = client.sources().filter((membership) => membership.isUnsure(acknowledged, cursor))
   tellLosses(host, opening, id, unsure)
 }
@@ -106,7 +111,13 @@ function greet(
   { client, connection, asked, greeting }: Opening,
   id: string | undefined,
 ): void {
-  const fields = { id, event, retry: greeting.retry, resumes: asked }
+  // Whoever has an id has the last values: who is cut before them comes back without.
+  const fields = {
+    id: client.awaitsKept ? undefined : id,
+    event,
+    retry: greeting.retry,
+    resumes: asked,
+  }
   connection.write(configMessage(greeting.config, client.topics, fields))
 }
 
@@ -114,6 +125,7 @@ function resumeSubscriptions(client: Client, named: Position): void {
   for (const membership of client.sources()) {
     membership.doubt(client.cursor)
     const isKept = client.owes(membership.topic.name)
+    resumeKept(membership, named)
     membership.resume(isKept ? new Position(named.number, named.tie) : named)
   }
 }
@@ -131,7 +143,10 @@ function startAnew(host: ResumeHost, opening: Opening): void {
   client.acknowledge(-1)
   const id = host.format(client.place)
   const memberships = client.sources()
-  for (const membership of memberships) membership.startAnew(client.cursor)
+  for (const membership of memberships) {
+    membership.startAnew(client.cursor)
+    sendKept(membership, client.cursor)
+  }
   tellLosses(host, opening, id, memberships)
   host.resumedAnew()
   host.catchUp(client)
@@ -152,7 +167,7 @@ function tellLosses(
   greet(host, opening, lost.length === 0 ? id : undefined)
   for (const [index, topic] of lost.entries()) {
     const last = index === lost.length - 1
-    const fields = { id: last ? id : undefined, event: host.infoEvent }
+    const fields = { id: last && !client.awaitsKept ? id : undefined, event: host.infoEvent }
     connection.write(errorMessage({ code: 'messages-lost', topic }, fields))
     host.lost(client, topic)
   }

@@ -3,6 +3,7 @@ import type { Payload, Sink, Subscription } from '../driver.js'
 import type { Frame } from '../wire/frame.js'
 import type { Client } from './client.js'
 import type { TopicHistory } from './history.js'
+import type { Keeping } from './keeping.js'
 import type { Membership } from './membership.js'
 
 /** Where a message stands in a driver's log. */
@@ -46,6 +47,12 @@ export class Topic implements Sink {
   delay = 0
   /** The topic is not let go before this time, by the clock: a client that left may come back. */
   heldUntil = 0
+  /** The number of its end in the history; undefined while more may come. */
+  endedAt: number | undefined = undefined
+  /** Whether its last message has come: what follows is ignored. */
+  isEnding = false
+  /** What it keeps beside its history; undefined where no entry of `topics` matches it. */
+  keeping: Keeping | undefined = undefined
   /** Whether the log has a line that messages of this topic were refused: one line per cause. */
   hasRefused = false
   private over = false

@@ -224,6 +224,7 @@ export function arrivalOf(request: AnyRequest, options: HandleOptions): Arrival 
     address: addressOf(request, options),
     lifetime: options.expires === undefined ? undefined : options.expires - Date.now(),
     seat: seatOf(request),
+    conflate: ['', '1', 'true'].includes(queryOf(request).get('conflate') ?? '0'),
   }
 }
 

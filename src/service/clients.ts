@@ -78,6 +78,8 @@ export interface Arrival {
   lifetime?: number | undefined
   /** The room that the request took. Default: room is taken whatever the limits say. */
   seat?: Seat | undefined
+  /** Whether it asks to skip what is out of date. Default: no. */
+  conflate?: boolean | undefined
 }
 
 /** Whose client is to be made, and from where, as far as that is known. */
@@ -193,6 +195,7 @@ export class Clients {
       this.sayGoodbye(connection, client.end ?? 'closed', this.retry())
       return
     }
+    client.asksConflation = arrival.conflate === true
     this.replace(client)
     this.timers.cancel(client.stopTTL())
     // Its listeners may subscribe it to topics that go on from its position: nothing is sent before.

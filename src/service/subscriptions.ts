@@ -9,6 +9,7 @@ import {
   TooManyTopicsError,
   UnifrostError,
 } from '../errors.js'
+import { sendKept } from '../delivery/kept-replay.js'
 import type { Grant, Membership } from '../delivery/membership.js'
 import { checkTopicName } from './names.js'
 import type { OptionCheck } from '../option-checks.js'
@@ -20,11 +21,16 @@ import { checkPayload } from '../wire/messages.js'
 import { numberBefore } from '../wire/position.js'
 import type { Whose } from './refusals.js'
 import { Refusals } from './refusals.js'
+import { TopicRules } from './topic-rules.js'
 import { Topics } from './topics.js'
 
 /** Where a new subscription begins. Default: with the next message. */
 export interface SubscribeOptions {
-  /** Send this many of the last messages first, as far as the history has them. */
+  /**
+   * Send this many of the last messages first, as far as the history has them. Infinity: all since the
+   * topic was opened; where their beginning is gone, `messages-lost` says so. Default: what `topics`
+   * retains.
+   */
   rewind?: number
   /**
    * Send everything after this position first: a `Last-Event-ID` of this Streamer. What the history
@@ -34,7 +40,7 @@ export interface SubscribeOptions {
 }
 
 const SUBSCRIBE_OPTIONS = {
-  rewind: count(0, Number.MAX_SAFE_INTEGER),
+  rewind: count(0),
   after: [(value) => typeof value === 'string', 'a position: a Last-Event-ID of this Streamer'],
 } satisfies Record<keyof SubscribeOptions, OptionCheck>
 
@@ -80,6 +86,10 @@ export class Subscriptions {
     private readonly counts: Counters,
     private readonly host: SubscriptionsHost,
   ) {
+    const rules = new TopicRules(settings, driver.encoding ?? 'utf8', {
+      report: (cause, message) => host.report(cause, message),
+      emptied: (topic) => this.topics.release(topic),
+    })
     const { history, heartbeatInterval, clientTTL } = settings
     const life = history.maxAge + heartbeatInterval + clientTTL
     this.refusals = new Refusals(timers.clock, life)
@@ -87,6 +97,7 @@ export class Subscriptions {
       received: (topic, payload, place) => this.received(topic, payload, place),
       gapped: (topic, reason, through) => this.gapped(topic, reason, through),
       failed: (topic, error) => this.failed(topic, error),
+      equip: (topic) => rules.equip(topic),
       opened: (topic) => host.opened(topic.name),
       closed: (topic) => this.closed(topic),
       closeFailed: (topic, error) => host.report(error, `${quote(topic)} was not closed in order.`),
@@ -124,7 +135,7 @@ export class Subscriptions {
       if (waits) this.delivery.catchUp(client)
       throw cause instanceof UnifrostError ? cause : new SubscribeError(name, cause)
     }
-    if (membership.endedAt !== undefined) {
+    if (membership.endedAt !== undefined && membership.topic.endedAt === undefined) {
       throw new SubscribeError(name, new Error('It was opened, and ended at once.'))
     }
     return present === undefined
@@ -198,6 +209,26 @@ export class Subscriptions {
     for (const membership of client.failed) client.forget(membership)
   }
 
+  /**
+   * Ends a topic for this server's clients: see `Streamer.endTopic`.
+   *
+   * @returns how many clients were told.
+   */
+  end(name: string): number {
+    checkTopicName(name, this.settings.maxTopicLength, this.settings.infoEvent)
+    if (this.topics.endedOf(name) !== undefined) return 0
+    return this.endTopic(this.topics.get(name) ?? this.topics.unopened(name))
+  }
+
+  /** Whether an entry of the log that is read again is its topic's last one, which ends the topic. */
+  endsWith(name: string, payload: Payload): boolean {
+    const topic = this.topics.get(name)
+    if (topic?.keeping?.ends(payload) !== true) return false
+    // What is read goes to its clients first.
+    setImmediate(() => this.endTopic(topic))
+    return true
+  }
+
   /** The topics that are open on the broker, or being opened. */
   get open(): Topic[] {
     return this.topics.all()
@@ -215,6 +246,7 @@ export class Subscriptions {
     const membership = this.member(client, name)
     membership.grant = options.grant
     const older = this.place(membership, options)
+    if (membership.topic.endedAt !== undefined) this.tellOver(membership)
     this.holdBack(membership, older)
     return membership
   }
@@ -223,13 +255,19 @@ export class Subscriptions {
   private place(membership: Membership, options: JoinOptions): boolean {
     const { rewind, after, since, goesOn, named } = options
     const { topic } = membership
-    if (rewind !== undefined && rewind > 0) {
+    // What the history has let go may be retained still.
+    const isRewound = rewind !== undefined && rewind > 0
+    if (isRewound && topic.history.length === 0) sendKept(membership, membership.since)
+    if (rewind === Infinity) {
+      membership.replayFrom(topic.history.startsAfter)
+    } else if (isRewound) {
       const first = topic.history.at(Math.max(0, topic.history.length - rewind))
       if (first !== undefined) membership.replayFrom(numberBefore(first.number))
     } else if (after !== undefined) {
       const position = this.placeOf(membership, after, named === true)
       if (position === undefined) {
         const older = membership.misplace()
+        sendKept(membership, membership.since)
         if (goesOn === true) this.tellMissing(membership)
         return older
       }
@@ -237,6 +275,8 @@ export class Subscriptions {
       return true
     } else if (since !== undefined) {
       return membership.continueAfter(since, (text) => this.delivery.parse(text))
+    } else if (rewind === undefined) {
+      sendKept(membership, membership.since)
     }
     return false
   }
@@ -275,7 +315,12 @@ export class Subscriptions {
   private holdBack(membership: Membership, older: boolean): void {
     const { client } = membership
     if (older) membership.awaitOpening()
-    if ((membership.replay !== undefined || membership.awaits) && client.live) {
+    const waits =
+      membership.replay !== undefined ||
+      membership.awaits ||
+      membership.kept !== undefined ||
+      membership.interval > 0
+    if (waits && client.live) {
       this.delivery.goBack(client)
     }
   }
@@ -289,8 +334,29 @@ export class Subscriptions {
     this.topics.release(topic)
   }
 
+  /** A client has subscribed to a topic that has ended: it is told so, behind what is retained. */
+  private tellOver(membership: Membership): void {
+    const { client, topic } = membership
+    for (const earlier of client.failed) if (earlier.topic === topic) client.forget(earlier)
+    const isBehind = membership.since < topic.endedAt! || membership.replay !== undefined
+    if (!isBehind) sendKept(membership, membership.since)
+    client.fail(membership, topic.endedAt!)
+  }
+
+  /** @returns how many clients were told. */
+  private endTopic(topic: Topic): number {
+    if (topic.isOver || topic.endedAt !== undefined) return 0
+    this.delivery.tellEnd(topic)
+    const members = topic.members.filter(({ endedAt }) => endedAt === undefined)
+    for (const membership of members) membership.client.fail(membership, topic.endedAt!)
+    this.topics.end(topic)
+    this.host.closed(topic.name)
+    return members.length
+  }
+
   /** The one guard of the sink, which never throws: what can't be taken is a told loss. */
   private received(topic: Topic, payload: Payload, place?: LogPlace): void {
+    if (topic.isEnding) return
     this.counts.received++
     try {
       this.take(topic, payload, place)
@@ -303,6 +369,12 @@ export class Subscriptions {
   private take(topic: Topic, payload: Payload, place?: LogPlace): void {
     checkPayload(payload)
     const refusal = this.delivery.receive(topic, payload, place)
+    if (topic.keeping?.ends(payload) === true) {
+      topic.isEnding = true
+      // An entry that goes to several topics is kept for all of them first.
+      if (place?.shared === true) queueMicrotask(() => this.endTopic(topic))
+      else this.endTopic(topic)
+    }
     if (refusal === undefined) return
     this.counts.refused++
     if (topic.hasRefused) return

@@ -8,6 +8,8 @@ import { IdleTopics } from './idle-topics.js'
 
 /** What the topics tell their Streamer. */
 export interface TopicsHost extends TopicHost {
+  /** Gives a new topic what it keeps. */
+  equip(topic: Topic): void
   opened(topic: Topic): void
   /** Its frames can be let go. */
   closed(topic: Topic): void
@@ -25,6 +27,9 @@ export interface Opener {
 const OWNER = 'owner '
 const ADDRESS = 'address '
 
+/** How many topics that have ended are remembered. */
+const MOST_ENDED = 10_000
+
 type Limits = Pick<
   Settings,
   'topicLinger' | 'maxOpenTopics' | 'maxOpenTopicsPerOwner' | 'maxOpenTopicsPerAddress'
@@ -36,6 +41,8 @@ type Limits = Pick<
  */
 export class Topics {
   private readonly current = new Map<string, Topic>()
+  /** Those that have ended, for who asks for them later; the one that ended first is the first. */
+  private readonly ended = new Map<string, Topic>()
   private readonly closing = new Map<string, Promise<void>>()
   /** Who has opened each of the open topics, and how many each has. */
   private readonly openers = new Map<Topic, string | undefined>()
@@ -72,6 +79,8 @@ export class Topics {
    * @throws TooManyOpenTopicsError
    */
   acquire(name: string, opener: Opener, granted = false): Topic {
+    const ended = this.ended.get(name)
+    if (ended !== undefined) return ended
     const current = this.current.get(name)
     if (current !== undefined) {
       this.timers.cancel(current.lingering)
@@ -81,6 +90,7 @@ export class Topics {
     const key = keyOf(opener)
     this.makeRoom(key, granted)
     const topic = this.delivery.newTopic(name, this.host)
+    this.host.equip(topic)
     this.current.set(name, topic)
     this.openers.set(topic, key)
     this.count(key, 1)
@@ -104,7 +114,13 @@ export class Topics {
   release(topic: Topic): void {
     if (topic.members.length > 0 || topic.isOver || !topic.isOpen) return
     this.timers.cancel(topic.lingering)
-    const wait = Math.max(this.limits.topicLinger, topic.heldUntil - this.timers.clock.now())
+    if (topic.keeping?.holds === true) {
+      // What it keeps is true as long as the topic is open.
+      this.idle.add(topic, this.openers.get(topic))
+      return
+    }
+    const linger = topic.keeping?.rule.linger ?? this.limits.topicLinger
+    const wait = Math.max(linger, topic.heldUntil - this.timers.clock.now())
     if (wait <= 0) {
       void this.close(topic)
       return
@@ -116,7 +132,15 @@ export class Topics {
   /** Closes a topic now. Never rejects. */
   close(topic: Topic): Promise<void> {
     this.timers.cancel(topic.lingering)
+    topic.keeping?.clear()
     this.forget(topic)
+    const closed = this.letGo(topic)
+    this.host.closed(topic)
+    return closed
+  }
+
+  /** Closes a topic on the broker, behind an earlier one of its name. Never rejects. */
+  private letGo(topic: Topic): Promise<void> {
     const before = this.closing.get(topic.name)
     const closed = topic
       .close((error) => this.host.closeFailed(topic, error))
@@ -125,8 +149,32 @@ export class Topics {
         if (this.closing.get(topic.name) === closed) this.closing.delete(topic.name)
       })
     this.closing.set(topic.name, closed)
-    this.host.closed(topic)
     return closed
+  }
+
+  /** A topic that nobody has open, for one that ends. */
+  unopened(name: string): Topic {
+    const topic = this.delivery.newTopic(name, this.host)
+    this.host.equip(topic)
+    return topic
+  }
+
+  /** The topic that has ended under this name, or undefined. */
+  endedOf(name: string): Topic | undefined {
+    return this.ended.get(name)
+  }
+
+  /** Closes a topic that has ended, and remembers it. */
+  end(topic: Topic): void {
+    const wasOpen = this.current.get(topic.name) === topic
+    this.timers.cancel(topic.lingering)
+    this.forget(topic)
+    this.ended.set(topic.name, topic)
+    if (wasOpen) void this.letGo(topic)
+    if (this.ended.size <= MOST_ENDED) return
+    const oldest = this.ended.values().next().value!
+    this.ended.delete(oldest.name)
+    oldest.keeping?.clear()
   }
 
   /** Closes every topic. It does not wait for topics whose opening hangs. */

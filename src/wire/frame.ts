@@ -19,6 +19,10 @@ export class Frame extends Encoded {
   /** The history links all topics' frames in order of number. */
   previous: Frame | null = null
   next: Frame | null = null
+  /** Its key, where its topic is conflated, while it is the newest of its key. */
+  key: string | undefined = undefined
+  /** Whether a newer one of its key has come: who is behind and conflates skips it. */
+  superseded = false
 
   constructor(
     readonly number: number,
@@ -89,7 +93,10 @@ export class Batch extends Encoded {
   }
 
   /** Frames that are older than the cursor: each is sent with an id of its own kind, or without. */
-  static withIds(frames: readonly Frame[], idOf: (frame: Frame) => string | undefined): Batch {
+  static withIds<T extends Encoded>(
+    frames: readonly T[],
+    idOf: (frame: T) => string | undefined,
+  ): Batch {
     const ids = frames.map((frame) => {
       const id = idOf(frame)
       return id === undefined ? '' : `id: ${id}\n`

@@ -59,6 +59,11 @@ export function errorMessage(
   return encodeEvent({ ...fields, data: JSON.stringify({ error: { topic, code, message } }) })
 }
 
+/** Says that a topic has ended: nothing of it follows. */
+export function endMessage(topic: string, fields: InfoFields = {}): Encoded {
+  return encodeEvent({ ...fields, data: JSON.stringify({ end: { topic } }) })
+}
+
 /** A heartbeat that a page can see. `id` is the client's position, if it is to store one. */
 export function heartbeatMessage(fields: InfoFields = {}): Encoded {
   return encodeEvent({ ...fields, data: '{"heartbeat":true}' })

@@ -61,11 +61,12 @@ export class LogDelivery extends Delivery {
     const { number, shared } = place
     const tie = shared ? topic.name : undefined
     this.boundBefore(number)
-    this.add(
+    const frame = this.add(
       topic,
       (number) => this.encode(topic.name, payload, refusal, this.numbering.format(number, tie)),
       number,
     )
+    topic.keeping?.took(frame, payload, refusal)
     if (!shared) this.history.enforce(topic.history)
     else if (this.unbounded.push(topic.history) === 1) queueMicrotask(() => this.bound())
     return refusal
@@ -84,8 +85,20 @@ export class LogDelivery extends Delivery {
     return this.append(topic, () => this.errorMessage({ code, topic: topic.name }), number).number
   }
 
+  override tellEnd(topic: LogTopic): void {
+    const number = this.numberOfOurs(topic)
+    this.boundBefore(number)
+    this.append(topic, () => this.endMessage(topic.name), number)
+    topic.endedAt = number
+  }
+
+  endsWith(topic: string, payload: Payload): boolean {
+    return this.host.endsWith(topic, payload)
+  }
+
   override tellGap(topic: LogTopic, through?: number): void {
     const place = this.tell(topic, 'messages-lost')
+    topic.keeping?.missed(place)
     if (through !== undefined) topic.history.miss(place, through)
   }
 
@@ -185,6 +198,7 @@ export class LogDelivery extends Delivery {
     const position = this.restartNumbering()
     for (const topic of new Set([...topics, ...gone])) {
       this.history.drop(topic.history)
+      topic.keeping?.clear()
       ;(topic as LogTopic).history.restart(position)
     }
     for (const client of clients) {

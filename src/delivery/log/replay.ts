@@ -11,6 +11,8 @@ import { LogSegment } from './segment.js'
 export interface LogReplayHost {
   /** An entry of the log as it is sent, with a `tie` where it goes to several topics. */
   encodeEntry(topic: string, payload: Payload, number: number, tie: boolean): Encoded
+  /** Whether an entry is the last one of its topic. */
+  endsWith(topic: string, payload: Payload): boolean
   flush(): void
   /** Brings a client on, with what was read where there is something. */
   catchUp(client: Client, segment?: LogSegment): void
@@ -93,6 +95,7 @@ export class LogReplay {
     if (!(await this.log.reach(last))) throw new Error(`The log did not come to ${last}.`)
     this.host.flush()
     let part = new Part(after)
+    const ended = new Set<string>()
     for await (const entry of this.log.read(topics, Math.floor(after), last)) {
       if (life !== this.life) return
       if ('lostThrough' in entry) {
@@ -114,7 +117,9 @@ export class LogReplay {
       const { number, payload, topics: names } = entry
       for (const [index, name] of names.entries()) {
         const own = isList(payload) ? payload[index]! : payload
+        if (ended.has(name)) continue
         part.add(name, number, this.host.encodeEntry(name, own, number, names.length > 1))
+        if (this.host.endsWith(name, own)) ended.add(name)
       }
     }
     if (life === this.life) this.give(group, part.segment(topics, through))
