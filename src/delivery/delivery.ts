@@ -308,6 +308,7 @@ export class Delivery implements ResumeHost {
       const step = next(client)
       if (step === undefined) {
         this.report(client, 'exact')
+        this.timings.arrive(connection)
         if (this.pauses.begin(client, connection)) return
         client.arrive()
       } else if (step.kind === 'lost') {
