@@ -32,11 +32,11 @@ export default {
     '^unifrost$': '<rootDir>/src/index.ts',
     '^unifrost/(express|koa|fetch|fastify|nest)$': '<rootDir>/middleware/$1.ts',
     '^unifrost/((?:drivers|directories|runs)/.*)$': '<rootDir>/src/$1.ts',
-    '^unifrost/(driver-kit|hub|runs|testing)$': '<rootDir>/src/$1/index.ts',
     '^unifrost/client$': '<rootDir>/src/client/index.ts',
     '^unifrost/client/fetch$': '<rootDir>/src/client/fetch.ts',
     '^unifrost/(react|vue|svelte|solid)$': '<rootDir>/src/client/$1.ts',
     '^unifrost/testing/app$': '<rootDir>/src/testing/app.ts',
+    '^unifrost/(driver-kit|hub|metrics|runs|testing)$': '<rootDir>/src/$1/index.ts',
     // TypeScript's sources name the file that will exist; packages name the one that does.
     '^(\\.{1,2}/.*)\\.js$': ['$1.js', '$1.ts'],
   },

@@ -17,6 +17,7 @@ import { networkOf } from './http/address.js'
 import type { Companion, Door } from './http/door.js'
 import { LocalCommands } from './service/local-commands.js'
 import { checkClientId, checkTopicNames, isTransientId } from './service/names.js'
+import { Signals } from './service/signals.js'
 import { duringOpening, openingOf } from './service/opening.js'
 import { checkOptions } from './option-checks.js'
 import type { Settings } from './options.js'
@@ -158,6 +159,7 @@ export class Assembly {
       retryAfterRefusal: () =>
         settings.passingRefusals === 'stream' ? this.clients.retry() : undefined,
       infoEvent: this.delivery.infoEvent,
+      signals: new Signals(this.delivery.timings),
       failed: (error) => this.report(error, 'A request failed.'),
       warn: (details, message) => this.warn(details, message),
       checkTopics: (names) => checkTopicNames(names, settings),

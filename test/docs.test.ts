@@ -1,11 +1,12 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, extname, join, relative } from 'node:path'
 import ts from 'typescript'
+import { parseDocument } from 'yaml'
 import type { Block } from './support/markdown.js'
 import { blocksOf, proseOf } from './support/markdown.js'
 
 // A compiler starts up here, which takes longer where everything runs at once.
-jest.setTimeout(60_000)
+jest.setTimeout(180_000)
 
 const root = join(__dirname, '..')
 const built = new Set(['.git', '.cache', 'node_modules', 'dist', 'coverage'])
@@ -43,7 +44,7 @@ test('the docs that readers are sent to exist', () => {
 })
 
 test('every block says what language it is in, one that is checked here or `text`', () => {
-  const known = ['ts', 'js', 'json', 'sh', 'text', 'html', 'yaml', 'nginx']
+  const known = ['ts', 'js', 'json', 'sh', 'text', 'html', 'yaml', 'nginx', 'python', 'go', 'java']
   expect(
     blocks.filter(({ language }) => !known.includes(language)).map((block) => where(block)),
   ).toEqual([])
@@ -102,6 +103,25 @@ function preambleOf(block: Block): string {
   }
   return preambleOf(found) + found.code
 }
+
+test('a block that shows a file has its text; programs in other languages are files', () => {
+  for (const block of blocks) {
+    const { file } = block.marks
+    if (['nginx', 'python', 'go', 'java'].includes(block.language) && file === undefined) {
+      expect(`${where(block)} has no <!-- file: -->`).toBe('')
+    }
+    if (file === undefined) continue
+    expect([where(block), block.code]).toEqual([
+      where(block),
+      readFileSync(join(root, file), 'utf8'),
+    ])
+  }
+})
+
+test('yaml blocks parse', () => {
+  const wrong = of('yaml').filter(({ code }) => parseDocument(code).errors.length > 0)
+  expect(wrong.map(where)).toEqual([])
+})
 
 test('json blocks parse', () => {
   for (const block of of('json')) {

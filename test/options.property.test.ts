@@ -7,6 +7,8 @@ import { join } from 'node:path'
 import * as core from 'unifrost'
 import * as forExpress from 'unifrost/express'
 import * as forKoa from 'unifrost/koa'
+import { createNoopMeter } from '@opentelemetry/api'
+import * as forMetrics from 'unifrost/metrics'
 import { startHub } from 'unifrost/hub'
 import { checkWorkersOptions } from '../src/hub/workers-options.js'
 import * as forFetch from 'unifrost/fetch'
@@ -135,6 +137,11 @@ const onBroker: Record<string, [target: unknown, rest?: object]> = {
 const WORKERS = { driver: () => memoryDriver(), app: () => () => undefined, port: 0 }
 
 Object.assign(factories, {
+  'metrics metrics': (options) => forMetrics.metrics(streamer(), options as never),
+  'metrics instruments': (options) => {
+    const end = forMetrics.instruments(streamer(), createNoopMeter(), options as never)
+    return { close: end }
+  },
   'hub startHub': (options) =>
     startHub(withRest(options, { address: HUB, driver: memoryDriver() }) as never),
   'hub startWorkers': (options) => checkWorkersOptions(withRest(options, WORKERS) as never),

@@ -131,6 +131,17 @@ export const layers = [
     reaches: [/^src\/errors\.ts$/, kit, /^src\/brokers\/redis\//, /^src\/runs\//],
   },
   {
+    name: 'metrics',
+    files: /^src\/metrics\//,
+    reaches: [
+      /^src\/(errors|option-checks|streamer)\.ts$/,
+      /^src\/http\/door\.ts$/,
+      /^src\/metrics\//,
+    ],
+    types: ['@opentelemetry/api'],
+    lazy: ['prom-client'],
+  },
+  {
     name: 'runs',
     files: /^src\/runs\//,
     reaches: [
@@ -202,7 +213,7 @@ export const layers = [
     name: 'server',
     files: /^src\/server\//,
     reaches: [
-      /^src\/(index|hub\/index)\.ts$/,
+      /^src\/(index|hub\/index|metrics\/index)\.ts$/,
       /^src\/(drivers|directories)\/[a-z-]+\.ts$/,
       /^middleware\/express\.ts$/,
       /^src\/server\//,

@@ -1,6 +1,7 @@
 import type { Timer, Timers } from '../clock.js'
 import type { Client } from './client.js'
 import type { Frame } from '../wire/frame.js'
+import type { Timings } from './timings.js'
 import type { Topic } from './topic.js'
 import { TickBatch } from './tick-batch.js'
 
@@ -28,13 +29,16 @@ export class Broadcast {
     this.flush()
   }
 
-  constructor(private readonly timers: Timers) {}
+  constructor(
+    private readonly timers: Timers,
+    private readonly timings: Timings,
+  ) {}
 
   /** Takes a new frame, which is written at the end of the tick, or of its topic's delay, at the latest. */
   add(topic: Topic, frame: Frame): void {
     this.newest = frame.number
     if (topic.fresh.push(frame) === 1) {
-      this.topics.push(topic)
+      if (this.topics.push(topic) === 1) this.timings.begin()
       if (topic.delay > 0) this.writeWithin(topic.delay)
     }
     // A microtask would be too early: libraries hand over one packet's messages in several of them.
@@ -58,6 +62,7 @@ export class Broadcast {
       client.deliver(tick!.batches(), before)
       this.sent += tick!.size
     }
+    this.timings.end()
   }
 
   /** Nothing is left to write through this number. */

@@ -28,6 +28,7 @@ import { Pauses } from './pauses.js'
 import { Replays } from './replays.js'
 import type { Opening, Resume, ResumeHost } from './resume.js'
 import { resume } from './resume.js'
+import { Timings } from './timings.js'
 import type { LogPlace, TopicHost } from './topic.js'
 import { Topic } from './topic.js'
 
@@ -70,6 +71,7 @@ export interface DeliveryHost {
  */
 export class Delivery implements ResumeHost {
   readonly history: History
+  readonly timings = new Timings()
   protected readonly broadcast: Broadcast
   protected readonly replays: Replays
   private readonly pauses: Pauses
@@ -90,7 +92,7 @@ export class Delivery implements ResumeHost {
     protected readonly numbering = new Numbering(),
   ) {
     this.timers = timers
-    this.broadcast = new Broadcast(timers)
+    this.broadcast = new Broadcast(timers, this.timings)
     this.delayOf = delayOf
     this.encoding = encoding
     this.maxMessageBytes = maxMessageBytes
@@ -221,6 +223,7 @@ export class Delivery implements ResumeHost {
   start(opening: Opening): void {
     this.flush()
     opening.client.attach(opening.connection)
+    if (opening.asked !== undefined) this.timings.open(opening.connection)
     resume(this, opening)
   }
 
@@ -305,6 +308,7 @@ export class Delivery implements ResumeHost {
       const step = next(client)
       if (step === undefined) {
         this.report(client, 'exact')
+        this.timings.arrive(connection)
         if (this.pauses.begin(client, connection)) return
         client.arrive()
       } else if (step.kind === 'lost') {

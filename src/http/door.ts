@@ -2,6 +2,7 @@ import type { Client } from '../delivery/client.js'
 import type { Outlet } from '../delivery/connection.js'
 import type { Arrival } from '../service/clients.js'
 import type { OwnerCheck } from '../service/commands.js'
+import type { Signals } from '../service/signals.js'
 import type { LogIn } from '../service/revocations.js'
 import type { Seat } from '../service/connections.js'
 import type { Plan } from '../service/rechecks.js'
@@ -77,6 +78,8 @@ export interface Door {
    * @throws TooManyTopicsError, TopicNameError
    */
   checkTopics(names: readonly unknown[]): asserts names is readonly string[]
+  /** What metrics are made of. */
+  readonly signals: Signals
   /** Lets a limited number of calls of `authorize` run at once. */
   readonly authorizing: Turnstile
   /** What else serves streams on this Streamer, and goes with it. */

@@ -31,7 +31,7 @@ export function isEventSource({ method, headers }: AnyRequest): boolean {
 }
 
 /**
- * The answer to a browser's EventSource where the error passes by itself: a stream that says what
+ * Counts the refusal, and makes the answer to a browser's EventSource where the error passes by itself: a stream that says what
  * was wrong and when to come back, and ends. Undefined for others, and for what does not pass: they
  * get the error's status.
  *
@@ -49,6 +49,7 @@ export function passingRefusal(
   error: unknown,
 ): PassingRefusal | undefined {
   const { status, body } = publicError(error)
+  door?.signals.refused(request, body.error.code)
   if (!PASSING.has(status) || !isEventSource(request)) return undefined
   const retry = door === undefined ? usualRetry() : door.retryAfterRefusal()
   if (retry === undefined) return undefined

@@ -126,6 +126,7 @@ export class LogDelivery extends Delivery {
     const { client, connection, position } = opening
     this.flush()
     client.attach(connection)
+    if (opening.asked !== undefined) this.timings.open(connection)
     const named = position === undefined ? undefined : this.parse(position)
     const ahead = Math.max(positionAhead(client), named?.number ?? 0)
     if (ahead <= this.delivered) {
