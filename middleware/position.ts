@@ -31,7 +31,7 @@ export function setPosition(streamer: Streamer, answer: HeaderTarget): string {
     refuse('setPosition', 'answer', answer, "a response, Koa's ctx, Fastify's reply, or Headers")
   }
   const position = streamer.position()
-  const set = target[method as string] as (name: string, value: string) => unknown
+  const set = target[method] as (name: string, value: string) => unknown
   set.call(answer, POSITION_HEADER, position)
   return position
 }
