@@ -32,7 +32,7 @@ export default {
     '^unifrost$': '<rootDir>/src/index.ts',
     '^unifrost/(express|koa|fetch|fastify|nest)$': '<rootDir>/middleware/$1.ts',
     '^unifrost/((?:drivers|directories)/.*)$': '<rootDir>/src/$1.ts',
-    '^unifrost/(driver-kit|hub|testing)$': '<rootDir>/src/$1/index.ts',
+    '^unifrost/(driver-kit|hub|runs|testing)$': '<rootDir>/src/$1/index.ts',
     '^unifrost/testing/app$': '<rootDir>/src/testing/app.ts',
     // TypeScript's sources name the file that will exist; packages name the one that does.
     '^(\\.{1,2}/.*)\\.js$': ['$1.js', '$1.ts'],

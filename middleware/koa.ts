@@ -2,13 +2,7 @@ import { Readable } from 'node:stream'
 import type { Context, Middleware } from 'koa'
 import type { AnyResponse, Client, HandleOptions, Streamer } from '../src/index.js'
 import type { Door } from '../src/for-middleware.js'
-import {
-  doorOf,
-  openStream,
-  passingRefusal,
-  sendError,
-  STREAM_HEADERS,
-} from '../src/for-middleware.js'
+import { doorOf, openStream, passingRefusal, STREAM_HEADERS } from '../src/for-middleware.js'
 import type { AuthenticateOptions } from './authenticate.js'
 import { checkAuthenticateOptions, identify } from './authenticate.js'
 import type { AutoClientOptions } from './auto-client.js'
@@ -16,6 +10,7 @@ import { assureClient, prepareAutoClient } from './auto-client.js'
 import type { ClientsOptions } from './clients.js'
 import { answerClients, checkClients } from './clients.js'
 import { placeOfUser } from './elsewhere.js'
+import { answerInJson } from './koa-errors.js'
 import type { Answer, RequestContext, StreamOptions } from './request-context.js'
 import { ANSWER_HEADERS } from './send-answer.js'
 import type { OwnStreamerOptions } from './stream.js'
@@ -214,23 +209,6 @@ function handling(
   }
 }
 
-/**
- * Has the error answered in JSON instead of Koa's plain text, if no middleware catches it and the
- * app has no handler of its own.
- */
-function answerInJson(ctx: Context, error: unknown): void {
-  const { onerror } = ctx
-  if (onerror !== Koa(ctx).onerror) return
-  ctx.onerror = (thrown) => {
-    if (thrown !== error) {
-      onerror.call(ctx, thrown)
-      return
-    }
-    ctx.app.emit('error', thrown, ctx)
-    sendError(ctx.res, thrown)
-  }
-}
-
 /** A browser that leaves is not an error. Newer versions of Koa report it as one. */
 function ignoreDisconnects(ctx: Context): void {
   const { onerror } = ctx
@@ -238,9 +216,4 @@ function ignoreDisconnects(ctx: Context): void {
     const { code } = Object(error) as { code?: unknown }
     if (code !== 'ERR_STREAM_PREMATURE_CLOSE') onerror.call(ctx, error)
   }
-}
-
-/** Koa's own context, from which each app's context inherits. */
-function Koa(ctx: Context): Partial<Context> {
-  return Object.getPrototypeOf(ctx.app.context) as Partial<Context>
 }

@@ -14,7 +14,7 @@ import { ClientExistsError, StreamerClosedError, TransientClientError } from './
 import { answerOf, safely } from './callbacks.js'
 import type { StreamerEvents } from './service/events.js'
 import { networkOf } from './http/address.js'
-import type { Door } from './http/door.js'
+import type { Companion, Door } from './http/door.js'
 import { LocalCommands } from './service/local-commands.js'
 import { checkClientId, checkTopicNames, isTransientId } from './service/names.js'
 import { duringOpening, openingOf } from './service/opening.js'
@@ -55,6 +55,7 @@ export class Assembly {
   readonly rightsCommands: RightsCommands
   /** How `handle` and the middleware open the stream of a request. */
   readonly door: Door
+  private readonly companions = new Set<Companion>()
   private readonly rechecks: Rechecks
   private readonly broker: BrokerWatch
   /** When the last streams were ended, on the clock of `performance.now`. */
@@ -159,6 +160,7 @@ export class Assembly {
       failed: (error) => this.report(error, 'A request failed.'),
       checkTopics: (names) => checkTopicNames(names, settings),
       authorizing,
+      companions: this.companions,
     }
     if (settings.directory === undefined) {
       const here = new LocalCommands(this.clients, this.subscriptions)
@@ -219,7 +221,8 @@ export class Assembly {
     if (this.state === 'open') this.state = 'draining'
     const drained = this.clients.drain(over, (client, retry) => this.sendAway(client, retry))
     // `close` sends everybody away at once, and stops the timers that a drain waits for.
-    await Promise.race([drained, this.closeBegins])
+    const companions = [...this.companions].map((companion) => companion.drain())
+    await Promise.race([Promise.all([drained, ...companions]), this.closeBegins])
   }
 
   /** See `Streamer.stats`. */
@@ -275,10 +278,12 @@ export class Assembly {
   async close(): Promise<void> {
     this.state = 'closing'
     this.endDrains()
+    const companions = Promise.all([...this.companions].map((companion) => companion.close()))
     // No `await` without a cluster: all clients get `Client closed` in this turn of the event loop.
     if (this.cluster !== undefined) await this.cluster.releaseAll()
     this.goodbyeAt = performance.now()
     await this.clients.close()
+    await companions
     this.delivery.stop()
     await this.subscriptions.close()
     await this.cluster?.close()

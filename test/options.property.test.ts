@@ -12,6 +12,8 @@ import { checkWorkersOptions } from '../src/hub/workers-options.js'
 import * as forFetch from 'unifrost/fetch'
 import * as forFastify from 'unifrost/fastify'
 import * as forNest from 'unifrost/nest'
+import { producer, runs } from 'unifrost/runs'
+import { MemoryStore } from '../src/runs/memory-store.js'
 import fastify from 'fastify'
 import { expectEvent, openStream } from 'unifrost/testing/app'
 
@@ -95,6 +97,17 @@ Object.assign(factories, {
     forNest.UnifrostModule.forRootAsync(withRest(options, { useFactory: () => ({}) }) as never),
   'fastify jwt': (options) => forFastify.jwt(withRest(options, keyFor(options)) as never),
   'nest jwt': (options) => forNest.jwt(withRest(options, keyFor(options)) as never),
+} satisfies Record<string, Factory>)
+
+Object.assign(factories, {
+  'runs runs': (options) => runs(streamer(), options as never),
+  'runs producer': (options) => producer(new MemoryStore(), options as never),
+  'runs Runs.express': (options) => runs(streamer()).express(() => 'a', options as never),
+  'runs Runs.koa': (options) => runs(streamer()).koa(() => 'a', options as never),
+  'runs Runs.fetch': (options) => runs(streamer()).fetch(() => 'a', options as never),
+  'runs Runs.read': (options) => runs(streamer()).read('a', options as never),
+  'runs Runs.status': (options) => runs(streamer()).status('a', options as never),
+  'runs Runs.start': (options) => runs(streamer()).start('a', options as never, () => undefined),
 } satisfies Record<string, Factory>)
 
 /** A factory on a broker, which is not asked for anything. */

@@ -118,6 +118,22 @@ export const layers = [
     ],
   },
   {
+    name: 'runs',
+    files: /^src\/runs\//,
+    reaches: [
+      ground,
+      wire,
+      http,
+      /^src\/delivery\/connection\.ts$/,
+      /^src\/service\/owner\.ts$/,
+      /^src\/streamer\.ts$/,
+      /^src\/runs\//,
+      // How a framework takes an answer and an error.
+      /^middleware\/(express-errors|koa-errors|fetch-exchange)\.ts$/,
+    ],
+    types: ['express', 'koa'],
+  },
+  {
     name: 'testing',
     files: /^src\/testing\//,
     reaches: [/^src\/(driver|log|errors|option-checks)\.ts$/, /^src\/testing\//],
@@ -130,8 +146,8 @@ export const layers = [
   },
   {
     name: 'Koa adapter',
-    files: /^middleware\/koa\.ts$/,
-    reaches: [/^src\/(index|for-middleware)\.ts$/, shared],
+    files: /^middleware\/koa(-errors)?\.ts$/,
+    reaches: [/^src\/(index|for-middleware)\.ts$/, shared, /^middleware\/koa-errors\.ts$/],
     types: ['koa', '@koa/router'],
   },
   {

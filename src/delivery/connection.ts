@@ -2,10 +2,18 @@ import type { Client } from './client.js'
 import type { Timer } from '../clock.js'
 import type { Encoded } from '../wire/encode.js'
 
+/** Who writes to an outlet. */
+export interface OutletOwner {
+  /** The outlet takes more again. */
+  drained(): void
+  /** The outlet is over. */
+  gone(): void
+}
+
 /** Where a connection writes its bytes: a response of Node's, as a rule. */
 export interface Outlet {
   /** The connection that is told `drained` and `gone`. The connection sets it. */
-  connection: Connection | undefined
+  connection: OutletOwner | undefined
   /** Whether it takes bytes in HTTP/1.1 chunk framing. */
   readonly chunked: boolean
   /** Whether it takes bytes at all; false once the response has ended. */

@@ -77,6 +77,15 @@ export interface Door {
   checkTopics(names: readonly unknown[]): asserts names is readonly string[]
   /** Lets a limited number of calls of `authorize` run at once. */
   readonly authorizing: Turnstile
+  /** What else serves streams on this Streamer, and goes with it. */
+  readonly companions: Set<Companion>
+}
+
+/** What goes with a Streamer. */
+export interface Companion {
+  /** The Streamer drains. Settles when nothing is left to wait for, or when `close` is called. */
+  drain(): Promise<void>
+  close(): Promise<void>
 }
 
 /**

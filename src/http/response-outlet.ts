@@ -2,7 +2,7 @@ import { ServerResponse } from 'node:http'
 import { Http2ServerResponse } from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Writable } from 'node:stream'
-import type { Connection, Outlet } from '../delivery/connection.js'
+import type { Outlet, OutletOwner } from '../delivery/connection.js'
 
 /** A response of Node's, over HTTP/1 or through HTTP/2's compatibility API. */
 export type AnyResponse = ServerResponse | Http2ServerResponse
@@ -17,7 +17,7 @@ export type AnyResponse = ServerResponse | Http2ServerResponse
  * tracing), for HTTP/2, for HTTP/1.0 and for classes other than Node's.
  */
 export class ResponseOutlet implements Outlet {
-  connection: Connection | undefined = undefined
+  connection: OutletOwner | undefined = undefined
   readonly chunked: boolean
   private readonly target: Writable
   /** Whether a response whose socket is written to has ended: nothing may follow the last chunk. */

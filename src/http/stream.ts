@@ -195,6 +195,13 @@ export function openStream(
   options: HandleOptions,
   end?: () => void,
 ): void {
+  beginStream(request, response)
+  noteSession(door, response)
+  door.attach(client, new ResponseOutlet(response, end), arrivalOf(request, options))
+}
+
+/** Sends the headers of a stream, which stays open for as long as it takes. */
+export function beginStream(request: AnyRequest, response: AnyResponse): void {
   if (request.httpVersionMajor === 1) {
     const socket: Partial<Socket> = request.socket
     // The application's time-out for hanging requests must not end a quiet stream. A request that
@@ -208,8 +215,6 @@ export function openStream(
   // HTTP/2's compatibility response has this method too; its types lack it.
   const { flushHeaders } = response as Partial<ServerResponse>
   flushHeaders?.call(response)
-  noteSession(door, response)
-  door.attach(client, new ResponseOutlet(response, end), arrivalOf(request, options))
 }
 
 /** What a request for a stream says of it. */

@@ -1,4 +1,4 @@
-import type { Connection, Outlet } from '../delivery/connection.js'
+import type { Outlet, OutletOwner } from '../delivery/connection.js'
 
 /** How many bytes wait for a reader before it counts as one that takes no more. */
 const ROOM = 16 * 1024
@@ -11,7 +11,7 @@ const ROOM = 16 * 1024
  * what it got before; after `end`, that is when the body closes.
  */
 export class WebOutlet implements Outlet {
-  connection: Connection | undefined = undefined
+  connection: OutletOwner | undefined = undefined
   readonly chunked = false
   readonly body: ReadableStream<Uint8Array>
   private controller!: ReadableStreamDefaultController<Uint8Array>

@@ -46,6 +46,7 @@ export class Encoded {
 }
 
 const LINE_END = /\r\n|\r|\n/g
+const LINE_BREAK = /[\r\n]/
 const FORBIDDEN_IN_FIELD = /[\r\n\0]/
 /** What a position of ours is made of: visible ASCII. */
 const REPEATABLE = /^[\x21-\x7e]+$/
@@ -92,6 +93,34 @@ export function encodeEvent({ id, event, retry, resumes, data }: EventFields): E
   return frameText(fields + data.replace(LINE_END, '\ndata: ') + '\n', idLine)
 }
 
+/**
+ * Encodes events that are written together, joined. It takes less than to encode each alone, since
+ * only the whole gets a buffer.
+ *
+ * @throws RangeError as {@link encodeEvent} does.
+ */
+export function encodeEvents(
+  events: Iterable<EventFields & { data: string; resumes?: never }>,
+): Encoded {
+  let text = ''
+  for (const { id, event, retry, data } of events) {
+    if (retry !== undefined) text += `retry: ${retry}\n`
+    if (event !== undefined) {
+      refuseForbidden('event', event)
+      text += `event: ${event}\n`
+    }
+    text += LINE_BREAK.test(data)
+      ? `data: ${data.replace(LINE_END, '\ndata: ')}\n`
+      : `data: ${data}\n`
+    if (id !== undefined) {
+      refuseForbidden('id', id)
+      text += `id: ${id}\n`
+    }
+    text += '\n'
+  }
+  return frameBare(text, 0, true)
+}
+
 /** Only the time to wait before reconnecting, in milliseconds. A page sees no event. */
 export function encodeRetry(retry: number): Encoded {
   return frameText(`event: ${CONNECTION_EVENT}\nretry: ${retry}\n`, '')
@@ -135,8 +164,8 @@ function frameText(fields: string, idLine: string): Encoded {
   return frameBare(fields + idLine + '\n', idLine.length)
 }
 
-function frameBare(text: string, idLength = 0): Encoded {
-  const { chunked, start } = allocateChunk(Buffer.byteLength(text))
+function frameBare(text: string, idLength = 0, passing = false): Encoded {
+  const { chunked, start } = allocateChunk(Buffer.byteLength(text), passing)
   chunked.write(text, start, 'utf8')
   return new Encoded(chunked, start, idLength)
 }
