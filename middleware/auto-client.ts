@@ -14,6 +14,7 @@ import type {
   OptionTable,
 } from '../src/for-middleware.js'
 import {
+  afterOf,
   callback,
   checkOptions,
   checkRequest,
@@ -187,7 +188,9 @@ async function findOrMake<Context, Principal>(
   door.checkRevoked({ id, owner, labels, ...logInOf(context, options) })
   takeSeat(door, { request, response, id, owner: existing ? existing.owner : owner, address })
   const after = lastEventIdOf(request)
-  const comesAgain = existing !== undefined || after !== undefined
+  // A page that has just loaded its data has had no stream.
+  const goesOn = after !== undefined && after !== afterOf(request)
+  const comesAgain = existing !== undefined || goesOn
   const plan = await planFor(streamer, context, options, rule, comesAgain)
   if (existing !== undefined) return { client: existing, plan }
   const settings = {

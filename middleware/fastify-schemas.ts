@@ -7,7 +7,20 @@ export const SUBSCRIPTIONS_BODY = {
   required: ['client_id'],
   properties: {
     client_id: { type: 'string', description: 'The id of the client to change.' },
-    add: { ...topics, description: 'Topics to subscribe to.' },
+    add: {
+      type: 'array',
+      description: 'Topics to subscribe to, each by its name or after a position.',
+      items: {
+        anyOf: [
+          { type: 'string' },
+          {
+            type: 'object',
+            required: ['topic'],
+            properties: { topic: { type: 'string' }, after: { type: 'string' } },
+          },
+        ],
+      },
+    },
     remove: { ...topics, description: 'Topics to unsubscribe from.' },
   },
 }

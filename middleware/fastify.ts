@@ -17,6 +17,8 @@ export { jwt } from './jwt.js'
 export type { MountOptions, MountPaths } from './mount.js'
 export type { Grant } from './patterns.js'
 export { patterns } from './patterns.js'
+export type { HeaderTarget } from './position.js'
+export { setPosition } from './position.js'
 
 /** Options of the plugin. Those of Fastify's own (`prefix`) may stand beside them. */
 export interface UnifrostFastifyOptions<Principal = unknown> extends MountOptions<

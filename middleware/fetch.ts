@@ -25,6 +25,8 @@ export type { JwtOptions } from './jwt.js'
 export { jwt } from './jwt.js'
 export type { Grant } from './patterns.js'
 export { patterns } from './patterns.js'
+export type { HeaderTarget } from './position.js'
+export { setPosition } from './position.js'
 export type { OwnStreamerOptions } from './stream.js'
 export type { SubscriptionsOptions } from './subscriptions.js'
 

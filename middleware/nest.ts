@@ -25,6 +25,8 @@ export type { MountOptions, MountPaths } from './mount.js'
 export type { NestRequest } from './nest-routes.js'
 export type { Grant } from './patterns.js'
 export { patterns } from './patterns.js'
+export type { HeaderTarget } from './position.js'
+export { setPosition } from './position.js'
 
 /** What decides on the routes, and is known before the module is made. */
 export interface UnifrostRoutes {

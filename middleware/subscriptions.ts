@@ -70,7 +70,8 @@ interface Refusal {
 }
 
 /**
- * `POST {"client_id", "add", "remove"}` changes a client's topics: first it removes, then it adds.
+ * `POST {"client_id", "add", "remove"}` changes a client's topics: first it removes, then it adds. An
+ * entry of `add` is a name, or `{"topic", "after"}`: what came after this position is sent first.
  * The answer lists the client's topics after that, and those that were added, removed and refused.
  *
  * A name that can't be a topic's refuses the whole request before anything is done, and so do more
@@ -124,7 +125,10 @@ export async function answerSubscriptions<Context, Principal>(
     wanted.add.map(async (topic, index) => {
       try {
         if (!allowed[index]) throw forbidden(streamer, topic, options)
-        const isNew = await door.subscribe(clientId, topic, { grant: { how: 'added', rule } })
+        const after = wanted.positions.get(topic)
+        const begins = after === undefined ? {} : { after, named: true, strict: true }
+        const grant = { how: 'added' as const, rule }
+        const isNew = await door.subscribe(clientId, topic, { grant, ...begins })
         // Rights were looked at again meanwhile, perhaps before the client had the topic.
         if (isNew && epoch !== door.rights.epoch && !(await isAllowed([topic]))[0]) {
           await door.unsubscribe(clientId, topic)
@@ -153,7 +157,7 @@ function forbidden(streamer: Streamer, topic: string, options: WildcardOptions):
 function wantedIn(
   streamer: Streamer,
   body: unknown,
-): { clientId: string; add: string[]; remove: string[] } {
+): { clientId: string; add: string[]; remove: string[]; positions: Map<string, string> } {
   if (typeof body !== 'object' || body === null || Array.isArray(body)) {
     throw new BodyError('The body must be an object: {"client_id", "add", "remove"}.')
   }
@@ -161,11 +165,32 @@ function wantedIn(
   if (typeof clientId !== 'string' || clientId === '') {
     throw new BodyError('client_id must be a string: the id of the client to change.')
   }
+  const positions = new Map<string, string>()
   return {
     clientId,
-    add: namesIn(streamer, 'add', add),
+    positions,
+    add: namesIn(streamer, 'add', plainNames(add, positions)),
     remove: namesIn(streamer, 'remove', remove),
   }
+}
+
+/** The names of what is to be added; those that are added after a position are noted with it. */
+function plainNames(add: unknown, positions: Map<string, string>): unknown {
+  if (!Array.isArray(add)) return add
+  return add.map((entry: unknown, index) => {
+    if (typeof entry !== 'object' || entry === null) return entry
+    const { topic, after, ...rest } = entry as Record<string, unknown>
+    if (typeof topic !== 'string' || Object.keys(rest).length > 0) {
+      throw new BodyError(`add[${index}] must be a topic's name, or {"topic", "after"}.`)
+    }
+    if (after === undefined) return topic
+    if (typeof after !== 'string' || after === '') {
+      throw new BodyError(`add[${index}].after must be a position: text that this server gave out.`)
+    }
+    // Of two positions for one topic, the first one counts.
+    if (!positions.has(topic)) positions.set(topic, after)
+    return topic
+  })
 }
 
 function namesIn(streamer: Streamer, field: string, value: unknown): string[] {

@@ -301,6 +301,19 @@ export class BodyError extends UnifrostError {
   readonly status = 400
 }
 
+/** A position that a request names is not one that this server can go on from. */
+export class PositionError extends UnifrostError {
+  readonly code = 'ERR_UNIFROST_POSITION'
+  readonly status = 400
+  constructor() {
+    super(
+      'This server can not go on after this position: it was not given out here, too long ago, or ' +
+        'before the topic was taken from the client. Load the data again and take its Unifrost-Position. With several servers and a driver ' +
+        'without a log, subscribe first, keep the messages that come, load the data, then apply them.',
+    )
+  }
+}
+
 /** The request's body is larger than `maxBodyBytes`. */
 export class BodyTooLargeError extends UnifrostError {
   readonly code = 'ERR_UNIFROST_BODY_TOO_LARGE'

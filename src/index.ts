@@ -38,6 +38,7 @@ export {
   NotAcceptableError,
   NotOwnerError,
   OptionsError,
+  PositionError,
   PublishError,
   RequestGoneError,
   RevokedError,

@@ -76,13 +76,14 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   }
 
   /**
-   * Waits for the directory's first connection; without a directory it resolves at once. A Streamer
+   * Waits for the directory's first connection, and for the driver's log; without either it resolves at once. A Streamer
    * connects also without this call. Call it to learn at start that the directory can't be reached.
    *
    * @throws the directory's error if the first attempt fails. The directory keeps trying.
    */
   async open(): Promise<void> {
     await this.parts.cluster?.open()
+    await this.parts.delivery.ready()
   }
 
   /** This server's health, for a load balancer's check. */
@@ -98,6 +99,18 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   /** How long a client lives without a connection, in milliseconds: the option `clientTTL`. */
   get clientTTL(): number {
     return this.settings.clientTTL
+  }
+
+  /**
+   * The position behind everything that has been published so far, as far as this server has heard.
+   * Read it **before** the data that a page loads, and answer with both (`setPosition`): a stream that is
+   * opened with `?after=`, or a topic that is subscribed `after` it, misses nothing of what came since.
+   * Without a log it names this server's own history, and the page's stream must come to this server.
+   *
+   * @throws LogUnavailableError if the driver has a log that is not open yet: `await open()` at start.
+   */
+  position(): string {
+    return this.parts.subscriptions.position()
   }
 
   /** The client with this id, or undefined if it is not on this server. */

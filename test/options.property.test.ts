@@ -172,6 +172,11 @@ const others = new Set([
   // What it takes is of the framework: `fetch.test.ts`.
   'fetch withContext',
   'fetch errorPage',
+  'express setPosition',
+  'koa setPosition',
+  'fetch setPosition',
+  'fastify setPosition',
+  'nest setPosition',
   ...['express', 'koa', 'fetch', 'fastify', 'nest'].map((entry) => `${entry} patterns`),
 ])
 

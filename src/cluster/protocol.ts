@@ -2,6 +2,7 @@ import {
   DirectoryUnavailableError,
   NoClientError,
   OptionsError,
+  PositionError,
   ServerSilentError,
   StreamerClosedError,
   SubscribeError,
@@ -146,6 +147,7 @@ export function written(error: unknown): WireError {
 const errors: Record<string, (error: WireError) => UnifrostError> = {
   ERR_UNIFROST_NO_CLIENT: () => new NoClientError(),
   ERR_UNIFROST_TOPIC_NAME: ({ message }) => new TopicNameError(message),
+  ERR_UNIFROST_POSITION: () => new PositionError(),
   ERR_UNIFROST_OPTIONS: ({ message }) => new OptionsError(message),
   ERR_UNIFROST_TOO_MANY_TOPICS: ({ limit = 0 }) => new TooManyTopicsError(limit),
   ERR_UNIFROST_TOO_MANY_OPEN_TOPICS: ({ limit = 0, per }) => new TooManyOpenTopicsError(limit, per),

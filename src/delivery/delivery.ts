@@ -126,6 +126,21 @@ export class Delivery implements ResumeHost {
     return topic
   }
 
+  /**
+   * The position behind all that has arrived, for a page's data. It takes a number: a topic that is
+   * opened after it begins behind it, so that nobody takes for complete what this server did not hear.
+   *
+   * @param topics All that are open or being opened.
+   */
+  handOut(topics: readonly Topic[]): string {
+    this.flush()
+    const { position, delivered } = this
+    // The broker may not have begun to send these.
+    for (const topic of topics) if (!topic.isOpen) topic.unheardThrough = delivered
+    this.skip()
+    return position
+  }
+
   /** A subscription that counts from now. */
   newMembership(client: Client, topic: Topic): Membership {
     return new Membership(client, topic, this.history.last)
@@ -176,7 +191,7 @@ export class Delivery implements ResumeHost {
   drop(topic: Topic): void {
     this.flush()
     this.history.drop(topic.history)
-    this.skip(topic)
+    this.skip()
   }
 
   format({ number, tie, replay }: Position): string {
@@ -290,7 +305,7 @@ export class Delivery implements ResumeHost {
   }
 
   /** Takes a number that no frame has. */
-  protected skip(_topic: Topic): void {
+  protected skip(): void {
     this.broadcast.advance(++this.history.last)
   }
 

@@ -39,6 +39,8 @@ export class Topic implements Sink {
   opened: Promise<void> = Promise.resolve()
   /** Whether `opened` has resolved. */
   isOpen = false
+  /** A position up to this number was given out before the broker had opened the topic. */
+  unheardThrough = -1
   /** Settles when the topic is closed; undefined before that has begun. Never rejects. */
   closed: Promise<void> | undefined = undefined
   /** Ends when the topic is let go, while it has no clients. */

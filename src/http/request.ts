@@ -18,7 +18,7 @@ const POSITION_PARAMETER = /^last[-_]?event[-_]?id$/i
 
 /**
  * The position that a client asks to resume from: the header `Last-Event-ID`, which a browser sends
- * when it reconnects, or else the query's `last_event_id` or `lastEventId`.
+ * when it reconnects, or else the query's `last_event_id` or `lastEventId`; at first the query's `after`.
  */
 export function lastEventIdOf(request: AnyRequest): string | undefined {
   const header = request.headers['last-event-id']
@@ -27,7 +27,12 @@ export function lastEventIdOf(request: AnyRequest): string | undefined {
   const named = [...queryOf(request)].filter(([name, value]) => {
     return value !== '' && POSITION_PARAMETER.test(name)
   })
-  return named.at(-1)?.[1]
+  return named.at(-1)?.[1] ?? afterOf(request)
+}
+
+/** The position of the data that a page has loaded: its first stream begins after it. */
+export function afterOf(request: AnyRequest): string | undefined {
+  return queryOf(request).get('after') || undefined
 }
 
 /** Which methods open a stream. */

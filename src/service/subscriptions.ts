@@ -5,6 +5,7 @@ import type { Driver, Payload } from '../driver.js'
 import {
   NoClientError,
   OptionsError,
+  PositionError,
   SubscribeError,
   TooManyTopicsError,
   UnifrostError,
@@ -55,6 +56,8 @@ export interface JoinOptions extends SubscribeOptions {
   goesOn?: boolean
   /** Whether `after` is what a request names: it counts only if it was given out by us. */
   named?: boolean
+  /** Where `after` does not count, the call is refused with a PositionError. */
+  strict?: boolean
   /**
    * The position after which the subscription counts, in a log that both servers read. A position
    * of another log counts as now; so does null, which says that the former server could not tell.
@@ -77,6 +80,9 @@ export interface SubscriptionsHost {
 export class Subscriptions {
   private readonly topics: Topics
   private readonly refusals: Refusals
+  /** What was taken from single clients, by their ids. */
+  private readonly removals: Refusals
+  private removedSincePosition = false
 
   constructor(
     driver: Driver,
@@ -93,6 +99,7 @@ export class Subscriptions {
     const { history, heartbeatInterval, clientTTL } = settings
     const life = history.maxAge + heartbeatInterval + clientTTL
     this.refusals = new Refusals(timers.clock, life)
+    this.removals = new Refusals(timers.clock, life)
     this.topics = new Topics(driver, settings, timers, delivery, {
       received: (topic, payload, place) => this.received(topic, payload, place),
       gapped: (topic, reason, through) => this.gapped(topic, reason, through),
@@ -122,6 +129,7 @@ export class Subscriptions {
       if (client.end !== undefined) throw new NoClientError()
     }
     const present = client.membership(name)
+    if (present === undefined && options.strict === true) this.checkPosition(client, name, options)
     const membership = present ?? this.join(client, name, options)
     // What was added lasts, also where an address names it. What the application subscribed is its own.
     if (options.grant?.how === 'added' && present?.grant !== undefined)
@@ -182,7 +190,11 @@ export class Subscriptions {
    */
   unsubscribe(client: Client, name: string): boolean {
     const membership = client.membership(name)
-    if (membership !== undefined) this.leave(membership)
+    if (membership !== undefined) {
+      this.leave(membership)
+      this.removals.note(idOf(client), name, this.delivery.delivered)
+      this.removedSincePosition = true
+    }
     for (const failed of client.failed) if (failed.topic.name === name) client.forget(failed)
     return membership !== undefined
   }
@@ -239,6 +251,24 @@ export class Subscriptions {
     await this.topics.closeAll()
   }
 
+  /** See `Streamer.position`. */
+  position(): string {
+    const topics = this.topics.all()
+    // So that it is told apart from those of before the removal.
+    if (this.removedSincePosition) this.delivery.handOut(topics)
+    this.removedSincePosition = false
+    return this.delivery.handOut(topics)
+  }
+
+  /** @throws PositionError if a position that a request names does not count here. */
+  private checkPosition(client: Client, name: string, { after }: JoinOptions): void {
+    if (after === undefined) return
+    const position = this.delivery.vouchesFor(after) ? this.delivery.locate(after) : undefined
+    if (position === undefined) throw new PositionError()
+    // Who was removed gets nothing of the time between.
+    if (this.removals.since(idOf(client), name, position.cursorOf(name))) throw new PositionError()
+  }
+
   private join(client: Client, name: string, options: JoinOptions): Membership {
     if (client.totalTopics >= this.settings.maxTopics) {
       throw new TooManyTopicsError(this.settings.maxTopics)
@@ -287,7 +317,8 @@ export class Subscriptions {
     const position = this.delivery.locate(after)
     if (!named || position === undefined) return position
     const begins = position.cursorOf(topic.name)
-    if (!this.refusals.since(client, topic.name, begins)) return position
+    const isHeard = begins > topic.unheardThrough
+    if (isHeard && !this.refusals.since(client, topic.name, begins)) return position
     client.owe(topic.name)
     return undefined
   }
@@ -409,6 +440,10 @@ export class Subscriptions {
     if (topic.members.length === 0) this.delivery.drop(topic)
     this.host.closed(topic.name)
   }
+}
+
+function idOf({ id }: Client): Whose {
+  return { owner: id, address: undefined }
 }
 
 function quote(topic: Topic): string {

@@ -1,4 +1,5 @@
 import type { Payload } from '../../driver.js'
+import { LogUnavailableError } from '../../errors.js'
 import type { Log } from '../../log.js'
 import type { Encoded } from '../../wire/encode.js'
 import type { Refusal, WireErrorCode } from '../../wire/messages.js'
@@ -48,6 +49,17 @@ export class LogDelivery extends Delivery {
     const topic = new LogTopic(name, host, new LogTopicHistory(this.history.last, name))
     topic.delay = this.delayOf(name)
     return topic
+  }
+
+  /** The log has what comes after it, whether a topic is open or not. @throws LogUnavailableError */
+  override handOut(): string {
+    if (this.ready() !== undefined) {
+      throw new LogUnavailableError(
+        new Error('It is not open yet: await streamer.open() at start.'),
+      )
+    }
+    this.flush()
+    return this.position
   }
 
   override newMembership(client: Client, topic: LogTopic): LogMembership {
