@@ -34,6 +34,8 @@ export type {
   ExpiredStatus,
   KoaContext,
   Reading,
+  RoutedContext,
+  RoutedRequest,
   ReadOptions,
   RunHandler,
   Runs,

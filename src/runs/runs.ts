@@ -81,6 +81,15 @@ export interface KoaContext {
   respond?: boolean | undefined
 }
 
+/** A request as Express and other routers pass it on. */
+export type RoutedRequest = AnyRequest & { readonly params: Readonly<Record<string, string>> }
+
+/** A context as Koa's router passes it on. */
+export type RoutedContext = KoaContext & {
+  readonly path: string
+  readonly params: Readonly<Record<string, string>>
+}
+
 type Next = (error?: unknown) => void
 
 /** A middleware of Express, connect, or a listener of `node:http`. */
@@ -111,7 +120,7 @@ export class Runs extends Producer implements Companion {
    *
    * @param nameOf From a request to the run's name. Without a name the answer is 404.
    */
-  express<Request extends AnyRequest = AnyRequest>(
+  express<Request extends AnyRequest = RoutedRequest>(
     nameOf: (request: Request) => unknown,
     options: RouteOptions<Request> = {},
   ): RunHandler {
@@ -127,7 +136,7 @@ export class Runs extends Producer implements Companion {
   }
 
   /** A middleware of Koa: see `express`. The user is `ctx.state.user`. */
-  koa<Context extends KoaContext = KoaContext>(
+  koa<Context extends KoaContext = RoutedContext>(
     nameOf: (ctx: Context) => unknown,
     options: RouteOptions<Context> = {},
   ): (ctx: Context) => Promise<void> {

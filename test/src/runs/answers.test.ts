@@ -25,7 +25,7 @@ async function setUp(options: RunsOptions = {}, route = {}) {
   })
   app.get(
     '/run/:id',
-    answers.express<express.Request>((req) => req.params.id, route),
+    answers.express((req) => req.params.id, route),
   )
   const site = await Site.open(app)
   closing.push(() => site.close())
@@ -357,7 +357,7 @@ describe('the frameworks', () => {
       ctx.state.user = { id: ctx.get('x-user') }
       return next()
     })
-    app.use(answers.koa<Koa.Context>((ctx) => ctx.path.slice(1)))
+    app.use(answers.koa((ctx) => ctx.path.slice(1)))
     const site = await Site.open((req, res) => void app.callback()(req, res))
     closing.push(() => site.close())
     const response = await site.get('/a', { 'x-user': '7' })

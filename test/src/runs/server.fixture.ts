@@ -25,7 +25,7 @@ app.post('/start/:name', async (req, res) => {
 })
 app.get(
   '/stream/:name',
-  answers.express((req) => (req as express.Request<{ name: string }>).params.name),
+  answers.express((req) => req.params.name),
 )
 app.get('/reason', (_req, res) => void res.send(reason))
 
