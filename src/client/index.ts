@@ -76,7 +76,8 @@ export function connect<Topics extends object = Record<string, unknown>>(
   url: Address,
   options: ConnectOptions = {},
 ): Live<Topics> {
-  const { clients, subscriptions, linger = 1_000, maxWait = 30_000, infoEvent } = options
+  const { clients, subscriptions, linger = 1_000, maxWait = 30_000 } = options
+  const infoEvents = [options.infoEvent ?? 'message', 'unifrost-connection']
   if ((clients === undefined) !== (subscriptions === undefined)) {
     throw new TypeError(
       'connect: `clients` and `subscriptions` go together. Give both addresses, or neither: then the topics stand in the address of the stream.',
@@ -218,7 +219,7 @@ export function connect<Topics extends object = Record<string, unknown>>(
       opened.onerror = (event: StreamEnd) => {
         if (mine === attempt) void broke(opened, event, at)
       }
-      hear(infoEvent ?? 'message')
+      for (const name of infoEvents) hear(name)
       // Two that only the fetch transport has: each piece of the stream, and topics that nobody named.
       opened.addEventListener('*bytes', () => {
         if (mine === attempt) watch()
@@ -264,7 +265,7 @@ export function connect<Topics extends object = Record<string, unknown>>(
       if (mine !== attempt) return
       watch()
       if (event.lastEventId) position = event.lastEventId
-      if (name === (infoEvent ?? 'message')) info(event.data)
+      if (infoEvents.includes(name)) info(event.data)
       else message(event)
     })
   }
