@@ -1,6 +1,6 @@
 import type { Samples } from './samples.js'
 
-/** A ratio to the floor, by workload and scenario. */
+/** A ratio, by workload and scenario: to the floor, or of what is mounted to what is not. */
 export type Baseline = Record<string, number>
 
 /** A loss of more than this part fails. */
@@ -14,13 +14,24 @@ export interface Verdict {
   holds: boolean
 }
 
-/** How many times the floor's CPU unifrost needs per frame, wherever both were measured. */
+/**
+ * How many times the floor's CPU unifrost needs per frame, and mounted how many times that of
+ * `node:http`, wherever both were measured.
+ */
 export function ratiosOf(samples: Samples): Baseline {
   const ratios: Baseline = {}
   for (const workload of ['fan-out', 'many-topics']) {
     for (const scenario of samples.scenarios(workload)) {
       const ratio = samples.ratio(workload, scenario, 'cpuUs', 'unifrost', 'floor')
       if (ratio !== undefined) ratios[`${workload}: ${scenario}`] = Number(ratio.toFixed(3))
+    }
+  }
+  for (const scenario of samples.scenarios('mounted')) {
+    for (const mount of ['express', 'koa']) {
+      const ratio = samples.ratio('mounted', scenario, 'cpuUs', `unifrost, ${mount}`, 'unifrost')
+      if (ratio !== undefined) {
+        ratios[`mounted: ${scenario}, ${mount} against node:http`] = Number(ratio.toFixed(3))
+      }
     }
   }
   return ratios

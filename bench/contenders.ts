@@ -57,6 +57,18 @@ export const socketIo = node(
   },
 )
 
+export const betterSseInExpress = node(
+  'better-sse, express',
+  'better-sse',
+  'the same as a handler of Express 5',
+  { start: (shape) => NodeContender.start('better-sse', shape, { VIA: 'express' }) },
+)
+export const bareExpress = node(
+  'Express, bare',
+  'bare-express',
+  'Express 5 with a handler that keeps its responses open',
+)
+
 /** unifrost with something around it. */
 export function unifrostVia(via: string, env: Record<string, string> = {}): Contender {
   return {

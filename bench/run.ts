@@ -109,7 +109,7 @@ async function check(samples: Samples): Promise<void> {
   const verdicts = compare(baseline, ratiosOf(samples))
   for (const { what, before, now, holds } of verdicts) {
     const result = holds ? 'holds' : 'LOST MORE THAN 20 %'
-    console.log(`${what}: ${now.toFixed(2)} × floor, baseline ${before.toFixed(2)}: ${result}`)
+    console.log(`${what}: ${now.toFixed(2)} ×, baseline ${before.toFixed(2)}: ${result}`)
   }
   if (verdicts.some(({ holds }) => !holds)) process.exitCode = 1
 }

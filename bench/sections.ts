@@ -29,7 +29,7 @@ export function sectionsOf(results: Results): string[] {
   ]
 }
 
-function machine({ machine, versions }: Results, samples: Samples): string {
+export function machine({ machine, versions }: Results, samples: Samples): string {
   const busiest = Math.max(...samples.all.map(({ metrics }) => metrics.loadCpu ?? 0))
   const names = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
   return (
@@ -44,7 +44,7 @@ function leftOut({ leftOut }: Results): string[] {
 }
 
 /** Who needs how much in each scenario: µs per frame, and the ratio to the floor's. */
-function costs(samples: Samples, workload: string, scenarios: readonly string[]): string {
+export function costs(samples: Samples, workload: string, scenarios: readonly string[]): string {
   const names = samples.contenders(workload).filter((name) => name !== 'floor')
   const rows = ['floor', ...names].map((contender) => [
     contender,

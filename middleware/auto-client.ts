@@ -28,7 +28,8 @@ import {
   takeSeat,
 } from '../src/for-middleware.js'
 import { areAllowed } from './allowed.js'
-import { areNames, called, isName } from './callbacks.js'
+import { called, isName } from './callbacks.js'
+import { askTopics, checkTopicList, TOPICS_CHECK } from './given-topics.js'
 import type { LabelOptions } from './labels.js'
 import { LABEL_OPTIONS, labelsOf } from './labels.js'
 import type { Authorize, RequestContext, PrincipalOptions } from './request-context.js'
@@ -83,10 +84,7 @@ export interface AutoClientOptions<Context, Principal = unknown>
 
 /** The checks of what decides on the client: the options that no other middleware has. */
 export const CLIENT_OPTIONS = {
-  topics: given([
-    (value) => typeof value === 'function' || isList(value),
-    'a list of topics, or a function from a request to one',
-  ]),
+  topics: TOPICS_CHECK,
   id: given(callback('a function from a request to the id of its client')),
   redirect: flag,
 } satisfies OptionTable
@@ -111,12 +109,8 @@ export function prepareAutoClient<Context, Principal>(
     origins: originsCheck,
     methods: METHODS_CHECK,
   })
-  if (Array.isArray(options.topics)) options.topics.forEach((it) => streamer.checkTopicName(it))
+  checkTopicList(streamer, options)
   return addRule(streamer, 'autoClient', options)
-}
-
-function isList(value: unknown): boolean {
-  return Array.isArray(value) && value.every((it) => typeof it === 'string')
 }
 
 /**
@@ -273,6 +267,5 @@ async function namesFor<Context, Principal>(
 ): Promise<readonly string[]> {
   if (topics === undefined) return topicsInAddress(context.request)
   if (typeof topics !== 'function') return topics
-  const takes = 'an array of strings, the names of topics'
-  return called('topics', () => topics(context.frameworkRequest), areNames, takes)
+  return askTopics(topics, context.frameworkRequest)
 }

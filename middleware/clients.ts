@@ -18,6 +18,7 @@ import {
 } from '../src/for-middleware.js'
 import { isBodyLost, jsonBody, MAX_BODY_BYTES } from './body.js'
 import type { LabelOptions } from './labels.js'
+import { checkTopicList, firstTopics, subscribeAll, TOPICS_CHECK } from './given-topics.js'
 import { LABEL_OPTIONS, labelsOf } from './labels.js'
 import type { Answer, RequestContext, PrincipalOptions } from './request-context.js'
 import { logInOf, ownerOf, PRINCIPAL_OPTIONS } from './request-context.js'
@@ -26,6 +27,12 @@ import { checkStreamer } from './streamer-argument.js'
 /** Options of `clients`. */
 export interface ClientsOptions<Context, Principal = unknown>
   extends PrincipalOptions<Context, Principal>, LabelOptions<Context, Principal>, CrossSiteOptions {
+  /**
+   * The topics that a new client has at once, chosen by the server. The Streamer's own `authorize` must
+   * allow each. A function may give no wildcards of the broker's; a list is your own. Default: none; `subscriptions` adds them.
+   */
+  topics?:
+    readonly string[] | ((request: Context) => readonly string[] | Promise<readonly string[]>)
   /** The largest body that is read, in bytes. A larger one gets 413. Default: 65,536. */
   maxBodyBytes?: number
 }
@@ -37,8 +44,10 @@ export function checkClients<C, P>(streamer: Streamer, options: ClientsOptions<C
     ...PRINCIPAL_OPTIONS,
     ...LABEL_OPTIONS,
     origins: originsCheck,
+    topics: TOPICS_CHECK,
     maxBodyBytes: count(0),
   })
+  checkTopicList(streamer, options)
 }
 
 /**
@@ -61,14 +70,19 @@ export async function answerClients<Context, Principal>(
   if (method === 'POST') {
     const labels = labelsOf(context, options)
     doorOf(streamer).checkRevoked({ owner, labels, ...logInOf(context, options) })
+    const topics = await firstTopics(streamer, context, options)
     const client = await streamer.newClient({
       ...{ owner: owner ?? false, address: context.address },
       ...(labels && { labels }),
     })
     if (options.principal === undefined && options.owner !== false) unnamed.add(client)
+    await subscribeAll(streamer, client, topics)
     return {
       status: 201,
-      body: { client_id: client.id, client_ttl_millis: streamer.clientTTL },
+      body: {
+        ...{ client_id: client.id, client_ttl_millis: streamer.clientTTL },
+        ...(options.topics !== undefined && { topics }),
+      },
     }
   }
   const id = idIn(queryOf(request), body)

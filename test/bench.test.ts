@@ -1,5 +1,6 @@
 import { compare, ratiosOf } from '../bench/check.js'
 import { goalsOf, verdict } from '../bench/goals.js'
+import { mountedGoals } from '../bench/mounted-goals.js'
 import { isKept, optionsFrom } from '../bench/options.js'
 import { barChart, lineChart } from '../bench/plot.js'
 import type { Sample } from '../bench/samples.js'
@@ -72,6 +73,20 @@ describe('the check against the baseline', () => {
   ])('with $before before, 1.5 holds: $holds', ({ before, holds }) => {
     const [verdict] = compare({ [`fan-out: ${scenario}`]: before, 'fan-out: other': 1 }, ratios)
     expect(verdict).toMatchObject({ before, now: 1.5, holds })
+  })
+
+  test('compares what is mounted with what is not', () => {
+    const mounted = (contender: string, cpuUs: number) => ({
+      ...sample(contender, cpuUs),
+      workload: 'mounted',
+    })
+    const samples = new Samples([mounted('unifrost, express', 6), mounted('unifrost', 5)])
+    expect(ratiosOf(samples)).toEqual({
+      [`mounted: ${scenario}, express against node:http`]: 1.2,
+    })
+    const [first] = mountedGoals(samples)
+    expect(first).toMatchObject({ limit: 1.05, measured: 1.2 })
+    expect(verdict(first!)).toBe('**falls short by 15 %**')
   })
 
   test('with nothing to compare it says so', () => {

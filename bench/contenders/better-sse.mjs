@@ -15,11 +15,18 @@ function channelOf(topic) {
   return channel
 }
 
-const server = createServer(async (request, response) => {
+async function handle(request, response) {
   const session = await createSession(request, response, options)
   for (const topic of topicsOf(indexOf(request.url))) channelOf(topic).register(session)
   session.push('hello')
-})
+}
+
+async function inExpress() {
+  const { default: express } = await import('express')
+  return express().get('/events', handle)
+}
+
+const server = createServer(process.env.VIA === 'express' ? await inExpress() : handle)
 
 contend(server, (topic, payload) => {
   channelOf(topic).broadcast(payload, topic, { eventId: `0123456789-${++number}` })

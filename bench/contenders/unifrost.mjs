@@ -28,28 +28,50 @@ async function handle(request, response) {
   await streamer.handle(request, response, { id: await clientOf(request) })
 }
 
-async function inExpress() {
-  const { default: express } = await import('express')
+const topics = (url) => topicsOf(indexOf(url))
+const id = (url) => `client-${indexOf(url)}`
+
+/** @param before What stands in front of the stream in an application. */
+async function inExpress(version = 'express', before = []) {
+  const { default: express } = await import(version)
   const { autoClient, unifrostExpress } = await import('unifrost/express')
   const app = express()
-  const topics = (request) => topicsOf(indexOf(request.url))
-  const id = (request) => `client-${indexOf(request.url)}`
-  app.use('/events', autoClient(streamer, { topics, id }), unifrostExpress(streamer))
+  for (const middleware of before) app.use(middleware)
+  const auto = { topics: ({ url }) => topics(url), id: ({ url }) => id(url) }
+  app.use('/events', autoClient(streamer, auto), unifrostExpress(streamer))
   return createServer(app)
 }
 
-async function inKoa() {
-  const { default: Koa } = await import('koa')
-  const { default: Router } = await import('@koa/router')
+async function inKoa(version = 'koa', before = []) {
+  const { default: Koa } = await import(version)
   const { autoClient, unifrostKoa } = await import('unifrost/koa')
   const app = new Koa()
   app.silent = true
-  const router = new Router()
-  const topics = (ctx) => topicsOf(indexOf(ctx.url))
-  const id = (ctx) => `client-${indexOf(ctx.url)}`
-  router.get('/events', autoClient(streamer, { topics, id }), unifrostKoa(streamer))
-  app.use(router.routes())
+  for (const middleware of before) app.use(middleware)
+  const auto = { topics: (ctx) => topics(ctx.url), id: (ctx) => id(ctx.url) }
+  app.use(autoClient(streamer, auto)).use(unifrostKoa(streamer))
   return createServer(app.callback())
+}
+
+async function importAll(...names) {
+  return Promise.all(names.map(async (name) => (await import(name)).default))
+}
+
+/** Express as most applications have it. */
+async function inExpressCompany() {
+  const [helmet, cors, compression, session] = await importAll(
+    'helmet',
+    'cors',
+    'compression',
+    'express-session',
+  )
+  const sessions = session({ secret: 'of the bench', resave: false, saveUninitialized: false })
+  return inExpress('express', [helmet(), cors(), compression(), sessions])
+}
+
+async function inKoaCompany() {
+  const [helmet, cors, compress] = await importAll('koa-helmet', '@koa/cors', 'koa-compress')
+  return inKoa('koa', [helmet(), cors(), compress()])
 }
 
 async function inHttp2() {
@@ -57,7 +79,15 @@ async function inHttp2() {
   return http2.createServer(handle)
 }
 
-const servers = { express: inExpress, koa: inKoa, http2: inHttp2 }
+const servers = {
+  express: inExpress,
+  express4: () => inExpress('express4'),
+  koa: inKoa,
+  koa2: () => inKoa('koa2'),
+  'express-company': inExpressCompany,
+  'koa-company': inKoaCompany,
+  http2: inHttp2,
+}
 const server = (await servers[via]?.()) ?? createServer(handle)
 
 contend(server, (topic, payload) => driver.publish(topic, payload))

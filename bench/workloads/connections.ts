@@ -21,18 +21,19 @@ export const connections: Workload = {
         `${count(clients)} connections`,
         Math.min(2, stage.scale.rounds),
         contenders,
-        (contender, round) => measure(stage, contender, clients, round),
+        (contender, round) =>
+          measureIdle(stage, contender, { clients, round, workload: 'connections' }),
       )
     }
   },
 }
 
-async function measure(
+/** Opens connections that do nothing, and keeps what each one costs. */
+export async function measureIdle(
   { load, keep }: BenchStage,
   contender: Contender,
-  clients: number,
-  round: number,
-) {
+  { clients, round, workload }: { clients: number; round: number; workload: string },
+): Promise<void> {
   const server = await contender.start({ clients, ...ONE_TOPIC })
   try {
     await load.approach(contender.approach)
@@ -44,7 +45,7 @@ async function measure(
     const { cpuUs } = await server.usage()
     const after = await server.usage(true)
     keep({
-      workload: 'connections',
+      workload,
       scenario: `${count(clients)} connections`,
       contender: contender.name,
       round,

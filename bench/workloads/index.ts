@@ -3,12 +3,14 @@ import { connections } from './connections.js'
 import { fanOut } from './fan-out.js'
 import { latency } from './latency.js'
 import { manyTopics } from './many-topics.js'
+import { mounted } from './mounted.js'
 import { reconnect } from './reconnect.js'
 import type { Workload } from './bench-stage.js'
 import { stalled } from './stalled.js'
 import { surroundings } from './surroundings.js'
 
 export const workloads: readonly Workload[] = [
+  mounted,
   fanOut,
   manyTopics,
   latency,
@@ -19,7 +21,7 @@ export const workloads: readonly Workload[] = [
 ]
 
 const QUICK = ['fan-out', 'many-topics', 'latency', 'reconnect', 'connections']
-const CHECK = ['fan-out', 'many-topics']
+const CHECK = ['mounted', 'fan-out', 'many-topics']
 
 /** @throws TypeError for a name that is none. */
 export function workloadsOf({ mode, only }: Pick<Options, 'mode' | 'only'>): Workload[] {
