@@ -167,6 +167,11 @@ const others = new Set([
   'nest UnifrostModule',
   // The plugin again.
   'fastify default',
+  // The browser's half is small, and checks names only: `client/client.test.ts`.
+  'client connect',
+  'client/fetch FetchEventSource',
+  ...['react Live', 'react useStatus', 'react useTopic', 'vue useStatus', 'vue useTopic'],
+  ...['svelte statusStore', 'svelte topicStore', 'solid useStatus', 'solid useTopic'],
   // Its `waitUntil` may be null, as in resumable-stream: `runs/resumable-stream.test.ts`.
   'runs/resumable-stream createResumableStreamContext',
   // What it takes is of the framework: `fetch.test.ts`.

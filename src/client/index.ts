@@ -65,6 +65,11 @@ function parserOf(parse: ConnectOptions['parse']): (text: string, topic: string)
   }
 }
 
+const CONNECT_OPTIONS =
+  'clients subscriptions headers parse linger maxWait withCredentials infoEvent EventSource'.split(
+    ' ',
+  )
+
 /**
  * Opens a stream that comes back from everything until it is closed, from the place where it was.
  *
@@ -76,6 +81,13 @@ export function connect<Topics extends object = Record<string, unknown>>(
   url: Address,
   options: ConnectOptions = {},
 ): Live<Topics> {
+  for (const name of Object.keys(options)) {
+    if (!CONNECT_OPTIONS.includes(name)) {
+      throw new TypeError(
+        `connect: there is no option ${name}. It has ${CONNECT_OPTIONS.join(', ')}.`,
+      )
+    }
+  }
   const { clients, subscriptions, linger = 1_000, maxWait = 30_000 } = options
   const infoEvents = [options.infoEvent ?? 'message', 'unifrost-connection']
   if ((clients === undefined) !== (subscriptions === undefined)) {

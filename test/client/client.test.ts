@@ -252,3 +252,13 @@ describe('state', () => {
     stop()
   })
 })
+
+test('an option that does not exist is refused, with the names of those that do', () => {
+  expect(() => connect('/events', { shared: true } as ConnectOptions)).toThrow(
+    /no option shared\. It has clients, subscriptions, headers/,
+  )
+})
+
+test('addresses that go together are asked for together', () => {
+  expect(() => connect('/events', { clients: '/clients' })).toThrow(/go together/)
+})
