@@ -1,7 +1,7 @@
 /**
- * The name of events that are for the connection alone: a position, a time to wait. They have no
- * data, so a reader by the standard dispatches nothing. Other readers dispatch an empty event, under
- * a name that no page listens to. No topic may have it.
+ * The name of events that are for the connection alone: a position, a time to wait, a goodbye for
+ * programs. The first two have no data, so a reader by the standard dispatches nothing. Other readers
+ * dispatch an empty event, under a name that only clients of this protocol listen to. No topic may have it.
  */
 export const CONNECTION_EVENT = 'unifrost-connection'
 

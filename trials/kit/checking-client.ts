@@ -5,6 +5,7 @@ import { SseParser } from '../../test/support/sse-parser.js'
 import { until } from '../../test/support/until.js'
 import type { SequenceLedger } from './sequence-ledger.js'
 import { callJson } from './call.js'
+import { CONNECTION_EVENT } from '../../src/event-names.js'
 
 export interface CheckingClientSettings {
   name: string
@@ -199,7 +200,10 @@ export class CheckingClient {
   private event({ type, data, retry }: ParsedEvent): void {
     if (retry !== undefined) this.retry = retry
     const { ledger, name } = this.settings
-    if (type !== 'message') {
+    if (type === CONNECTION_EVENT) {
+      const { closed } = JSON.parse(data) as { closed?: { reason: string; reconnect: boolean } }
+      if (closed === undefined) ledger.violation('other', `${name}: ${type} carried ${data}`)
+    } else if (type !== 'message') {
       const [topic = '', number = ''] = data.split(' ', 2)
       this.heard++
       if (topic !== type) ledger.violation('other', `${name}: ${type} carried ${topic}`)

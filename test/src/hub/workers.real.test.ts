@@ -6,6 +6,7 @@ import { request } from 'node:http'
 import type { IncomingMessage } from 'node:http'
 import { hubDriver } from '../../../src/hub/index.js'
 import type { HubDriver } from '../../../src/hub/index.js'
+import { CONNECTION_EVENT } from '../../../src/event-names.js'
 import { whenEnding } from '../../support/ending.js'
 import { openEvents } from '../../support/event-stream.js'
 import { until } from '../../support/until.js'
@@ -50,6 +51,7 @@ class Page {
       for (const { event, data, id } of stream.events.slice(seen)) {
         seen++
         if (id !== '') this.#lastEventId = id
+        if (event === CONNECTION_EVENT) continue
         if (event !== 'message') this.got.push(data)
         else if (data.includes('"error"')) this.got.push(JSON.parse(data).error.code as string)
         if (data.includes('"config"')) this.#streams++
