@@ -114,12 +114,14 @@ type Identified = Request & { auth?: unknown; user?: unknown }
 
 function contextOf(request: Request): RequestContext<Request> {
   const { auth, user } = request as Identified
-  const parsedBody: unknown = request.body
   return {
     request,
     frameworkRequest: request,
     principal: auth ?? user,
-    parsedBody,
+    // Read when it is needed: a stream keeps its context for hours, and need not keep the body.
+    get parsedBody(): unknown {
+      return request.body as unknown
+    },
     // Only Express and Fastify set `ip`, by their proxy settings.
     address: (request as Partial<Request>).ip || request.socket.remoteAddress,
     host: hostOf(request),

@@ -172,12 +172,14 @@ const PLACES = [
 
 function contextOf(ctx: Context): RequestContext<Context> {
   const { user } = ctx.state as { user?: unknown }
-  const { body } = ctx.request as { body?: unknown }
   return {
     request: ctx.req,
     frameworkRequest: ctx,
     principal: user,
-    parsedBody: body,
+    // Read when it is needed: a stream keeps its context for hours, and need not keep the body.
+    get parsedBody(): unknown {
+      return (ctx.request as { body?: unknown }).body
+    },
     address: ctx.ip,
     host: ctx.host || undefined,
     elsewhere: () => placeOfUser(ctx, 'ctx', PLACES),

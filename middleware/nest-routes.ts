@@ -129,14 +129,15 @@ function send(response: NestResponse, answer: Answer): void {
 const PLACES = ['session.user', 'session.userId', 'session.passport.user', 'currentUser', 'userId']
 
 function contextOf(request: NestRequest): RequestContext<NestRequest> {
-  const parsedBody: unknown = request.body
-  if ('raw' in request) return fastifyContext(request, parsedBody)
+  if ('raw' in request) return fastifyContext(request, request.body)
   const { auth, user } = request as Request & { auth?: unknown; user?: unknown }
   return {
     request,
     frameworkRequest: request,
     principal: auth ?? user,
-    parsedBody,
+    get parsedBody(): unknown {
+      return request.body as unknown
+    },
     address: request.ip,
     host: request.host || undefined,
     elsewhere: () => placeOfUser(request, 'request', PLACES),

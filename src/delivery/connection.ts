@@ -14,7 +14,7 @@ export interface OutletOwner {
 export interface Outlet {
   /** The connection that is told `drained` and `gone`. The connection sets it. */
   connection: OutletOwner | undefined
-  /** Whether it takes bytes in HTTP/1.1 chunk framing. */
+  /** Whether it takes bytes in HTTP/1.1 chunk framing. A write that returns true may change it. */
   readonly chunked: boolean
   /** Whether it takes bytes at all; false once the response has ended. */
   readonly writable: boolean
@@ -70,7 +70,7 @@ export type DisconnectReason =
   | 'closed'
 
 /** Larger batches are cut, so that a slow peer that does take some bytes counts as one that reads. */
-const SLICE = 64 * 1024
+export const SLICE = 64 * 1024
 /** Shared by all connections whose bytes are all written. */
 const NOTHING: readonly Buffer[] = []
 

@@ -15,12 +15,13 @@ export type AnyResponse = ServerResponse | Http2ServerResponse
  * time than `res.write`. Meanwhile it asks the response nothing: Express and others give a response
  * another prototype, and each read of one of its properties then costs more than all else of a write.
  * It calls `res.write` for a response whose `write` other middleware has wrapped (compression,
- * tracing), for HTTP/2, for HTTP/1.0 and for classes other than Node's.
+ * tracing), for HTTP/2, for HTTP/1.0 and for classes other than Node's. Where the first write shows
+ * that a wrapped `write` only passes on (see `http/pass-through`), the socket is written to from then on.
  */
 export class ResponseOutlet implements Outlet {
   connection: OutletOwner | undefined = undefined
-  readonly chunked: boolean
-  private readonly target: Writable
+  chunked: boolean
+  private target: Writable
   /** Whether a response whose socket is written to has ended: nothing may follow the last chunk. */
   private hasEnded = false
   /** The socket, if the response waits on it for earlier ones (HTTP/1.1 pipelining). */
@@ -28,7 +29,7 @@ export class ResponseOutlet implements Outlet {
   /** Made when the connection is first full; most never are. */
   private onDrain: (() => void) | undefined = undefined
   /** Writes to the response, where the socket must not be written to. */
-  private readonly wrapped: WrappedResponse | undefined
+  private wrapped: WrappedResponse | undefined
   private readonly onClose = () => {
     this.noMoreDrain()
     this.wrapped?.gone()
@@ -42,12 +43,14 @@ export class ResponseOutlet implements Outlet {
     /** Ends the stream in place of `response.end()`. */
     private readonly finish?: () => void,
   ) {
-    const socket = plainSocket(response)
-    this.chunked = socket !== undefined
-    this.target = socket ?? response
+    const socket = chunkedSocket(response)
+    // A wrapped `end`, such as a session's, is called when the stream ends, and is no matter until then.
+    const direct = response.write === ServerResponse.prototype.write ? socket : undefined
+    this.chunked = direct !== undefined
+    this.target = direct ?? response
     this.wrapped =
-      socket === undefined
-        ? new WrappedResponse(response, () => this.connection?.drained())
+      direct === undefined
+        ? new WrappedResponse(response, () => this.connection?.drained(), socket)
         : undefined
     response.on('close', this.onClose)
     // Node emits it within `end`.
@@ -67,7 +70,7 @@ export class ResponseOutlet implements Outlet {
   }
 
   write(bytes: Buffer): boolean {
-    if (this.wrapped !== undefined) return this.wrapped.write(bytes)
+    if (this.wrapped !== undefined) return this.writeToWrapped(this.wrapped, bytes)
     const { target } = this
     // `write` may return false although the kernel has taken all bytes.
     if (target.write(bytes) || target.writableLength === 0) return true
@@ -86,6 +89,17 @@ export class ResponseOutlet implements Outlet {
     if (this.queue !== undefined && queueOf(this.response) !== undefined) {
       process.nextTick(this.onClose)
     }
+  }
+
+  private writeToWrapped(wrapped: WrappedResponse, bytes: Buffer): boolean {
+    const takesMore = wrapped.write(bytes)
+    const { direct } = wrapped
+    if (direct !== undefined) {
+      this.wrapped = undefined
+      this.target = direct
+      this.chunked = true
+    }
+    return takesMore
   }
 
   private awaitDrain(): void {
@@ -129,14 +143,11 @@ export function queueOf(response: AnyResponse): Socket | undefined {
     : undefined
 }
 
-/** The socket of a response that can be written to directly, or undefined. */
-function plainSocket(response: AnyResponse): Writable | undefined {
-  if (!(response instanceof ServerResponse)) return undefined
+/** The socket to which a response's bytes go in chunks and at once, or undefined. */
+function chunkedSocket(response: AnyResponse): Socket | undefined {
+  if (!(response instanceof ServerResponse) || !response.chunkedEncoding) return undefined
   const { socket } = response
-  // A wrapped `end`, such as a session's, is called when the stream ends, and is no matter until then.
-  const untouched = response.write === ServerResponse.prototype.write
   // Bytes that wait in the response (for an earlier one to end) must go out first.
-  const waiting = socket === null || response.writableLength !== socket.writableLength
-  if (!untouched || waiting || !response.chunkedEncoding) return undefined
-  return socket
+  const waits = socket === null || response.writableLength !== socket.writableLength
+  return waits ? undefined : socket
 }

@@ -5,8 +5,15 @@ import type { AnyRequest } from './request.js'
 import type { AnyResponse } from './response-outlet.js'
 import { queueOf } from './response-outlet.js'
 
-/** The room that requests have taken among the open streams. */
-const seats = new WeakMap<AnyRequest, Seat>()
+/** What a request has taken among the open streams. */
+interface Taken {
+  seat: Seat
+  /** Lets go of what would give it back when the response is over. */
+  release: () => void
+}
+
+/** The room that requests have taken, until a connection has it. */
+const seats = new WeakMap<AnyRequest, Taken>()
 
 /** A request that is to get a stream. */
 export interface Asking {
@@ -26,23 +33,34 @@ export interface Asking {
  */
 export function takeSeat(door: Door, { request, response, id, owner, address }: Asking): void {
   const held = seats.get(request)
-  if (held?.isOpen && held.isFor(owner, address)) return
-  held?.leave()
+  if (held?.seat.isOpen && held.seat.isFor(owner, address)) return
+  held?.release()
+  held?.seat.leave()
   // Its end has been told already, so nothing would give the room back.
   if (response.destroyed) throw new RequestGoneError()
   const seat = door.takeSeat(id, owner, address)
-  seats.set(request, seat)
   // Node emits no `close` on a response that still waits when its socket closes.
   const queue = queueOf(response)
-  const leave = () => {
+  const release = () => {
     queue?.off('close', leave)
+    response.off('close', leave)
+  }
+  const leave = () => {
+    release()
     seat.leave()
   }
   response.once('close', leave)
   queue?.once('close', leave)
+  seats.set(request, { seat, release })
 }
 
-/** The room that a request has taken, if it has. */
-export function seatOf(request: AnyRequest): Seat | undefined {
-  return seats.get(request)
+/**
+ * The room that a request has taken, if it has, for the connection that is made of it. The connection
+ * gives it back, so nothing of the request is kept for that any more.
+ */
+export function handSeatOver(request: AnyRequest): Seat | undefined {
+  const taken = seats.get(request)
+  seats.delete(request)
+  taken?.release()
+  return taken?.seat
 }

@@ -15,7 +15,7 @@ import type { AnyRequest, MethodOptions } from './request.js'
 import { checkRequest, lastEventIdOf, METHODS_CHECK, queryOf } from './request.js'
 import type { AnyResponse } from './response-outlet.js'
 import { ResponseOutlet } from './response-outlet.js'
-import { seatOf, takeSeat } from './seats.js'
+import { handSeatOver, takeSeat } from './seats.js'
 import { sessionEnd } from './session-end.js'
 import { noteSession } from './sessions.js'
 import { STREAM_HEADERS } from './stream-headers.js'
@@ -229,7 +229,7 @@ export function arrivalOf(request: AnyRequest, options: HandleOptions): Arrival 
     position: lastEventIdOf(request),
     address: addressOf(request, options),
     lifetime: options.expires === undefined ? undefined : options.expires - Date.now(),
-    seat: seatOf(request),
+    seat: handSeatOver(request),
     conflate: ['', '1', 'true'].includes(queryOf(request).get('conflate') ?? '0'),
   }
 }

@@ -1,8 +1,15 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import polka from '@polka/compression'
+import compression from 'compression'
+import cors from 'cors'
 import express from 'express'
 import express4 from 'express4'
+import session from 'express-session'
+import helmet from 'helmet'
+import httpCompression from 'http-compression'
 import Koa from 'koa'
 import Koa2 from 'koa2'
+import morgan from 'morgan'
 import { memoryDriver, Streamer } from 'unifrost'
 import { unifrostExpress } from 'unifrost/express'
 import { unifrostKoa } from 'unifrost/koa'
@@ -47,6 +54,17 @@ const wrapsEnd: express.RequestHandler = (_request, response, next) => {
   next()
 }
 
+type Use = express.RequestHandler
+
+/** What most applications in Express have around their routes. */
+const company = () => [
+  helmet() as Use,
+  cors() as Use,
+  morgan('tiny', { stream: { write: () => undefined } }) as Use,
+  compression({ threshold: 0 }) as Use,
+  session({ secret: 'a secret', resave: true, saveUninitialized: true }) as Use,
+]
+
 /** Notes what a response's `write` is given, as a middleware that keeps bodies for its log does. */
 function recorder(recorded: string[]): express.RequestHandler {
   return (_request, response, next) => {
@@ -71,7 +89,7 @@ async function opened(mount: Mount) {
     response = its
     handle(request, its)
   })
-  const stream = await openEvents(`${running.url}/events?id=c`)
+  const stream = await openEvents(`${running.url}/events?id=c`, { 'accept-encoding': 'gzip' })
   const publish = async (text: string) => {
     driver.publish('news', text)
     await stream.next(text, ({ data }) => data === text)
@@ -98,6 +116,11 @@ describe('a frame to a client that keeps up', () => {
     ['in Koa 2', inKoa(Koa2)],
     ['in Koa 3', inKoa(Koa)],
     ['in Express behind what wraps res.end', inExpress(express, [wrapsEnd])],
+    ['in Express behind compression', inExpress(express, [compression({ threshold: 0 }) as Use])],
+    ['in Express behind @polka/compression', inExpress(express, [polka() as Use])],
+    ['in Express behind http-compression', inExpress(express, [httpCompression() as Use])],
+    ['in Express 5 behind the usual company', inExpress(express, company())],
+    ['in Express 4 behind the usual company', inExpress(express4, company())],
   ])('%s asks the response nothing', async (_name, mount) => {
     const { publish, response, end } = await opened(mount)
     const counted = countReads(response)
@@ -106,9 +129,14 @@ describe('a frame to a client that keeps up', () => {
     await end()
   })
 
-  test('comes to whoever wraps res.write, each one', async () => {
+  test.each<[string, (record: Use) => Use[]]>([
+    ['alone', (record) => [record]],
+    ['before compression', (record) => [record, compression() as Use]],
+    ['after compression', (record) => [compression() as Use, record]],
+    ['between two', (record) => [polka() as Use, record, compression() as Use]],
+  ])('comes to whoever wraps res.write, each one: %s', async (_name, around) => {
     const recorded: string[] = []
-    const { publish, end } = await opened(inExpress(express, [recorder(recorded)]))
+    const { publish, end } = await opened(inExpress(express, around(recorder(recorded))))
     await publish('second')
     await publish('third')
     const frames = recorded.flatMap((text) => [...text.matchAll(/^data: (\w+)$/gm)])
@@ -117,7 +145,8 @@ describe('a frame to a client that keeps up', () => {
   })
 
   test('is not written behind the end of a response that somebody else ends', async () => {
-    for (const mount of [onNodeHttp, inExpress(express), inExpress(express, [wrapsEnd])]) {
+    const behind = inExpress(express, [compression() as Use])
+    for (const mount of [onNodeHttp, inExpress(express), inExpress(express, [wrapsEnd]), behind]) {
       const { publish, send, response, stream, end } = await opened(mount)
       await publish('second')
       let failed: unknown
