@@ -21,7 +21,7 @@ import type { Client } from './client.js'
 import type { Connection } from './connection.js'
 import type { HistoryBounds } from './history.js'
 import { History, TopicHistory } from './history.js'
-import { writeKept } from './kept-replay.js'
+import { writeEnds, writeKept } from './kept-replay.js'
 import { Membership } from './membership.js'
 import { Numbering } from './numbering.js'
 import { Pauses } from './pauses.js'
@@ -321,7 +321,9 @@ export class Delivery implements ResumeHost {
     while (!connection.full && !client.live) {
       if (client.awaitsKept && !writeKept(this, client)) return
       const step = next(client)
-      if (step === undefined) {
+      if (step === undefined && client.awaitsEnd) {
+        if (!writeEnds(this, client)) return
+      } else if (step === undefined) {
         this.report(client, 'exact')
         this.timings.arrive(connection)
         if (this.pauses.begin(client, connection)) return

@@ -48,6 +48,11 @@ export class TopicHistory implements FrameList {
     this.newest.set(key, frame)
   }
 
+  /** Through which number frames were let go that no newer one of their key had followed. */
+  get newestEvictedThrough(): number {
+    return this.evictedNewest
+  }
+
   /** Through which number a client that conflates has lost something when the history let it go. */
   get newestLostThrough(): number {
     return Math.min(this.lostThrough, this.evictedNewest)

@@ -22,6 +22,8 @@ export class KeptReplay {
     readonly serial: number,
     /** The values through this number; what is newer comes as any other message. */
     public through: number,
+    /** It is the end of a topic that the history has let go: it comes behind all else. */
+    readonly comesLast = false,
   ) {}
 
   /** Whether it is still to be sent. */
@@ -55,7 +57,16 @@ export function sendKept(membership: Membership, through: number): void {
   if (membership.kept === undefined) {
     membership.kept = new KeptReplay(client.nextReplay(), through)
   } else membership.kept.again(through)
-  client.awaitsKept = true
+  awaitIt(membership.kept, client)
+}
+
+/** The history has let go of the topic's end: the client gets it behind all that is left. */
+export function sendEndLast(membership: Membership): void {
+  const { client, topic, endedAt } = membership
+  if (endedAt === undefined || endedAt !== topic.endedAt) return
+  if (endedAt > topic.history.evictedThrough || membership.kept !== undefined) return
+  membership.kept = new KeptReplay(client.nextReplay(), endedAt, true)
+  client.awaitsEnd = true
 }
 
 /** A client comes back at a position that it named: what it may not have got is sent again. */
@@ -67,7 +78,12 @@ export function resumeKept(membership: Membership, named: Position): void {
     return
   }
   kept.again()
-  client.awaitsKept = true
+  awaitIt(kept, client)
+}
+
+function awaitIt({ comesLast }: KeptReplay, client: Client): void {
+  if (comesLast) client.awaitsEnd = true
+  else client.awaitsKept = true
 }
 
 /**
@@ -79,7 +95,21 @@ export function writeKept(delivery: Delivery, client: Client): boolean {
   const sources = client.sources()
   if (sources.some(({ replay }) => replay?.at !== undefined)) return true
   client.awaitsKept = false
-  const waiting = sources.filter(({ kept }) => kept?.waits === true).sort(bySerial)
+  return write(delivery, client, false)
+}
+
+/** Writes the ends that come last to a client that has all else. @returns whether it could. */
+export function writeEnds(delivery: Delivery, client: Client): boolean {
+  client.awaitsEnd = false
+  client.advance(delivery.delivered)
+  return write(delivery, client, true)
+}
+
+function write(delivery: Delivery, client: Client, isLast: boolean): boolean {
+  const waiting = client
+    .sources()
+    .filter(({ kept }) => kept?.waits === true && kept.comesLast === isLast)
+    .sort(bySerial)
   const last = waiting.at(-1)
   if (last === undefined) return true
   const { cursor, connection } = client
@@ -97,7 +127,9 @@ export function writeKept(delivery: Delivery, client: Client): boolean {
 
 /** The last values of a topic, what tells that some may be missing, and its end. */
 function eventsOf(delivery: Delivery, { client, topic, kept }: Membership): Encoded[] {
-  const values = topic.keeping?.kept
+  // What is read again from a log has brought them.
+  const isLeft = !kept!.comesLast || topic.history.lostThrough >= kept!.through
+  const values = isLeft ? topic.keeping?.kept : undefined
   const events: Encoded[] = values?.through(kept!.through) ?? []
   if (values?.lacks === true) {
     delivery.lost(client, topic.name)

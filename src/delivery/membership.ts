@@ -1,6 +1,7 @@
 import type { Position, ReplayMark } from '../wire/position.js'
 import type { Client } from './client.js'
 import type { KeptReplay } from './kept-replay.js'
+import { sendEndLast } from './kept-replay.js'
 import type { Topic } from './topic.js'
 
 /** Finds the position that a text names in the numbering. */
@@ -94,6 +95,14 @@ export class Membership {
   /** The number of the failure that ended it, or undefined while it is in force. */
   get endedAt(): number | undefined {
     return this.ends
+  }
+
+  /**
+   * Whether a client that has moved here may be without the topic's last values: where it stands at
+   * this position, nobody knows that it has got them.
+   */
+  mayLackKept(_named: Position): boolean {
+    return false
   }
 
   /** Older frames that are still to be sent first, or undefined where there are none. */
@@ -195,6 +204,7 @@ export class Membership {
   /** The client is told of a loss through this number, in a message right after `cursor`. */
   tellLoss(cursor: number, through = this.topic.history.lostThrough): void {
     this.told = { at: cursor, through }
+    sendEndLast(this)
   }
 
   /**
@@ -208,9 +218,12 @@ export class Membership {
     if (acknowledged < 0 || this.past?.at !== undefined) return true
     if (this.told !== undefined && this.told.at >= acknowledged) return true
     const { history } = this.topic
+    const { conflates } = this
     const from = Math.max(acknowledged, this.starts)
-    const first = history.at(history.indexAfter(from))
-    return from < history.evictedThrough || (first !== undefined && first.number <= cursor)
+    // What has a newer one of its key is no loss: that one comes, or is unsure itself.
+    const first = history.at(history.wanted(history.indexAfter(from), conflates))
+    const letGo = conflates ? history.newestEvictedThrough : history.evictedThrough
+    return from < letGo || (first !== undefined && first.number <= cursor)
   }
 
   /** The client comes back at a cursor: a loss that was told after it is to be told again. */

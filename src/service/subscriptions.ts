@@ -163,7 +163,9 @@ export class Subscriptions {
   ): Promise<void> {
     const membership = this.member(client, name, true)
     membership.grant = grant
-    this.holdBack(membership, this.place(membership, { since }))
+    const older = this.place(membership, { since })
+    if (membership.topic.endedAt !== undefined) this.tellOver(membership)
+    this.holdBack(membership, older)
     try {
       await membership.topic.opened
       if (client.connected) this.delivery.catchUp(client)
@@ -287,7 +289,8 @@ export class Subscriptions {
     const { topic } = membership
     // What the history has let go may be retained still.
     const isRewound = rewind !== undefined && rewind > 0
-    if (isRewound && topic.history.length === 0) sendKept(membership, membership.since)
+    const isOver = rewind === Infinity && topic.endedAt !== undefined
+    if (isRewound && topic.history.length === 0 && !isOver) sendKept(membership, membership.since)
     if (rewind === Infinity) {
       membership.replayFrom(topic.history.startsAfter)
     } else if (isRewound) {

@@ -65,6 +65,19 @@ describe('a topic that is conflated', () => {
     expect((await stage.connect('one', lastEventId)).got).toEqual(['a=x:5'])
   })
 
+  test.each([
+    ['all that was on its way has a newer one', 'x:3', ['a=x:3']],
+    ['some has none', 'y:1', ['messages-lost:a', 'a=y:1']],
+  ])('without a position, tells a loss only where it may be one: %s', async (_, next, wanted) => {
+    await opened(byKey)
+    const page = await stage.connect('one')
+    publish('x:1', 'x:2')
+    await turns()
+    page.cut()
+    publish(next)
+    expect((await stage.connect('one')).got).toEqual(wanted)
+  })
+
   test('tells a loss where the newest of a key was let go', async () => {
     await opened({ ...byKey, history: { maxBytes: 8_000, maxBytesPerTopic: 2_000 } })
     const page = await stage.connect('one')

@@ -9,6 +9,7 @@ import type { Client } from '../client.js'
 import type { DeliveryParts } from '../delivery.js'
 import { Delivery } from '../delivery.js'
 import type { Opening } from '../resume.js'
+import { sendEndLast } from '../kept-replay.js'
 import { resume } from '../resume.js'
 import type { LogPlace, Topic, TopicHost } from '../topic.js'
 import { lacking, logSources, nextLogStep } from './catch-up.js'
@@ -100,6 +101,7 @@ export class LogDelivery extends Delivery {
   override tellEnd(topic: LogTopic): void {
     const number = this.numberOfOurs(topic)
     this.boundBefore(number)
+    topic.history.endsAt = number
     this.append(topic, () => this.endMessage(topic.name), number)
     topic.endedAt = number
   }
@@ -241,6 +243,9 @@ export class LogDelivery extends Delivery {
   private stepWith(client: Client, segment?: LogSegment): Step | undefined {
     const step = nextLogStep(client, this.replays, segment)
     if (step?.kind !== 'absent') return step
+    for (const membership of client.failed) {
+      if (membership.floor(client.cursor) < membership.endedAt!) sendEndLast(membership)
+    }
     client.advance(step.through)
     if (segment === undefined) this.logReplay.ask(client)
     return { kind: 'wait' }
