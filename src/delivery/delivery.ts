@@ -60,6 +60,8 @@ export interface DeliveryHost {
   replayFailed(error: unknown): void
   /** Whether an entry that is read again is its topic's last one, which ends the topic here. */
   endsWith(topic: string, payload: Payload): boolean
+  /** A message as the filter of its topic is given it; undefined where there is none. */
+  filtered(topic: string, payload: Payload): string | Uint8Array | undefined
 }
 
 /**
@@ -149,9 +151,9 @@ export class Delivery implements ResumeHost {
   /** Takes a message of a topic. @returns why it is not sent, or undefined where it is. */
   receive(topic: Topic, payload: Payload, _place?: LogPlace): Refusal | undefined {
     const refusal = this.refusalOf(payload)
-    const frame = this.add(topic, (number) =>
-      this.encode(topic.name, payload, refusal, this.numbering.format(number)),
-    )
+    const encode = (number: number) =>
+      this.encode(topic.name, payload, refusal, this.numbering.format(number))
+    const frame = this.add(topic, encode, undefined, filtered(topic, payload, refusal))
     topic.keeping?.took(frame, payload, refusal)
     this.history.enforce(topic.history)
     return refusal
@@ -377,9 +379,14 @@ export class Delivery implements ResumeHost {
   }
 
   /** Keeps a frame and has it sent. The caller holds the topic to its bounds. */
-  protected add(topic: Topic, encode: (number: number) => Encoded, number?: number): Frame {
+  protected add(
+    topic: Topic,
+    encode: (number: number) => Encoded,
+    number?: number,
+    message?: string | Uint8Array,
+  ): Frame {
     const now = this.timers.clock.now()
-    const frame = this.history.append(topic.history, now, encode, number)
+    const frame = this.history.append(topic.history, now, encode, number, message)
     this.broadcast.add(topic, frame)
     if (!this.expiring) this.expireLater(now)
     return frame
@@ -417,4 +424,13 @@ export class Delivery implements ResumeHost {
     if (due === undefined) return
     this.timers.after(due - now, () => this.expireLater(this.timers.clock.now()))
   }
+}
+
+/** A message as its topic's filter is given it; undefined where everybody is sent what there is. */
+export function filtered(
+  { keeping }: Topic,
+  payload: Payload,
+  refusal: Refusal | undefined,
+): string | Uint8Array | undefined {
+  return refusal === undefined ? keeping?.filtered(payload) : undefined
 }

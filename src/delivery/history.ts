@@ -12,6 +12,9 @@ export interface HistoryBounds {
   maxAge: number
 }
 
+/** Whether a client is sent a frame. */
+export type Wants = (frame: Frame) => boolean
+
 /** The frames that one topic still has, in order of number: a ring that grows by doubling. */
 export class TopicHistory implements FrameList {
   /** What its frames cost together. */
@@ -59,9 +62,13 @@ export class TopicHistory implements FrameList {
   }
 
   /** The index of the first frame from `index` on that a client is sent. */
-  wanted(index: number, conflates: boolean): number {
+  wanted(index: number, conflates: boolean, wants?: Wants): number {
     let at = index
-    if (conflates) while (this.at(at)?.superseded === true) at++
+    if (!conflates && wants === undefined) return at
+    for (let frame = this.at(at); frame !== undefined; frame = this.at(++at)) {
+      const isSkipped = conflates && frame.superseded
+      if (!isSkipped && wants?.(frame) !== false) break
+    }
     return at
   }
 
@@ -165,8 +172,10 @@ export class History {
     now: number,
     encode: (number: number) => Encoded,
     number = this.last + 1,
+    message?: string | Uint8Array,
   ): Frame {
     const frame = new Frame(number, encode(number), now, topic)
+    frame.message = message
     this.last = number
     this.changes++
     topic.push(frame)

@@ -1,5 +1,7 @@
 import type { Encoded } from '../wire/encode.js'
+import type { Frame } from '../wire/frame.js'
 import { Batch } from '../wire/frame.js'
+import { heartbeatMessage } from '../wire/messages.js'
 import type { Position } from '../wire/position.js'
 import type { Client } from './client.js'
 import type { Delivery } from './delivery.js'
@@ -53,7 +55,9 @@ export class KeptReplay {
 /** Has the topic's last values sent to a client, if there are any, through this number. */
 export function sendKept(membership: Membership, through: number): void {
   const { client, topic } = membership
-  if (topic.keeping?.holds !== true && topic.endedAt === undefined) return
+  const { keeping, endedAt } = topic
+  const isOwed = endedAt !== undefined || (keeping?.holds === true && keeping.kept!.lacks)
+  if (!isOwed && valuesFor(membership, through).length === 0) return
   if (membership.kept === undefined) {
     membership.kept = new KeptReplay(client.nextReplay(), through)
   } else membership.kept.again(through)
@@ -117,6 +121,8 @@ function write(delivery: Delivery, client: Client, isLast: boolean): boolean {
   client.mark({ serial, through: Math.floor(through), topic: last.topic.name })
   const id = delivery.positionOf(client)
   const events = waiting.flatMap((membership) => eventsOf(delivery, membership))
+  // The newest of a key may be none of this client's meanwhile. Its position comes all the same.
+  if (events.length === 0) events.push(heartbeatMessage({ event: delivery.infoEvent }))
   for (const { kept } of waiting) kept!.sent(cursor)
   const written = connection!.write(
     Batch.withIds(events, (event) => (event === events.at(-1) ? id : undefined)),
@@ -126,11 +132,12 @@ function write(delivery: Delivery, client: Client, isLast: boolean): boolean {
 }
 
 /** The last values of a topic, what tells that some may be missing, and its end. */
-function eventsOf(delivery: Delivery, { client, topic, kept }: Membership): Encoded[] {
+function eventsOf(delivery: Delivery, membership: Membership): Encoded[] {
+  const { client, topic, kept } = membership
   // What is read again from a log has brought them.
   const isLeft = !kept!.comesLast || topic.history.lostThrough >= kept!.through
   const values = isLeft ? topic.keeping?.kept : undefined
-  const events: Encoded[] = values?.through(kept!.through) ?? []
+  const events: Encoded[] = valuesFor(membership, isLeft ? kept!.through : -1)
   if (values?.lacks === true) {
     delivery.lost(client, topic.name)
     events.push(delivery.errorMessage({ code: 'messages-lost', topic: topic.name }))
@@ -138,6 +145,12 @@ function eventsOf(delivery: Delivery, { client, topic, kept }: Membership): Enco
   const isOver = topic.endedAt !== undefined && topic.endedAt <= kept!.through
   if (isOver) events.push(delivery.endMessage(topic.name))
   return events
+}
+
+/** The last values of a topic that a client is sent, through this number. */
+function valuesFor({ topic, wants }: Membership, through: number): Frame[] {
+  const values = topic.keeping?.kept?.through(through) ?? []
+  return wants === undefined ? values : values.filter(wants)
 }
 
 function bySerial(a: Membership, b: Membership): number {

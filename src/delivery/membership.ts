@@ -2,6 +2,8 @@ import type { Position, ReplayMark } from '../wire/position.js'
 import type { Client } from './client.js'
 import type { KeptReplay } from './kept-replay.js'
 import { sendEndLast } from './kept-replay.js'
+import type { Frame } from '../wire/frame.js'
+import type { Wants } from './history.js'
 import type { Topic } from './topic.js'
 
 /** Finds the position that a text names in the numbering. */
@@ -139,6 +141,14 @@ export class Membership {
     return this.topic.keeping?.conflatesFor(this.client.asksConflation) === true
   }
 
+  /** Which frames the client is sent; undefined where it is sent all. */
+  get wants(): Wants | undefined {
+    const { client, topic } = this
+    const { keeping } = topic
+    if (keeping?.filters !== true) return undefined
+    return ({ message }: Frame) => message === undefined || keeping.passes(client, message)
+  }
+
   /** How often the client is written to at the most, in milliseconds; 0: as messages come. */
   get interval(): number {
     return this.conflates ? this.topic.keeping!.interval : 0
@@ -221,7 +231,7 @@ export class Membership {
     const { conflates } = this
     const from = Math.max(acknowledged, this.starts)
     // What has a newer one of its key is no loss: that one comes, or is unsure itself.
-    const first = history.at(history.wanted(history.indexAfter(from), conflates))
+    const first = history.at(history.wanted(history.indexAfter(from), conflates, this.wants))
     const letGo = conflates ? history.newestEvictedThrough : history.evictedThrough
     return from < letGo || (first !== undefined && first.number <= cursor)
   }

@@ -79,6 +79,7 @@ export interface SubscriptionsHost {
 /** Which client is subscribed to which topic, and what the broker says of the topics. */
 export class Subscriptions {
   private readonly topics: Topics
+  private readonly rules: TopicRules
   private readonly refusals: Refusals
   /** What was taken from single clients, by their ids. */
   private readonly removals: Refusals
@@ -96,6 +97,7 @@ export class Subscriptions {
       report: (cause, message) => host.report(cause, message),
       emptied: (topic) => this.topics.release(topic),
     })
+    this.rules = rules
     const { history, heartbeatInterval, clientTTL } = settings
     const life = history.maxAge + heartbeatInterval + clientTTL
     this.refusals = new Refusals(timers.clock, life)
@@ -241,6 +243,11 @@ export class Subscriptions {
     // What is read goes to its clients first.
     setImmediate(() => this.endTopic(topic))
     return true
+  }
+
+  /** An entry of the log that is read again, as the filter of its topic is given it. */
+  filtered(name: string, payload: Payload): string | Uint8Array | undefined {
+    return this.rules.filtered(name, payload)
   }
 
   /** The topics that are open on the broker, or being opened. */

@@ -1,6 +1,7 @@
-import { Keeping } from '../delivery/keeping.js'
+import { Keeping, messageOf } from '../delivery/keeping.js'
 import { KeptBudget } from '../delivery/kept.js'
 import type { Topic } from '../delivery/topic.js'
+import type { Payload } from '../driver.js'
 import type { TopicRule } from '../topic-options.js'
 import { topicRulesFrom } from '../topic-options.js'
 import type { Encoding } from '../wire/messages.js'
@@ -49,6 +50,11 @@ export class TopicRules {
   /** The rule for a topic, or undefined. */
   of(name: string): TopicRule | undefined {
     return this.rules.find(({ patterns }) => patterns.some((pattern) => pattern.matches(name)))
+  }
+
+  /** A message as the filter of its topic is given it; undefined where there is none. */
+  filtered(name: string, payload: Payload): string | Uint8Array | undefined {
+    return this.of(name)?.filter && messageOf(payload, this.encoding)
   }
 
   /** Gives a topic what it keeps, if a rule says so. */

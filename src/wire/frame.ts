@@ -21,6 +21,8 @@ export class Frame extends Encoded {
   next: Frame | null = null
   /** Its key, where its topic is conflated, while it is the newest of its key. */
   key: string | undefined = undefined
+  /** The message, where its topic has a filter, which is asked for each client. */
+  message: string | Uint8Array | undefined = undefined
   /** Whether a newer one of its key has come: who is behind and conflates skips it. */
   superseded = false
 
@@ -43,7 +45,9 @@ export class Frame extends Encoded {
 
   /** The bytes that it takes of the history's budget. */
   get cost(): number {
-    return this.chunked.length + FRAME_OVERHEAD
+    const { message } = this
+    const bytes = typeof message === 'string' ? 2 * message.length : (message?.length ?? 0)
+    return this.chunked.length + FRAME_OVERHEAD + bytes
   }
 }
 

@@ -7,7 +7,7 @@ import { numberBefore } from '../../wire/position.js'
 import type { Step } from '../catch-up.js'
 import type { Client } from '../client.js'
 import type { DeliveryParts } from '../delivery.js'
-import { Delivery } from '../delivery.js'
+import { Delivery, filtered } from '../delivery.js'
 import type { Opening } from '../resume.js'
 import { sendEndLast } from '../kept-replay.js'
 import { resume } from '../resume.js'
@@ -78,6 +78,7 @@ export class LogDelivery extends Delivery {
       topic,
       (number) => this.encode(topic.name, payload, refusal, this.numbering.format(number, tie)),
       number,
+      filtered(topic, payload, refusal),
     )
     topic.keeping?.took(frame, payload, refusal)
     if (!shared) this.history.enforce(topic.history)
@@ -104,6 +105,12 @@ export class LogDelivery extends Delivery {
     topic.history.endsAt = number
     this.append(topic, () => this.endMessage(topic.name), number)
     topic.endedAt = number
+  }
+
+  /** An entry of the log as the filter of its topic is given it. */
+  filteredEntry(topic: string, payload: Payload): string | Uint8Array | undefined {
+    const isSent = this.refusalOf(payload) === undefined
+    return isSent ? this.host.filtered(topic, payload) : undefined
   }
 
   endsWith(topic: string, payload: Payload): boolean {
