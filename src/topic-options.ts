@@ -42,6 +42,8 @@ export interface TopicOptions {
   linger?: number
   /** The most bytes of such a topic in the history. Default: `history.maxBytesPerTopic`. */
   maxBytes?: number
+  /** How long its messages are kept for who is away, in milliseconds. Default: `history.maxAge`. */
+  maxAge?: number
   /**
    * Whether a message is the topic's last one. Behind it, clients get `{"end":{"topic":…}}` and are
    * unsubscribed; who subscribes later gets what is retained and the end. Default: none is.
@@ -85,6 +87,7 @@ const TOPIC_OPTIONS: OptionTable = {
   ],
   linger: number(0, 2 ** 31 - 1),
   maxBytes: number(1, Number.MAX_SAFE_INTEGER),
+  maxAge: number(1, 2 ** 31 - 1),
   end: callback('a function from a message to true or false'),
   filter: callback('a function from a client and a message to true or false'),
 }

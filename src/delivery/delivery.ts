@@ -1,4 +1,4 @@
-import type { Timers } from '../clock.js'
+import type { Timer, Timers } from '../clock.js'
 import type { Payload } from '../driver.js'
 import type { Encoded } from '../wire/encode.js'
 import type { Frame } from '../wire/frame.js'
@@ -87,7 +87,8 @@ export class Delivery implements ResumeHost {
   private readonly step = (client: Client): Step | undefined => this.nextStep(client)
   /** Topic events handed to connections beside those of the broadcast. */
   caughtUp = 0
-  private expiring = false
+  /** Lets go of what is too old, when the next frame is. */
+  private expiring: Timer | undefined = undefined
 
   constructor(
     { bounds, timers, encoding, maxMessageBytes, infoEvent, delayOf, host }: DeliveryParts,
@@ -388,7 +389,8 @@ export class Delivery implements ResumeHost {
     const now = this.timers.clock.now()
     const frame = this.history.append(topic.history, now, encode, number, message)
     this.broadcast.add(topic, frame)
-    if (!this.expiring) this.expireLater(now)
+    const { maxAge = Infinity } = topic.history
+    if (this.expiring === undefined || now + maxAge < this.expiring.due) this.expireLater(now)
     return frame
   }
 
@@ -420,9 +422,11 @@ export class Delivery implements ResumeHost {
 
   private expireLater(now: number): void {
     const due = this.history.expire(now)
-    this.expiring = due !== undefined
-    if (due === undefined) return
-    this.timers.after(due - now, () => this.expireLater(this.timers.clock.now()))
+    this.timers.cancel(this.expiring)
+    this.expiring =
+      due === undefined
+        ? undefined
+        : this.timers.after(due - now, () => this.expireLater(this.timers.clock.now()))
   }
 }
 

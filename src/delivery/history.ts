@@ -1,6 +1,7 @@
 import type { Encoded } from '../wire/encode.js'
 import type { FrameList } from '../wire/frame.js'
 import { Frame } from '../wire/frame.js'
+import { Ages } from './ages.js'
 
 /** The bounds of a history. */
 export interface HistoryBounds {
@@ -21,6 +22,8 @@ export class TopicHistory implements FrameList {
   bytes = 0
   /** The most that they may cost; undefined: what holds for all topics. */
   maxBytes: number | undefined = undefined
+  /** How old they become, in milliseconds; undefined: what holds for all topics. Set before the first. */
+  maxAge: number | undefined = undefined
   protected evicted: number
   private ring: (Frame | undefined)[] = new Array<Frame | undefined>(8)
   private head = 0
@@ -151,6 +154,7 @@ export class History {
   changes = 0
   /** Frames that were let go because of a bound. */
   evictions = 0
+  private readonly ages: Ages
   private oldest: Frame | null = null
   private newest: Frame | null = null
 
@@ -161,7 +165,9 @@ export class History {
      * up can be given it first: an eviction may only ever hurt clients that are behind.
      */
     private readonly beforeEviction: (frame: Frame) => void,
-  ) {}
+  ) {
+    this.ages = new Ages(bounds.maxAge)
+  }
 
   /**
    * Gives the next number, or this one, to what `encode` makes for it, and keeps it. The caller
@@ -183,6 +189,7 @@ export class History {
     if (this.newest !== null) this.newest.next = frame
     else this.oldest = frame
     this.newest = frame
+    this.ages.add(frame)
     this.bytes += frame.cost
     this.frames++
     return frame
@@ -197,10 +204,10 @@ export class History {
 
   /** Lets go of what is too old. Returns when to call again, or undefined when nothing is left. */
   expire(now: number): number | undefined {
-    while (this.oldest !== null && this.oldest.time + this.bounds.maxAge <= now) {
-      this.evict(this.oldest)
+    for (let frame = this.ages.tooOld(now); frame !== undefined; frame = this.ages.tooOld(now)) {
+      this.evict(frame)
     }
-    return this.oldest === null ? undefined : this.oldest.time + this.bounds.maxAge
+    return this.ages.due
   }
 
   /** Lets go of a whole topic. */
@@ -223,6 +230,7 @@ export class History {
     else this.newest = frame.previous
     frame.previous = null
     frame.next = null
+    this.ages.remove(frame)
     this.bytes -= frame.cost
     this.frames--
   }

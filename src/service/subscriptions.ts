@@ -99,7 +99,7 @@ export class Subscriptions {
     })
     this.rules = rules
     const { history, heartbeatInterval, clientTTL } = settings
-    const life = history.maxAge + heartbeatInterval + clientTTL
+    const life = rules.longest(history.maxAge) + heartbeatInterval + clientTTL
     this.refusals = new Refusals(timers.clock, life)
     this.removals = new Refusals(timers.clock, life)
     this.topics = new Topics(driver, settings, timers, delivery, {

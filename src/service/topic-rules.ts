@@ -52,6 +52,11 @@ export class TopicRules {
     return this.rules.find(({ patterns }) => patterns.some((pattern) => pattern.matches(name)))
   }
 
+  /** The longest time that a message of any topic is kept, where all others are kept for `maxAge`. */
+  longest(maxAge: number): number {
+    return this.rules.reduce((most, rule) => Math.max(most, rule.maxAge ?? 0), maxAge)
+  }
+
   /** A message as the filter of its topic is given it; undefined where there is none. */
   filtered(name: string, payload: Payload): string | Uint8Array | undefined {
     return this.of(name)?.filter && messageOf(payload, this.encoding)
@@ -62,6 +67,7 @@ export class TopicRules {
     const rule = this.of(topic.name)
     if (rule === undefined) return
     topic.history.maxBytes = rule.maxBytes
+    topic.history.maxAge = rule.maxAge
     topic.keeping = new Keeping(rule, topic.history, {
       budget: this.budget,
       encoding: this.encoding,

@@ -11,6 +11,8 @@ export interface FrameList {
   /** The topic's name. */
   readonly name: string
   readonly length: number
+  /** How old its frames become, in milliseconds; undefined: as those of other topics. */
+  readonly maxAge?: number | undefined
   shift(): Frame | undefined
 }
 
@@ -19,6 +21,9 @@ export class Frame extends Encoded {
   /** The history links all topics' frames in order of number. */
   previous: Frame | null = null
   next: Frame | null = null
+  /** Those next to it in time that may become equally old. */
+  older: Frame | null = null
+  younger: Frame | null = null
   /** Its key, where its topic is conflated, while it is the newest of its key. */
   key: string | undefined = undefined
   /** The message, where its topic has a filter, which is asked for each client. */

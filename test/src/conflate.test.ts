@@ -177,6 +177,25 @@ describe('by topic', () => {
     expect(stage.driver.last('a').closes).toBe(1)
   })
 
+  test.each([
+    ['shorter', 100, ['b=1', 'messages-lost:a'], 200],
+    ['longer', 5_000, ['a=1', 'messages-lost:b'], 2_000],
+  ])('maxAge of one topic may be %s than that of the others', async (_, maxAge, got, wait) => {
+    stage = new Stage({ topics: [{ match: 'a', maxAge }], history: { maxAge: 1_000 } })
+    await stage.client('one', 'a', 'b')
+    const page = await stage.connect('one')
+    stage.driver.publish('b', '0')
+    await turns()
+    const { lastEventId } = page
+    page.cut()
+    publish('1')
+    stage.driver.publish('b', '1')
+    await stage.wait(wait)
+    expect((await stage.connect('one', lastEventId)).got.toSorted()).toEqual(got)
+    await stage.wait(10_000)
+    expect(stage.streamer.stats().history.bytes).toBe(0)
+  })
+
   test('maxBytes bounds its history', async () => {
     await opened({ topics: [{ match: 'a', maxBytes: 1_500 }] })
     const page = await stage.connect('one')
