@@ -99,6 +99,7 @@ export class Assembly {
         lost: (client, topic) => this.lost(client, topic),
         resumed: (resume) => void this.counts.resumes[resume]++,
         endsWith: (topic, payload) => this.subscriptions.endsWith(topic, payload),
+        filtered: (topic, payload) => this.subscriptions.filtered(topic, payload),
         replayFailed: (error) => this.report(error, "The driver's log could not be read."),
       },
     }

@@ -13,6 +13,18 @@ export type KeyOf = OfMessage<string>
 /** Whether a message is the last one of its topic. */
 export type EndsWith = OfMessage<boolean>
 
+/** A client as the option `filter` is given it: a `Client` has more. */
+export interface TopicClient {
+  readonly id: string
+  readonly owner: string | undefined
+  readonly labels: Readonly<Record<string, string>>
+}
+
+/** Whether a client is sent a message. */
+export type TopicFilter = {
+  ask(client: TopicClient, message: string & Uint8Array): boolean
+}['ask']
+
 /** What a topic keeps, for one kind of topics: an entry of the option `topics`. */
 export interface TopicOptions {
   /**
@@ -30,11 +42,19 @@ export interface TopicOptions {
   linger?: number
   /** The most bytes of such a topic in the history. Default: `history.maxBytesPerTopic`. */
   maxBytes?: number
+  /** How long its messages are kept for who is away, in milliseconds. Default: `history.maxAge`. */
+  maxAge?: number
   /**
    * Whether a message is the topic's last one. Behind it, clients get `{"end":{"topic":…}}` and are
    * unsubscribed; who subscribes later gets what is retained and the end. Default: none is.
    */
   end?: EndsWith
+  /**
+   * Whether a client is sent a message; it answers at once. What it says no to is skipped, which is no
+   * loss. It is asked for each client and message. Where it fails, the client is not sent the message.
+   * Default: everybody is sent everything.
+   */
+  filter?: TopicFilter
   /**
    * A client that is behind gets only the newest message of each key (`by`), or of the topic (`true`, and
    * without `by`). What it skips is no loss. Who keeps up gets everything. With `asked: true` only
@@ -67,7 +87,9 @@ const TOPIC_OPTIONS: OptionTable = {
   ],
   linger: number(0, 2 ** 31 - 1),
   maxBytes: number(1, Number.MAX_SAFE_INTEGER),
+  maxAge: number(1, 2 ** 31 - 1),
   end: callback('a function from a message to true or false'),
+  filter: callback('a function from a client and a message to true or false'),
 }
 
 /** An entry of `topics` that is checked. */

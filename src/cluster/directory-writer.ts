@@ -101,6 +101,17 @@ export class DirectoryWriter {
       topics.set(topic.name, this.host.sinceOf(membership))
       if (grant !== undefined) granted.set(topic.name, grant)
     }
+    // One that a message has ended: whether the client knows, shows on the server that it comes to.
+    for (const membership of client.failed) {
+      const { topic } = membership
+      const since = topic.keeping?.rule.end && this.host.sinceOf(membership)
+      if (
+        typeof since === 'string' &&
+        topics.size < this.host.limits.maxTopics &&
+        !topics.has(topic.name)
+      )
+        topics.set(topic.name, since)
+    }
     return {
       id: client.id,
       owner: client.owner,

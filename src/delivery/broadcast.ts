@@ -85,6 +85,10 @@ export class Broadcast {
     for (const topic of topics) {
       const frames = topic.fresh
       topic.fresh = []
+      if (topic.keeping?.filters === true) {
+        addressSome(topic, frames, clients)
+        continue
+      }
       const root = new TickBatch(frames)
       for (const client of topic.audience) {
         if (!client.live) continue
@@ -92,10 +96,25 @@ export class Broadcast {
           client.tick = root
           clients.push(client)
         } else {
-          client.tick = client.tick.with(topic, frames)
+          client.tick = client.tick.with(frames)
         }
       }
     }
     return clients
+  }
+}
+
+/** Gives each live client those frames of a topic that the topic's filter lets it have. */
+function addressSome(topic: Topic, frames: readonly Frame[], clients: Client[]): void {
+  const parts = new Map<string, { frames: readonly Frame[]; root: TickBatch }>()
+  for (const { client, wants } of [...topic.members]) {
+    if (!client.live) continue
+    const wanted = frames.filter((frame) => wants?.(frame) !== false)
+    if (wanted.length === 0 || !client.live) continue
+    const key = wanted.map(({ number }) => number).join(' ')
+    const part = parts.get(key) ?? { frames: wanted, root: new TickBatch(wanted) }
+    parts.set(key, part)
+    if (client.tick === undefined) clients.push(client)
+    client.tick = client.tick?.with(part.frames) ?? part.root
   }
 }

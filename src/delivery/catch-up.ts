@@ -42,7 +42,8 @@ export function unsent(client: Client): string[] {
   const behind = client.sources().filter((membership) => {
     const { history } = membership.topic
     const floor = membership.floor(client.cursor)
-    const isBehind = floor < history.evictedThrough || history.at(history.indexAfter(floor))
+    const next = history.wanted(history.indexAfter(floor), false, membership.wants)
+    const isBehind = floor < history.evictedThrough || history.at(next)
     return membership.replay !== undefined || isBehind
   })
   return [...new Set(behind.map(({ topic }) => topic.name))]
@@ -66,11 +67,13 @@ export function replayed(membership: Membership, cursor: number): Step | undefin
     return { kind: 'lost', topic: topic.name }
   }
   const through = membership.replaysThrough(replay)
+  const { wants } = membership
   const frames: Frame[] = []
   let size = 0
   for (let i = history.indexAfter(done); size < BATCH_BYTES; i++) {
     const frame = history.at(i)
     if (frame === undefined || frame.number > through) break
+    if (wants?.(frame) === false) continue
     frames.push(frame)
     size += frame.length
   }
@@ -84,10 +87,11 @@ export function placesOf(client: Client): Place[] {
   const places: Place[] = []
   for (const membership of client.sources()) {
     const topic = membership.topic.history
-    const { conflates } = membership
-    const index = topic.wanted(topic.indexAfter(membership.floor(client.cursor)), conflates)
+    const { conflates, wants } = membership
+    const floor = membership.floor(client.cursor)
+    const index = topic.wanted(topic.indexAfter(floor), conflates, wants)
     const frame = topic.at(index)
-    if (frame !== undefined) places.push({ topic, index, number: frame.number, conflates })
+    if (frame !== undefined) places.push({ topic, index, number: frame.number, conflates, wants })
   }
   return places
 }

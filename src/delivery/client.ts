@@ -77,6 +77,8 @@ export class Client {
   tick: TickBatch | undefined = undefined
   /** @internal Whether last values of a topic are still to be written to it. */
   awaitsKept = false
+  /** @internal Whether the end of a topic is still to be written to it, behind all else. */
+  awaitsEnd = false
   /** @internal Whether its request asks to skip what is out of date, where a topic lets it. */
   asksConflation = false
   private readonly joined = new Map<string, Membership>()

@@ -1,4 +1,4 @@
-import type { Timers } from '../clock.js'
+import type { Timer, Timers } from '../clock.js'
 import type { Payload } from '../driver.js'
 import type { Encoded } from '../wire/encode.js'
 import type { Frame } from '../wire/frame.js'
@@ -21,7 +21,7 @@ import type { Client } from './client.js'
 import type { Connection } from './connection.js'
 import type { HistoryBounds } from './history.js'
 import { History, TopicHistory } from './history.js'
-import { writeKept } from './kept-replay.js'
+import { writeEnds, writeKept } from './kept-replay.js'
 import { Membership } from './membership.js'
 import { Numbering } from './numbering.js'
 import { Pauses } from './pauses.js'
@@ -60,6 +60,8 @@ export interface DeliveryHost {
   replayFailed(error: unknown): void
   /** Whether an entry that is read again is its topic's last one, which ends the topic here. */
   endsWith(topic: string, payload: Payload): boolean
+  /** A message as the filter of its topic is given it; undefined where there is none. */
+  filtered(topic: string, payload: Payload): string | Uint8Array | undefined
 }
 
 /**
@@ -85,7 +87,8 @@ export class Delivery implements ResumeHost {
   private readonly step = (client: Client): Step | undefined => this.nextStep(client)
   /** Topic events handed to connections beside those of the broadcast. */
   caughtUp = 0
-  private expiring = false
+  /** Lets go of what is too old, when the next frame is. */
+  private expiring: Timer | undefined = undefined
 
   constructor(
     { bounds, timers, encoding, maxMessageBytes, infoEvent, delayOf, host }: DeliveryParts,
@@ -149,9 +152,9 @@ export class Delivery implements ResumeHost {
   /** Takes a message of a topic. @returns why it is not sent, or undefined where it is. */
   receive(topic: Topic, payload: Payload, _place?: LogPlace): Refusal | undefined {
     const refusal = this.refusalOf(payload)
-    const frame = this.add(topic, (number) =>
-      this.encode(topic.name, payload, refusal, this.numbering.format(number)),
-    )
+    const encode = (number: number) =>
+      this.encode(topic.name, payload, refusal, this.numbering.format(number))
+    const frame = this.add(topic, encode, undefined, filtered(topic, payload, refusal))
     topic.keeping?.took(frame, payload, refusal)
     this.history.enforce(topic.history)
     return refusal
@@ -321,7 +324,9 @@ export class Delivery implements ResumeHost {
     while (!connection.full && !client.live) {
       if (client.awaitsKept && !writeKept(this, client)) return
       const step = next(client)
-      if (step === undefined) {
+      if (step === undefined && client.awaitsEnd) {
+        if (!writeEnds(this, client)) return
+      } else if (step === undefined) {
         this.report(client, 'exact')
         this.timings.arrive(connection)
         if (this.pauses.begin(client, connection)) return
@@ -375,11 +380,17 @@ export class Delivery implements ResumeHost {
   }
 
   /** Keeps a frame and has it sent. The caller holds the topic to its bounds. */
-  protected add(topic: Topic, encode: (number: number) => Encoded, number?: number): Frame {
+  protected add(
+    topic: Topic,
+    encode: (number: number) => Encoded,
+    number?: number,
+    message?: string | Uint8Array,
+  ): Frame {
     const now = this.timers.clock.now()
-    const frame = this.history.append(topic.history, now, encode, number)
+    const frame = this.history.append(topic.history, now, encode, number, message)
     this.broadcast.add(topic, frame)
-    if (!this.expiring) this.expireLater(now)
+    const { maxAge = Infinity } = topic.history
+    if (this.expiring === undefined || now + maxAge < this.expiring.due) this.expireLater(now)
     return frame
   }
 
@@ -411,8 +422,19 @@ export class Delivery implements ResumeHost {
 
   private expireLater(now: number): void {
     const due = this.history.expire(now)
-    this.expiring = due !== undefined
-    if (due === undefined) return
-    this.timers.after(due - now, () => this.expireLater(this.timers.clock.now()))
+    this.timers.cancel(this.expiring)
+    this.expiring =
+      due === undefined
+        ? undefined
+        : this.timers.after(due - now, () => this.expireLater(this.timers.clock.now()))
   }
+}
+
+/** A message as its topic's filter is given it; undefined where everybody is sent what there is. */
+export function filtered(
+  { keeping }: Topic,
+  payload: Payload,
+  refusal: Refusal | undefined,
+): string | Uint8Array | undefined {
+  return refusal === undefined ? keeping?.filtered(payload) : undefined
 }

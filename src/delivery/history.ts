@@ -1,6 +1,7 @@
 import type { Encoded } from '../wire/encode.js'
 import type { FrameList } from '../wire/frame.js'
 import { Frame } from '../wire/frame.js'
+import { Ages } from './ages.js'
 
 /** The bounds of a history. */
 export interface HistoryBounds {
@@ -12,12 +13,17 @@ export interface HistoryBounds {
   maxAge: number
 }
 
+/** Whether a client is sent a frame. */
+export type Wants = (frame: Frame) => boolean
+
 /** The frames that one topic still has, in order of number: a ring that grows by doubling. */
 export class TopicHistory implements FrameList {
   /** What its frames cost together. */
   bytes = 0
   /** The most that they may cost; undefined: what holds for all topics. */
   maxBytes: number | undefined = undefined
+  /** How old they become, in milliseconds; undefined: what holds for all topics. Set before the first. */
+  maxAge: number | undefined = undefined
   protected evicted: number
   private ring: (Frame | undefined)[] = new Array<Frame | undefined>(8)
   private head = 0
@@ -48,15 +54,24 @@ export class TopicHistory implements FrameList {
     this.newest.set(key, frame)
   }
 
+  /** Through which number frames were let go that no newer one of their key had followed. */
+  get newestEvictedThrough(): number {
+    return this.evictedNewest
+  }
+
   /** Through which number a client that conflates has lost something when the history let it go. */
   get newestLostThrough(): number {
     return Math.min(this.lostThrough, this.evictedNewest)
   }
 
   /** The index of the first frame from `index` on that a client is sent. */
-  wanted(index: number, conflates: boolean): number {
+  wanted(index: number, conflates: boolean, wants?: Wants): number {
     let at = index
-    if (conflates) while (this.at(at)?.superseded === true) at++
+    if (!conflates && wants === undefined) return at
+    for (let frame = this.at(at); frame !== undefined; frame = this.at(++at)) {
+      const isSkipped = conflates && frame.superseded
+      if (!isSkipped && wants?.(frame) !== false) break
+    }
     return at
   }
 
@@ -139,6 +154,7 @@ export class History {
   changes = 0
   /** Frames that were let go because of a bound. */
   evictions = 0
+  private readonly ages: Ages
   private oldest: Frame | null = null
   private newest: Frame | null = null
 
@@ -149,7 +165,9 @@ export class History {
      * up can be given it first: an eviction may only ever hurt clients that are behind.
      */
     private readonly beforeEviction: (frame: Frame) => void,
-  ) {}
+  ) {
+    this.ages = new Ages(bounds.maxAge)
+  }
 
   /**
    * Gives the next number, or this one, to what `encode` makes for it, and keeps it. The caller
@@ -160,8 +178,10 @@ export class History {
     now: number,
     encode: (number: number) => Encoded,
     number = this.last + 1,
+    message?: string | Uint8Array,
   ): Frame {
     const frame = new Frame(number, encode(number), now, topic)
+    frame.message = message
     this.last = number
     this.changes++
     topic.push(frame)
@@ -169,6 +189,7 @@ export class History {
     if (this.newest !== null) this.newest.next = frame
     else this.oldest = frame
     this.newest = frame
+    this.ages.add(frame)
     this.bytes += frame.cost
     this.frames++
     return frame
@@ -183,10 +204,10 @@ export class History {
 
   /** Lets go of what is too old. Returns when to call again, or undefined when nothing is left. */
   expire(now: number): number | undefined {
-    while (this.oldest !== null && this.oldest.time + this.bounds.maxAge <= now) {
-      this.evict(this.oldest)
+    for (let frame = this.ages.tooOld(now); frame !== undefined; frame = this.ages.tooOld(now)) {
+      this.evict(frame)
     }
-    return this.oldest === null ? undefined : this.oldest.time + this.bounds.maxAge
+    return this.ages.due
   }
 
   /** Lets go of a whole topic. */
@@ -209,6 +230,7 @@ export class History {
     else this.newest = frame.previous
     frame.previous = null
     frame.next = null
+    this.ages.remove(frame)
     this.bytes -= frame.cost
     this.frames--
   }

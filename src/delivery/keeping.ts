@@ -1,7 +1,7 @@
 import { isUint8Array } from 'node:util/types'
 import { answerOf } from '../callbacks.js'
 import type { Payload } from '../driver.js'
-import type { KeyOf, TopicRule } from '../topic-options.js'
+import type { KeyOf, TopicClient, TopicRule } from '../topic-options.js'
 import type { Frame } from '../wire/frame.js'
 import type { Encoding, Refusal } from '../wire/messages.js'
 import type { TopicHistory } from './history.js'
@@ -39,6 +39,24 @@ export class Keeping {
     return this.kept !== undefined && this.kept.size > 0
   }
 
+  /** Whether not every client is sent every message. */
+  get filters(): boolean {
+    return this.rule.filter !== undefined
+  }
+
+  /** A message as the filter is given it; undefined where there is none. */
+  filtered(payload: Payload): string | Uint8Array | undefined {
+    return this.rule.filter && messageOf(payload, this.host.encoding)
+  }
+
+  /** Whether a client is sent a message. Where nobody can say, it is not. */
+  passes(client: TopicClient, message: string | Uint8Array): boolean {
+    const { filter } = this.rule
+    const given = message as string & Uint8Array
+    const call = () => filter === undefined || filter(client, given)
+    return this.ask('filter', call, isFlag, 'true or false') === true
+  }
+
   /** A message has come. */
   took(frame: Frame, payload: Payload, refusal: Refusal | undefined): void {
     const { kept } = this
@@ -73,7 +91,14 @@ export class Keeping {
   ends(payload: Payload): boolean {
     const { end } = this.rule
     if (end === undefined) return false
-    return this.ask('end', () => end(this.messageOf(payload)), isFlag, 'true or false') === true
+    return (
+      this.ask(
+        'end',
+        () => end(messageOf(payload, this.host.encoding)),
+        isFlag,
+        'true or false',
+      ) === true
+    )
   }
 
   /** Whether a client skips what is out of date while it is behind. */
@@ -95,15 +120,7 @@ export class Keeping {
   }
 
   private keyOf(name: string, by: KeyOf, payload: Payload): string | undefined {
-    return this.ask(name, () => by(this.messageOf(payload)), isText, 'a string')
-  }
-
-  /** A message as functions of the application's are given it. */
-  private messageOf(payload: Payload): string & Uint8Array {
-    const named = typeof payload === 'object' && !isUint8Array(payload)
-    const data = named ? payload.data : payload
-    const isRead = typeof data === 'string' || this.host.encoding === 'base64'
-    return (isRead ? data : Buffer.from(data).toString()) as string & Uint8Array
+    return this.ask(name, () => by(messageOf(payload, this.host.encoding)), isText, 'a string')
   }
 
   /** What a function of the application's gives, or undefined where it fails. */
@@ -120,6 +137,14 @@ export class Keeping {
       return undefined
     }
   }
+}
+
+/** A message as functions of the application's are given it. */
+export function messageOf(payload: Payload, encoding: Encoding): string & Uint8Array {
+  const named = typeof payload === 'object' && !isUint8Array(payload)
+  const data = named ? payload.data : payload
+  const isRead = typeof data === 'string' || encoding === 'base64'
+  return (isRead ? data : Buffer.from(data).toString()) as string & Uint8Array
 }
 
 function isText(value: unknown): boolean {

@@ -1,5 +1,7 @@
 import type { Encoded } from '../wire/encode.js'
+import type { Frame } from '../wire/frame.js'
 import { Batch } from '../wire/frame.js'
+import { heartbeatMessage } from '../wire/messages.js'
 import type { Position } from '../wire/position.js'
 import type { Client } from './client.js'
 import type { Delivery } from './delivery.js'
@@ -22,6 +24,8 @@ export class KeptReplay {
     readonly serial: number,
     /** The values through this number; what is newer comes as any other message. */
     public through: number,
+    /** It is the end of a topic that the history has let go: it comes behind all else. */
+    readonly comesLast = false,
   ) {}
 
   /** Whether it is still to be sent. */
@@ -51,11 +55,22 @@ export class KeptReplay {
 /** Has the topic's last values sent to a client, if there are any, through this number. */
 export function sendKept(membership: Membership, through: number): void {
   const { client, topic } = membership
-  if (topic.keeping?.holds !== true && topic.endedAt === undefined) return
+  const { keeping, endedAt } = topic
+  const isOwed = endedAt !== undefined || (keeping?.holds === true && keeping.kept!.lacks)
+  if (!isOwed && valuesFor(membership, through).length === 0) return
   if (membership.kept === undefined) {
     membership.kept = new KeptReplay(client.nextReplay(), through)
   } else membership.kept.again(through)
-  client.awaitsKept = true
+  awaitIt(membership.kept, client)
+}
+
+/** The history has let go of the topic's end: the client gets it behind all that is left. */
+export function sendEndLast(membership: Membership): void {
+  const { client, topic, endedAt } = membership
+  if (endedAt === undefined || endedAt !== topic.endedAt) return
+  if (endedAt > topic.history.evictedThrough || membership.kept !== undefined) return
+  membership.kept = new KeptReplay(client.nextReplay(), endedAt, true)
+  client.awaitsEnd = true
 }
 
 /** A client comes back at a position that it named: what it may not have got is sent again. */
@@ -67,7 +82,12 @@ export function resumeKept(membership: Membership, named: Position): void {
     return
   }
   kept.again()
-  client.awaitsKept = true
+  awaitIt(kept, client)
+}
+
+function awaitIt({ comesLast }: KeptReplay, client: Client): void {
+  if (comesLast) client.awaitsEnd = true
+  else client.awaitsKept = true
 }
 
 /**
@@ -79,7 +99,21 @@ export function writeKept(delivery: Delivery, client: Client): boolean {
   const sources = client.sources()
   if (sources.some(({ replay }) => replay?.at !== undefined)) return true
   client.awaitsKept = false
-  const waiting = sources.filter(({ kept }) => kept?.waits === true).sort(bySerial)
+  return write(delivery, client, false)
+}
+
+/** Writes the ends that come last to a client that has all else. @returns whether it could. */
+export function writeEnds(delivery: Delivery, client: Client): boolean {
+  client.awaitsEnd = false
+  client.advance(delivery.delivered)
+  return write(delivery, client, true)
+}
+
+function write(delivery: Delivery, client: Client, isLast: boolean): boolean {
+  const waiting = client
+    .sources()
+    .filter(({ kept }) => kept?.waits === true && kept.comesLast === isLast)
+    .sort(bySerial)
   const last = waiting.at(-1)
   if (last === undefined) return true
   const { cursor, connection } = client
@@ -87,6 +121,8 @@ export function writeKept(delivery: Delivery, client: Client): boolean {
   client.mark({ serial, through: Math.floor(through), topic: last.topic.name })
   const id = delivery.positionOf(client)
   const events = waiting.flatMap((membership) => eventsOf(delivery, membership))
+  // The newest of a key may be none of this client's meanwhile. Its position comes all the same.
+  if (events.length === 0) events.push(heartbeatMessage({ event: delivery.infoEvent }))
   for (const { kept } of waiting) kept!.sent(cursor)
   const written = connection!.write(
     Batch.withIds(events, (event) => (event === events.at(-1) ? id : undefined)),
@@ -96,9 +132,12 @@ export function writeKept(delivery: Delivery, client: Client): boolean {
 }
 
 /** The last values of a topic, what tells that some may be missing, and its end. */
-function eventsOf(delivery: Delivery, { client, topic, kept }: Membership): Encoded[] {
-  const values = topic.keeping?.kept
-  const events: Encoded[] = values?.through(kept!.through) ?? []
+function eventsOf(delivery: Delivery, membership: Membership): Encoded[] {
+  const { client, topic, kept } = membership
+  // What is read again from a log has brought them.
+  const isLeft = !kept!.comesLast || topic.history.lostThrough >= kept!.through
+  const values = isLeft ? topic.keeping?.kept : undefined
+  const events: Encoded[] = valuesFor(membership, isLeft ? kept!.through : -1)
   if (values?.lacks === true) {
     delivery.lost(client, topic.name)
     events.push(delivery.errorMessage({ code: 'messages-lost', topic: topic.name }))
@@ -106,6 +145,12 @@ function eventsOf(delivery: Delivery, { client, topic, kept }: Membership): Enco
   const isOver = topic.endedAt !== undefined && topic.endedAt <= kept!.through
   if (isOver) events.push(delivery.endMessage(topic.name))
   return events
+}
+
+/** The last values of a topic that a client is sent, through this number. */
+function valuesFor({ topic, wants }: Membership, through: number): Frame[] {
+  const values = topic.keeping?.kept?.through(through) ?? []
+  return wants === undefined ? values : values.filter(wants)
 }
 
 function bySerial(a: Membership, b: Membership): number {

@@ -1,6 +1,9 @@
 import type { Position, ReplayMark } from '../wire/position.js'
 import type { Client } from './client.js'
 import type { KeptReplay } from './kept-replay.js'
+import { sendEndLast } from './kept-replay.js'
+import type { Frame } from '../wire/frame.js'
+import type { Wants } from './history.js'
 import type { Topic } from './topic.js'
 
 /** Finds the position that a text names in the numbering. */
@@ -96,6 +99,14 @@ export class Membership {
     return this.ends
   }
 
+  /**
+   * Whether a client that has moved here may be without the topic's last values: where it stands at
+   * this position, nobody knows that it has got them.
+   */
+  mayLackKept(_named: Position): boolean {
+    return false
+  }
+
   /** Older frames that are still to be sent first, or undefined where there are none. */
   get replay(): Replay | undefined {
     return this.past?.active === true ? this.past : undefined
@@ -128,6 +139,14 @@ export class Membership {
   /** Whether the client skips what is out of date while it is behind. */
   get conflates(): boolean {
     return this.topic.keeping?.conflatesFor(this.client.asksConflation) === true
+  }
+
+  /** Which frames the client is sent; undefined where it is sent all. */
+  get wants(): Wants | undefined {
+    const { client, topic } = this
+    const { keeping } = topic
+    if (keeping?.filters !== true) return undefined
+    return ({ message }: Frame) => message === undefined || keeping.passes(client, message)
   }
 
   /** How often the client is written to at the most, in milliseconds; 0: as messages come. */
@@ -195,6 +214,7 @@ export class Membership {
   /** The client is told of a loss through this number, in a message right after `cursor`. */
   tellLoss(cursor: number, through = this.topic.history.lostThrough): void {
     this.told = { at: cursor, through }
+    sendEndLast(this)
   }
 
   /**
@@ -208,9 +228,12 @@ export class Membership {
     if (acknowledged < 0 || this.past?.at !== undefined) return true
     if (this.told !== undefined && this.told.at >= acknowledged) return true
     const { history } = this.topic
+    const { conflates } = this
     const from = Math.max(acknowledged, this.starts)
-    const first = history.at(history.indexAfter(from))
-    return from < history.evictedThrough || (first !== undefined && first.number <= cursor)
+    // What has a newer one of its key is no loss: that one comes, or is unsure itself.
+    const first = history.at(history.wanted(history.indexAfter(from), conflates, this.wants))
+    const letGo = conflates ? history.newestEvictedThrough : history.evictedThrough
+    return from < letGo || (first !== undefined && first.number <= cursor)
   }
 
   /** The client comes back at a cursor: a loss that was told after it is to be told again. */

@@ -1,6 +1,6 @@
 import type { Frame } from '../wire/frame.js'
 import { Batch, BATCH_BYTES } from '../wire/frame.js'
-import type { History, TopicHistory } from './history.js'
+import type { History, TopicHistory, Wants } from './history.js'
 
 /** Where in a topic a client reads on. */
 export interface Place {
@@ -11,6 +11,8 @@ export interface Place {
   number: number
   /** Whether frames are skipped that have a newer one of their key. */
   conflates: boolean
+  /** Which frames are sent, where a filter says so for this client. */
+  wants: Wants | undefined
 }
 
 /** How many batches are kept for the clients that come next. */
@@ -30,6 +32,7 @@ export class Replays {
   /** The next batch for a client that reads on at these places, or undefined where there is none. */
   next(places: readonly Place[]): Batch | undefined {
     if (places.length === 0) return undefined
+    if (places.some(({ wants }) => wants !== undefined)) return Batch.first(merge(places))
     if (this.newest !== this.history.changes) {
       this.newest = this.history.changes
       this.shared.clear()
@@ -66,7 +69,7 @@ function merge(places: readonly Place[]): Frame[] {
     // Those of one number stay together: a cursor stands behind all of them or before.
     if (last !== undefined && size > BATCH_BYTES && frame.number !== last.number) break
     frames.push(frame)
-    place.index = place.topic.wanted(place.index + 1, place.conflates)
+    place.index = place.topic.wanted(place.index + 1, place.conflates, place.wants)
     const following = place.topic.at(place.index)
     if (following !== undefined) place.number = following.number
     else if (heap.length === 1) break

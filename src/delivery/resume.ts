@@ -88,8 +88,8 @@ function goOnUnasked(host: ResumeHost, opening: Opening, id: string): void {
   const { acknowledged, cursor } = client
   if (acknowledged === Infinity) client.acknowledge(cursor)
   for (const membership of client.sources()) {
-    const isNew = acknowledged === Infinity || membership.kept === undefined
-    if (!isNew) sendKept(membership, cursor)
+    const isOld = acknowledged < Infinity && membership.kept !== undefined
+    if (isOld || acknowledged < 0) sendKept(membership, cursor)
   }
   const unsure = client.sources().filter((membership) => membership.isUnsure(acknowledged, cursor))
   tellLosses(host, opening, id, unsure)
@@ -125,7 +125,9 @@ function resumeSubscriptions(client: Client, named: Position): void {
   for (const membership of client.sources()) {
     membership.doubt(client.cursor)
     const isKept = client.owes(membership.topic.name)
-    resumeKept(membership, named)
+    const since = membership.since
+    if (membership.mayLackKept(named)) sendKept(membership, since)
+    else resumeKept(membership, named)
     membership.resume(isKept ? new Position(named.number, named.tie) : named)
   }
 }

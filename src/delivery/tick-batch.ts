@@ -1,5 +1,4 @@
 import { Batch, Frame } from '../wire/frame.js'
-import type { Topic } from './topic.js'
 
 /**
  * The frames of one set of topics in the current tick of the event loop, joined once for all
@@ -15,7 +14,7 @@ import type { Topic } from './topic.js'
  * ```
  */
 export class TickBatch {
-  private branches: Map<Topic, TickBatch> | undefined
+  private branches: Map<readonly Frame[], TickBatch> | undefined
   private joined: Batch[] | undefined
   /** How many frames it has. */
   readonly size: number
@@ -27,10 +26,11 @@ export class TickBatch {
     this.size = frames.length + (parent?.size ?? 0)
   }
 
-  with(topic: Topic, frames: readonly Frame[]): TickBatch {
+  /** With the frames of a further topic: one list for all clients that are sent the same of it. */
+  with(frames: readonly Frame[]): TickBatch {
     this.branches ??= new Map()
-    let branch = this.branches.get(topic)
-    if (branch === undefined) this.branches.set(topic, (branch = new TickBatch(frames, this)))
+    let branch = this.branches.get(frames)
+    if (branch === undefined) this.branches.set(frames, (branch = new TickBatch(frames, this)))
     return branch
   }
 

@@ -79,6 +79,7 @@ export interface SubscriptionsHost {
 /** Which client is subscribed to which topic, and what the broker says of the topics. */
 export class Subscriptions {
   private readonly topics: Topics
+  private readonly rules: TopicRules
   private readonly refusals: Refusals
   /** What was taken from single clients, by their ids. */
   private readonly removals: Refusals
@@ -96,8 +97,9 @@ export class Subscriptions {
       report: (cause, message) => host.report(cause, message),
       emptied: (topic) => this.topics.release(topic),
     })
+    this.rules = rules
     const { history, heartbeatInterval, clientTTL } = settings
-    const life = history.maxAge + heartbeatInterval + clientTTL
+    const life = rules.longest(history.maxAge) + heartbeatInterval + clientTTL
     this.refusals = new Refusals(timers.clock, life)
     this.removals = new Refusals(timers.clock, life)
     this.topics = new Topics(driver, settings, timers, delivery, {
@@ -163,7 +165,9 @@ export class Subscriptions {
   ): Promise<void> {
     const membership = this.member(client, name, true)
     membership.grant = grant
-    this.holdBack(membership, this.place(membership, { since }))
+    const older = this.place(membership, { since })
+    if (membership.topic.endedAt !== undefined) this.tellOver(membership)
+    this.holdBack(membership, older)
     try {
       await membership.topic.opened
       if (client.connected) this.delivery.catchUp(client)
@@ -241,6 +245,11 @@ export class Subscriptions {
     return true
   }
 
+  /** An entry of the log that is read again, as the filter of its topic is given it. */
+  filtered(name: string, payload: Payload): string | Uint8Array | undefined {
+    return this.rules.filtered(name, payload)
+  }
+
   /** The topics that are open on the broker, or being opened. */
   get open(): Topic[] {
     return this.topics.all()
@@ -287,7 +296,8 @@ export class Subscriptions {
     const { topic } = membership
     // What the history has let go may be retained still.
     const isRewound = rewind !== undefined && rewind > 0
-    if (isRewound && topic.history.length === 0) sendKept(membership, membership.since)
+    const isOver = rewind === Infinity && topic.endedAt !== undefined
+    if (isRewound && topic.history.length === 0 && !isOver) sendKept(membership, membership.since)
     if (rewind === Infinity) {
       membership.replayFrom(topic.history.startsAfter)
     } else if (isRewound) {

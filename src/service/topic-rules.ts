@@ -1,6 +1,7 @@
-import { Keeping } from '../delivery/keeping.js'
+import { Keeping, messageOf } from '../delivery/keeping.js'
 import { KeptBudget } from '../delivery/kept.js'
 import type { Topic } from '../delivery/topic.js'
+import type { Payload } from '../driver.js'
 import type { TopicRule } from '../topic-options.js'
 import { topicRulesFrom } from '../topic-options.js'
 import type { Encoding } from '../wire/messages.js'
@@ -51,11 +52,22 @@ export class TopicRules {
     return this.rules.find(({ patterns }) => patterns.some((pattern) => pattern.matches(name)))
   }
 
+  /** The longest time that a message of any topic is kept, where all others are kept for `maxAge`. */
+  longest(maxAge: number): number {
+    return this.rules.reduce((most, rule) => Math.max(most, rule.maxAge ?? 0), maxAge)
+  }
+
+  /** A message as the filter of its topic is given it; undefined where there is none. */
+  filtered(name: string, payload: Payload): string | Uint8Array | undefined {
+    return this.of(name)?.filter && messageOf(payload, this.encoding)
+  }
+
   /** Gives a topic what it keeps, if a rule says so. */
   equip(topic: Topic): void {
     const rule = this.of(topic.name)
     if (rule === undefined) return
     topic.history.maxBytes = rule.maxBytes
+    topic.history.maxAge = rule.maxAge
     topic.keeping = new Keeping(rule, topic.history, {
       budget: this.budget,
       encoding: this.encoding,

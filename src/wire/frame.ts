@@ -11,6 +11,8 @@ export interface FrameList {
   /** The topic's name. */
   readonly name: string
   readonly length: number
+  /** How old its frames become, in milliseconds; undefined: as those of other topics. */
+  readonly maxAge?: number | undefined
   shift(): Frame | undefined
 }
 
@@ -19,8 +21,13 @@ export class Frame extends Encoded {
   /** The history links all topics' frames in order of number. */
   previous: Frame | null = null
   next: Frame | null = null
+  /** Those next to it in time that may become equally old. */
+  older: Frame | null = null
+  younger: Frame | null = null
   /** Its key, where its topic is conflated, while it is the newest of its key. */
   key: string | undefined = undefined
+  /** The message, where its topic has a filter, which is asked for each client. */
+  message: string | Uint8Array | undefined = undefined
   /** Whether a newer one of its key has come: who is behind and conflates skips it. */
   superseded = false
 
@@ -43,7 +50,9 @@ export class Frame extends Encoded {
 
   /** The bytes that it takes of the history's budget. */
   get cost(): number {
-    return this.chunked.length + FRAME_OVERHEAD
+    const { message } = this
+    const bytes = typeof message === 'string' ? 2 * message.length : (message?.length ?? 0)
+    return this.chunked.length + FRAME_OVERHEAD + bytes
   }
 }
 

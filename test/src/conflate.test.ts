@@ -65,6 +65,19 @@ describe('a topic that is conflated', () => {
     expect((await stage.connect('one', lastEventId)).got).toEqual(['a=x:5'])
   })
 
+  test.each([
+    ['all that was on its way has a newer one', 'x:3', ['a=x:3']],
+    ['some has none', 'y:1', ['messages-lost:a', 'a=y:1']],
+  ])('without a position, tells a loss only where it may be one: %s', async (_, next, wanted) => {
+    await opened(byKey)
+    const page = await stage.connect('one')
+    publish('x:1', 'x:2')
+    await turns()
+    page.cut()
+    publish(next)
+    expect((await stage.connect('one')).got).toEqual(wanted)
+  })
+
   test('tells a loss where the newest of a key was let go', async () => {
     await opened({ ...byKey, history: { maxBytes: 8_000, maxBytesPerTopic: 2_000 } })
     const page = await stage.connect('one')
@@ -162,6 +175,25 @@ describe('by topic', () => {
     expect(stage.driver.last('b').closes).toBe(1)
     await stage.wait(1_000)
     expect(stage.driver.last('a').closes).toBe(1)
+  })
+
+  test.each([
+    ['shorter', 100, ['b=1', 'messages-lost:a'], 200],
+    ['longer', 5_000, ['a=1', 'messages-lost:b'], 2_000],
+  ])('maxAge of one topic may be %s than that of the others', async (_, maxAge, got, wait) => {
+    stage = new Stage({ topics: [{ match: 'a', maxAge }], history: { maxAge: 1_000 } })
+    await stage.client('one', 'a', 'b')
+    const page = await stage.connect('one')
+    stage.driver.publish('b', '0')
+    await turns()
+    const { lastEventId } = page
+    page.cut()
+    publish('1')
+    stage.driver.publish('b', '1')
+    await stage.wait(wait)
+    expect((await stage.connect('one', lastEventId)).got.toSorted()).toEqual(got)
+    await stage.wait(10_000)
+    expect(stage.streamer.stats().history.bytes).toBe(0)
   })
 
   test('maxBytes bounds its history', async () => {

@@ -93,6 +93,54 @@ describe('endTopic', () => {
     expect((await openPage(stage.streamer, ['a'], page.lastEventId)).got).toEqual(['a=2', END])
   })
 
+  describe('that the history has let go of', () => {
+    async function ended(...payloads: string[]): Promise<string> {
+      await opened({ topics: [{ match: 'a', retain: 1 }], history: { maxAge: 100 } })
+      const page = await stage.connect('first')
+      publish('0')
+      await turns()
+      const { lastEventId } = page
+      page.cut()
+      publish(...payloads)
+      await stage.streamer.endTopic('a')
+      await stage.wait(1_000)
+      return lastEventId
+    }
+
+    test('comes behind the loss to who was away', async () => {
+      const lastEventId = await ended('1', '2')
+      const page = await stage.connect('first', lastEventId)
+      expect(page.got).toEqual(['messages-lost:a', 'a=2', END])
+      expect((await stage.connect('first', page.lastEventId)).got).toEqual([])
+    })
+
+    test('comes again where the stream was cut before it', async () => {
+      const lastEventId = await ended('1')
+      const whole = await stage.connect('first', lastEventId)
+      const { length } = whole.response.receive()
+      for (const bytes of [length - 1, length - 80]) {
+        const cut = await stage.connect('first', lastEventId)
+        cut.take(bytes)
+        cut.cut()
+        const { got } = await stage.connect('first', cut.lastEventId)
+        expect(got.at(-1)).toBe(END)
+      }
+    })
+
+    test.each(['at a position from before', 'with its past'])(
+      'comes to who subscribes later %s',
+      async (how) => {
+        const lastEventId = await ended('1', '2')
+        await stage.client('late', 'b')
+        const page = await stage.connect('late')
+        const options = how === 'with its past' ? { rewind: Infinity } : { after: lastEventId }
+        await stage.streamer.subscribe('late', 'a', options)
+        await turns()
+        expect(page.got).toEqual(['messages-lost:a', 'a=2', END])
+      },
+    )
+  })
+
   test('ends a topic that nobody has open', async () => {
     stage = new Stage()
     expect(await stage.streamer.endTopic('a')).toEqual({ clients: 0 })

@@ -71,6 +71,22 @@ describe('with a log', () => {
     expect((await connect(other, ['a'])).got).toEqual([END])
   })
 
+  test('an end that the history has let go of comes behind what is read again', async () => {
+    const one = server({ history: { maxAge: 100 } })
+    const page = await connect(one, ['a', 'b'])
+    log.publish(['b'], '0')
+    await turns()
+    const { lastEventId } = page
+    log.publish(['a'], '1')
+    await turns()
+    await one.endTopic('a')
+    log.publish(['b'], '2')
+    await turns()
+    clock.advance(1_000)
+    const again = await connect(one, ['a', 'b'], lastEventId)
+    expect(again.got).toEqual(['a=1', 'b=2', END])
+  })
+
   test('nothing of a log that was made anew is a last value', async () => {
     const one = server({ topics: [{ match: 'a', retain: 2 }] })
     await connect(one, ['a'])

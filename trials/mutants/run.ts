@@ -19,6 +19,7 @@ const faults = ['--import', 'tsx', 'trials/faults/run.ts', '--brokers', 'memory'
  */
 const suites: Record<string, readonly string[]> = {
   topics: [...jest, 'test/src/replay', 'test/src/topics', 'test/src/slow-clients'],
+  kept: [...jest, 'test/src/kept', 'test/src/end.test', 'test/src/conflate', 'test/src/filter'],
   model: [...jest, 'test/src/promise.model'],
   cluster: [...jest, 'test/src/directories/'],
   log: [...jest, 'test/src/log'],

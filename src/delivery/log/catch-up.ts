@@ -87,7 +87,7 @@ function replayedFromLog(
     const lost = lossIn(membership, done, cursor, segment)
     if (lost !== undefined) return lost
     if (segment?.covers(name, done) !== true) return { kind: 'absent', through: 0 }
-    const frames = segment.some(name, done, absent)
+    const frames = segment.some(membership, done, absent)
     if (frames.length > 0) return { kind: 'replay', membership, frames }
     replay.through = Math.min(segment.through, absent)
   }

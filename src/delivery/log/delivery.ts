@@ -7,8 +7,9 @@ import { numberBefore } from '../../wire/position.js'
 import type { Step } from '../catch-up.js'
 import type { Client } from '../client.js'
 import type { DeliveryParts } from '../delivery.js'
-import { Delivery } from '../delivery.js'
+import { Delivery, filtered } from '../delivery.js'
 import type { Opening } from '../resume.js'
+import { sendEndLast } from '../kept-replay.js'
 import { resume } from '../resume.js'
 import type { LogPlace, Topic, TopicHost } from '../topic.js'
 import { lacking, logSources, nextLogStep } from './catch-up.js'
@@ -77,6 +78,7 @@ export class LogDelivery extends Delivery {
       topic,
       (number) => this.encode(topic.name, payload, refusal, this.numbering.format(number, tie)),
       number,
+      filtered(topic, payload, refusal),
     )
     topic.keeping?.took(frame, payload, refusal)
     if (!shared) this.history.enforce(topic.history)
@@ -100,8 +102,15 @@ export class LogDelivery extends Delivery {
   override tellEnd(topic: LogTopic): void {
     const number = this.numberOfOurs(topic)
     this.boundBefore(number)
+    topic.history.endsAt = number
     this.append(topic, () => this.endMessage(topic.name), number)
     topic.endedAt = number
+  }
+
+  /** An entry of the log as the filter of its topic is given it. */
+  filteredEntry(topic: string, payload: Payload): string | Uint8Array | undefined {
+    const isSent = this.refusalOf(payload) === undefined
+    return isSent ? this.host.filtered(topic, payload) : undefined
   }
 
   endsWith(topic: string, payload: Payload): boolean {
@@ -241,6 +250,9 @@ export class LogDelivery extends Delivery {
   private stepWith(client: Client, segment?: LogSegment): Step | undefined {
     const step = nextLogStep(client, this.replays, segment)
     if (step?.kind !== 'absent') return step
+    for (const membership of client.failed) {
+      if (membership.floor(client.cursor) < membership.endedAt!) sendEndLast(membership)
+    }
     client.advance(step.through)
     if (segment === undefined) this.logReplay.ask(client)
     return { kind: 'wait' }

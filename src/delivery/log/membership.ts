@@ -15,6 +15,8 @@ export class LogMembership extends Membership {
   /** The client's cursor when that was sent. A client that resumes at or before it is told again. */
   private missesToldAt = -1
   private waits = false
+  /** It comes from another server, and no stream of the client's has begun here yet. */
+  private moved = false
   /** A position after which it counts, in a log that this server does not know yet. */
   private foreign: string | undefined = undefined
 
@@ -54,11 +56,27 @@ export class LogMembership extends Membership {
 
   override continueAfter(since: string | null, parse: Parse): boolean {
     const position = since === null ? undefined : parse(since)
+    this.moved = true
     if (position === undefined) {
       this.foreign = since ?? undefined
       return this.misplace()
     }
     this.starts = position.number
+    return true
+  }
+
+  override mayLackKept(named: Position): boolean {
+    if (!this.moved) return false
+    this.moved = false
+    const { kept, topic, client, since } = this
+    const values = topic.keeping?.kept?.through(since) ?? []
+    if (kept !== undefined || values.length === 0) return false
+    // They come before all that follows the subscription, and the id of the last of them says so.
+    const isAfter = named.cursorOf(topic.name) > since
+    const isBehind = (named.replay?.through ?? -1) >= Math.floor(since)
+    if (!this.misses && (isAfter || isBehind)) return false
+    // Who has had no stream yet lacks nothing by that.
+    if (client.acknowledged < Infinity) this.misses = true
     return true
   }
 

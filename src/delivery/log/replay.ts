@@ -13,6 +13,8 @@ export interface LogReplayHost {
   encodeEntry(topic: string, payload: Payload, number: number, tie: boolean): Encoded
   /** Whether an entry is the last one of its topic. */
   endsWith(topic: string, payload: Payload): boolean
+  /** An entry as the filter of its topic is given it; undefined where there is none. */
+  filteredEntry(topic: string, payload: Payload): string | Uint8Array | undefined
   flush(): void
   /** Brings a client on, with what was read where there is something. */
   catchUp(client: Client, segment?: LogSegment): void
@@ -118,7 +120,8 @@ export class LogReplay {
       for (const [index, name] of names.entries()) {
         const own = isList(payload) ? payload[index]! : payload
         if (ended.has(name)) continue
-        part.add(name, number, this.host.encodeEntry(name, own, number, names.length > 1))
+        const encoded = this.host.encodeEntry(name, own, number, names.length > 1)
+        part.add(name, number, encoded, this.host.filteredEntry(name, own))
         if (this.host.endsWith(name, own)) ended.add(name)
       }
     }
@@ -181,10 +184,11 @@ class Part {
     for (const name of names) this.lost.set(name, Math.max(this.lost.get(name) ?? 0, through))
   }
 
-  add(name: string, number: number, encoded: Encoded): void {
+  add(name: string, number: number, encoded: Encoded, message?: string | Uint8Array): void {
     let frames = this.frames.get(name)
     if (frames === undefined) this.frames.set(name, (frames = []))
     const frame = new Frame(number, encoded, 0, { name, length: 0, shift: () => undefined })
+    frame.message = message
     frames.push(frame)
     this.size += frame.cost
     this.last = number

@@ -1,5 +1,6 @@
 import type { Frame } from '../../wire/frame.js'
 import { BATCH_BYTES } from '../../wire/frame.js'
+import type { Wants } from '../history.js'
 import type { LogMembership } from './membership.js'
 
 /**
@@ -26,9 +27,9 @@ export class LogSegment {
   }
 
   /** Frames of a topic after one number and through another one, up to one batch. */
-  some(topic: string, after: number, through: number): Frame[] {
-    const taken = new Taking(through)
-    for (const frame of this.topics.get(topic) ?? []) {
+  some({ topic, wants }: LogMembership, after: number, through: number): Frame[] {
+    const taken = new Taking(through, wants)
+    for (const frame of this.topics.get(topic.name) ?? []) {
       if (frame.number > after && !taken.add(frame)) break
     }
     return taken.frames
@@ -40,9 +41,9 @@ export class LogSegment {
    * after the history had got the entry. The history adds what the segment lacks, and the entries of
    * our own (gaps, failures), which stand in no log.
    */
-  next({ topic, endedAt = Infinity }: LogMembership, floor: number, limit: number): Frame[] {
+  next({ topic, endedAt = Infinity, wants }: LogMembership, floor: number, limit: number): Frame[] {
     const { history, name } = topic
-    const taken = new Taking(Math.min(limit, endedAt))
+    const taken = new Taking(Math.min(limit, endedAt), wants)
     const mine = this.topics.get(name) ?? []
     const lost = Math.max(floor, this.after, this.lostThrough(name))
     const from = this.topics.has(name) ? lost : Infinity
@@ -68,12 +69,17 @@ class Taking {
   readonly frames: Frame[] = []
   private size = 0
 
-  constructor(private readonly through: number) {}
+  constructor(
+    private readonly through: number,
+    /** Which are sent, where a filter says so. */
+    private readonly wants: Wants | undefined,
+  ) {}
 
   /** @returns whether it takes more. What it did not take is not needed. */
   add(frame: Frame): boolean {
     const { frames } = this
     if (frame.number > this.through) return false
+    if (this.wants?.(frame) === false) return true
     // All of one number, of which no batch holds a part.
     if (this.size >= BATCH_BYTES && frame.number !== frames.at(-1)!.number) return false
     frames.push(frame)

@@ -3,6 +3,8 @@ import { TopicHistory } from '../history.js'
 
 /** The frames of a topic of a driver's log. What was let go can be read again, from the log. */
 export class LogTopicHistory extends TopicHistory {
+  /** The number of the topic's end, which whoever lacks it is told behind what is read again. */
+  endsAt: number | undefined = undefined
   private lost = -1
   /** Between these numbers this server may have missed entries that other servers have. */
   private missed = { from: Infinity, through: 0 }
@@ -41,13 +43,15 @@ export class LogTopicHistory extends TopicHistory {
   restart(after: number): void {
     this.evicted = after
     this.lost = -1
+    this.endsAt = undefined
     this.missed = { from: Infinity, through: 0 }
   }
 
   override shift(): Frame | undefined {
     const frame = super.shift()
     // An entry of our own stands in no log.
-    if (frame !== undefined && !Number.isInteger(frame.number)) this.lose(frame.number)
+    const isOurs = frame !== undefined && !Number.isInteger(frame.number)
+    if (isOurs && frame.number !== this.endsAt) this.lose(frame.number)
     return frame
   }
 }
