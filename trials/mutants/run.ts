@@ -20,6 +20,7 @@ const faults = ['--import', 'tsx', 'trials/faults/run.ts', '--brokers', 'memory'
 const suites: Record<string, readonly string[]> = {
   topics: [...jest, 'test/src/replay', 'test/src/topics', 'test/src/slow-clients'],
   model: [...jest, 'test/src/promise.model'],
+  runs: [...jest, 'test/src/runs/runs.model'],
   cluster: [...jest, 'test/src/directories/'],
   log: [...jest, 'test/src/log'],
   memory: [...jest, 'test/src/memory.test'],

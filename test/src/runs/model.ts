@@ -64,7 +64,7 @@ class Page {
   taken: Read[] = []
   private text = ''
   private over: Promise<void> = Promise.resolve()
-  private reader: ReadableStreamDefaultReader<string> | undefined = undefined
+  private reader: ReadableStreamDefaultReader<Uint8Array> | undefined = undefined
 
   constructor(readonly expected: Expected) {}
 
@@ -78,7 +78,7 @@ class Page {
 
   open(response: Response): void {
     this.text = ''
-    this.reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+    this.reader = response.body!.getReader()
     this.over = this.pump(this.reader)
   }
 
@@ -96,12 +96,12 @@ class Page {
     this.text = ''
   }
 
-  private async pump(reader: ReadableStreamDefaultReader<string>): Promise<void> {
+  private async pump(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
     for (;;) {
       const { value, done } = await reader.read()
       // What comes of a cut connection has not arrived.
       if (done || reader !== this.reader) return
-      this.text += value
+      this.text += Buffer.from(value).toString()
     }
   }
 }

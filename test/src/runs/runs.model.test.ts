@@ -3,7 +3,7 @@ import { MODEL_SEED } from '../../support/model-seed.js'
 import type { Command } from './model.js'
 import { RunsWorld } from './model.js'
 
-const RUNS = Number(process.env['RUNS_MODEL_RUNS'] ?? 100)
+const RUNS = Number(process.env['MODEL_RUNS'] ?? 70)
 
 const name = fc.constantFrom('a', 'b')
 const server = fc.nat(2)
@@ -35,7 +35,7 @@ test('every reader gets what the producer has appended, in order and once, and h
   await fc.assert(
     fc.asyncProperty(
       fc.integer({ min: 1, max: 3 }),
-      fc.array(command, { maxLength: 25 }),
+      fc.array(command, { maxLength: 20, size: 'max' }),
       async (servers, commands) => {
         const world = new RunsWorld(servers)
         try {
