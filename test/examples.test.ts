@@ -62,3 +62,27 @@ test('jwt: cookie, query and header, and nobody else’s inbox', async () => {
   const stolen = `${script.url}/events?id=${made.client_id}&access_token=${bob.token}`
   expect((await fetch(stolen)).status).toBe(403)
 })
+
+test('ai-answers: a page that is cut off reads on, another one has it all, and it can be stopped', async () => {
+  script = await startScript('examples/ai-answers.ts')
+  const stream = `${script.url}/chat/7/stream`
+  expect((await fetch(stream)).status).toBe(204)
+  const { response, body } = await post('/chat/7', { prompt: 'Hello' })
+  expect([response.status, body.started]).toEqual([202, true])
+  const deltas = (text: string) =>
+    [...text.matchAll(/"delta":"([^"]*)"/g)].map(([, delta]) => delta)
+  const first = await openEvents(stream)
+  await first.next('a word', ({ data }) => data.includes('text-delta'))
+  first.drop()
+  const [rest, whole] = await Promise.all(
+    [{ 'last-event-id': first.lastEventId }, {}].map(async (headers: Record<string, string>) =>
+      (await fetch(stream, { headers })).text(),
+    ),
+  )
+  const text = 'The answer goes on when the page is gone, and any page can read it.'
+  expect(deltas(whole!).join('')).toBe(text)
+  const taken = first.events.filter(({ id }) => id !== '').map(({ data }) => data)
+  expect(deltas(taken.join('\n') + rest!).join('')).toBe(text)
+  expect(whole).toContain('data: [DONE]')
+  expect((await post('/chat/7/stop')).body).toEqual({ was: 'ended' })
+})

@@ -1,4 +1,4 @@
-import { encodeEvent } from '../wire/encode.js'
+import { encodeEvent, encodeOpening } from '../wire/encode.js'
 import type { Door } from './door.js'
 import { publicError } from './error-response.js'
 import type { AnyRequest } from './request.js'
@@ -42,24 +42,25 @@ export function isEventSource({ method, headers }: AnyRequest): boolean {
  *
  * It has no `id:`, so the browser names the position that it has. It asks nobody and keeps nothing,
  * and its connection is closed, so it costs the server no more than an answer with a status.
+ *
+ * @param isBare Whether it says only when to come back: for pages that take every event for their own.
  */
 export function passingRefusal(
   door: Door | undefined,
   request: AnyRequest,
   error: unknown,
+  isBare = false,
 ): PassingRefusal | undefined {
   const { status, body } = publicError(error)
   door?.signals.refused(request, body.error.code)
   if (!PASSING.has(status) || !isEventSource(request)) return undefined
   const retry = door === undefined ? usualRetry() : door.retryAfterRefusal()
   if (retry === undefined) return undefined
-  const { bytes } = encodeEvent({
-    retry,
-    event: door?.infoEvent,
-    // WebKit appends this stream, too, to the half event at which the one before it broke.
-    resumes: lastEventIdOf(request),
-    data: JSON.stringify(body),
-  })
+  // WebKit appends this stream, too, to the half event at which the one before it broke.
+  const opening = { retry, resumes: lastEventIdOf(request) }
+  const { bytes } = isBare
+    ? encodeOpening(opening)
+    : encodeEvent({ ...opening, event: door?.infoEvent, data: JSON.stringify(body) })
   return {
     headers: {
       ...STREAM_HEADERS,
@@ -77,9 +78,10 @@ export function sendPassingRefusal(
   request: AnyRequest,
   response: AnyResponse,
   error: unknown,
+  isBare = false,
 ): boolean {
   if (response.headersSent || response.destroyed) return false
-  const refusal = passingRefusal(door, request, error)
+  const refusal = passingRefusal(door, request, error, isBare)
   if (refusal === undefined) return false
   response.statusCode = 200
   for (const [name, value] of Object.entries(refusal.headers)) response.setHeader(name, value)

@@ -103,6 +103,11 @@ export interface RouteOptions<FrameworkRequest = unknown> extends CrossSiteOptio
   /** How the stream is written. Default: the option of `runs`. */
   format?: FormatName
   /**
+   * What a request without a position gets of a run that has ended: the run (`stream`), or 204
+   * (`empty`), for pages that have the answer from where you have stored it. Default: `stream`.
+   */
+  ended?: 'stream' | 'empty'
+  /**
    * The user who sends a request. Default: what the framework's log-in has found: `req.auth` or
    * `req.user` with Express, `ctx.state.user` with Koa.
    */
@@ -154,6 +159,7 @@ const START_OPTIONS = {
 
 const ROUTE_OPTIONS = {
   format: FORMAT,
+  ended: oneOf('stream', 'empty'),
   principal: given(callback('a function from a request to its user')),
   authorize: given(callback('a function from a user and a name to true or false')),
   origins: originsCheck,

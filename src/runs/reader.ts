@@ -1,7 +1,7 @@
 import type { Timer, Timers } from '../clock.js'
 import type { Outlet, OutletOwner } from '../delivery/connection.js'
 import type { Encoded, EventFields } from '../wire/encode.js'
-import { encodeEvents } from '../wire/encode.js'
+import { encodeEvents, encodeOpening } from '../wire/encode.js'
 import type { News, RunFeed, Watcher } from './feed.js'
 import type { Folding } from './folding.js'
 import type { RunFormat } from './format.js'
@@ -32,16 +32,22 @@ export class RunReader implements Watcher, OutletOwner {
   private state: 'open' | 'ending' | 'gone' = 'open'
   private patience: Timer | undefined = undefined
 
-  /** @param through The number of the last part that the reader has. */
+  /**
+   * @param through The number of the last part that the reader has.
+   * @param resumes The position that a browser's EventSource has named. WebKit appends this stream to
+   *   the half event at which the one before it broke, and would give that as a part.
+   */
   constructor(
     private readonly feed: RunFeed,
     private through: number,
     private readonly outlet: Outlet,
     private readonly host: ReaderHost,
+    resumes?: string,
   ) {
     outlet.connection = this
+    if (resumes !== undefined) this.write(encodeOpening({ resumes }))
     feed.add(this)
-    this.catchUp()
+    if (!this.isFull) this.catchUp()
   }
 
   parts(news: News): void {

@@ -6,6 +6,7 @@ import type { Companion, Door } from '../http/door.js'
 import { doorOf } from '../http/door.js'
 import { publicError, sendError } from '../http/error-response.js'
 import type { AnyRequest } from '../http/request.js'
+import { isEventSource, passingRefusal, sendPassingRefusal } from '../http/passing-refusal.js'
 import { lastEventIdOf } from '../http/request.js'
 import type { AnyResponse } from '../http/response-outlet.js'
 import { ResponseOutlet } from '../http/response-outlet.js'
@@ -130,7 +131,10 @@ export class Runs extends Producer implements Companion {
       const { auth, user } = request as { auth?: unknown; user?: unknown }
       const found = auth ?? user
       this.answer(nameOf, options as RouteOptions, request, request, response, found).catch(
-        (error: unknown) => fail(error, request as never, response, next, this.streamer as never),
+        (error: unknown) => {
+          if (sendPassingRefusal(this.door, request, response, error, true)) return
+          fail(error, request, response, next, this.streamer)
+        },
       )
     }
   }
@@ -148,6 +152,10 @@ export class Runs extends Producer implements Companion {
         await this.answer(nameOf, options as RouteOptions, ctx, ctx.req, ctx.res, user, ctx.host)
         ctx.respond = false
       } catch (error) {
+        if (sendPassingRefusal(this.door, ctx.req, ctx.res, error, true)) {
+          ctx.respond = false
+          return
+        }
         answerInJson(ctx as never, error)
         throw error
       }
@@ -175,7 +183,7 @@ export class Runs extends Producer implements Companion {
         const admitted = await this.admit(visitor, route)
         return this.body(admitted, request, this.formatOf(route), ownerNameOf(principal), address)
       } catch (error) {
-        return this.refusal(error)
+        return this.refusal(error, request)
       }
     }
   }
@@ -200,6 +208,7 @@ export class Runs extends Producer implements Companion {
       const admitted = await from(this.store, record, place?.run === run.id ? place.number : 0)
       this.stream(admitted, request, response, this.formatOf(options), record?.owner)
     } catch (error) {
+      if (sendPassingRefusal(this.door, request, response, error, true)) return
       if (!isExposed(error)) this.door.failed(error)
       sendError(response, error)
     }
@@ -217,7 +226,7 @@ export class Runs extends Producer implements Companion {
       const admitted = await from(this.store, record, 0)
       return this.body(admitted, request, this.formatOf(options), record?.owner, undefined)
     } catch (error) {
-      return this.refusal(error)
+      return this.refusal(error, request)
     }
   }
 
@@ -356,7 +365,7 @@ export class Runs extends Producer implements Companion {
     }
     beginStream(request, response)
     noteSession(this.door, response)
-    this.open(admitted, new ResponseOutlet(response), format)
+    this.open(admitted, request, new ResponseOutlet(response), format)
   }
 
   private body(
@@ -378,22 +387,29 @@ export class Runs extends Producer implements Companion {
       seat.leave()
     })
     request.signal.addEventListener('abort', leave, { once: true })
-    this.open(admitted, outlet, format)
+    this.open(admitted, asNodes(request), outlet, format)
     if (request.signal.aborted) leave()
     return new Response(outlet.body, { headers })
   }
 
   private open(
     { feed, through }: Exclude<Admitted, 'nothing'>,
+    request: AnyRequest,
     outlet: ResponseOutlet | WebOutlet,
     format: RunFormat,
   ): void {
     const { timers, folding, slowReaderTimeout } = this
     const gone = () => undefined
-    new RunReader(feed, through, outlet, { timers, format, folding, slowReaderTimeout, gone })
+    const resumes = isEventSource(request) ? lastEventIdOf(request) : undefined
+    const host = { timers, format, folding, slowReaderTimeout, gone }
+    new RunReader(feed, through, outlet, host, resumes)
   }
 
-  private refusal(error: unknown): Response {
+  private refusal(error: unknown, request: Request): Response {
+    const passing = passingRefusal(this.door, asNodes(request), error, true)
+    if (passing !== undefined) {
+      return new Response(new Uint8Array(passing.body), { headers: passing.headers })
+    }
     if (!isExposed(error)) this.door.failed(error)
     const { status, headers, body } = publicError(error)
     return Response.json(body, { status, headers: { 'Cache-Control': 'no-store', ...headers } })

@@ -60,7 +60,10 @@ async function findFor(admission: Admission, visitor: Visitor): Promise<Admitted
   const position = lastEventIdOf(visitor.request)
   const newest = await store.find(key)
   await checkOwner(admission, visitor, newest, name)
-  if (position === undefined) return from(store, newest, 0)
+  if (position === undefined) {
+    if (admission.options.ended === 'empty' && newest?.state === 'ended') return 'nothing'
+    return from(store, newest, 0)
+  }
   const place = parsePlace(position)
   if (newest === undefined) throw new NoRunError()
   if (place === undefined) throw new RunExpiredError()

@@ -129,6 +129,15 @@ export function encodeComment(): Encoded {
   return frameBare(':\n')
 }
 
+/**
+ * What a stream begins with that says nothing: where its reader is, and when to come back. No event is
+ * dispatched of it.
+ */
+export function encodeOpening({ resumes, retry }: Pick<EventFields, 'resumes' | 'retry'>): Encoded {
+  const lines = resumes === undefined ? '' : resumption(resumes)
+  return frameBare(retry === undefined ? lines : `${lines}retry: ${retry}\n\n`)
+}
+
 /** Only a position. A browser stores it and dispatches no event. */
 export function encodePosition(id: string): Encoded {
   refuseForbidden('id', id)

@@ -21,6 +21,7 @@ const suites: Record<string, readonly string[]> = {
   topics: [...jest, 'test/src/replay', 'test/src/topics', 'test/src/slow-clients'],
   kept: [...jest, 'test/src/kept', 'test/src/end.test', 'test/src/conflate', 'test/src/filter'],
   model: [...jest, 'test/src/promise.model'],
+  runs: [...jest, 'test/src/runs/runs.model'],
   cluster: [...jest, 'test/src/directories/'],
   log: [...jest, 'test/src/log'],
   memory: [...jest, 'test/src/memory.test'],

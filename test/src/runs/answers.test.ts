@@ -342,6 +342,77 @@ describe("the AI SDK's format", () => {
   })
 })
 
+describe('a run that has ended', () => {
+  test('is 204 for a page that has stored it, where the route says so; who was cut off goes on', async () => {
+    const { answers, site } = await setUp({}, { ended: 'empty', principal: () => 'alice' })
+    const producer = held()
+    const { id } = await answers.start('a', { owner: 'alice' }, producer.produce)
+    await producer.begun
+    const live = site.get('/run/a')
+    producer.append('one')
+    producer.append('two')
+    const stream = readUntil(await live, END)
+    producer.go()
+    expect(eventsIn(await stream)).toHaveLength(3)
+    expect((await site.get('/run/a')).status).toBe(204)
+    const rest = await site.get('/run/a', { 'last-event-id': `${id}-1` })
+    expect(eventsIn(await rest.text()).map(({ data }) => data)).toEqual(['two', '{"kind":"done"}'])
+    await answers.start('b', { owner: 'bob' }, () => 'not for Alice')
+    expect((await site.get('/run/b')).status).toBe(404)
+  })
+})
+
+describe("a browser's EventSource", () => {
+  const headers = { accept: 'text/event-stream', 'cache-control': 'no-cache' }
+  const principal = () => 'alice'
+  const full = () =>
+    new Streamer(memoryDriver(), { maxConnectionsPerOwner: 1, retry: { min: 150, max: 150 } })
+
+  test('comes back where there is no room, and is given nothing for a part', async () => {
+    const streamer = full()
+    closing.push(() => streamer.close())
+    const answers = runs(streamer)
+    const producer = held()
+    await answers.start('a', producer.produce)
+    await producer.begun
+    producer.append('one')
+    const handle = answers.fetch(() => 'a', { principal })
+    const app = new Koa().use(answers.koa(() => 'a', { principal }))
+    app.silent = true
+    const sites = await Promise.all([
+      Site.open(answers.express(() => 'a', { principal })),
+      Site.open((req, res) => void app.callback()(req, res)),
+    ])
+    closing.push(...sites.map((site) => () => site.close()))
+    const leaving = new AbortController()
+    const first = await sites[0].get('/', {}, leaving.signal)
+    const asked = new Request('http://localhost/a', { headers })
+    for (const response of [
+      ...(await Promise.all(sites.map((site) => site.get('/', headers)))),
+      await handle(asked),
+    ]) {
+      expect(response.status).toBe(200)
+      expect(await response.text()).toBe('retry: 150\n\n')
+    }
+    expect((await sites[0].get('/')).status).toBe(429)
+    leaving.abort()
+    await first.text().catch(() => undefined)
+    producer.go()
+  })
+
+  test('is put back to its place, so that half an event before it is no part', async () => {
+    const { answers, site } = await setUp()
+    const { id } = await answers.start('a', ({ append }) => {
+      append('one')
+      append('two')
+    })
+    const place = { 'last-event-id': `${id}-1` }
+    const text = await (await site.get('/run/a', { ...headers, ...place })).text()
+    expect(text.startsWith(`:\nevent: unifrost-connection\nid: ${id}-1\n\ndata: two\n`)).toBe(true)
+    expect(await (await site.get('/run/a', place)).text()).toMatch(/^data: two\n/)
+  })
+})
+
 describe('the frameworks', () => {
   const streamed = async (answers: Runs) => {
     await answers.start('a', { owner: 7 }, ({ append }) => void append('part'))
