@@ -14,6 +14,7 @@ import type { Loaded } from './config/load.js'
 import { gateFor } from './gate.js'
 import type { Gate, Publishers } from './gate.js'
 import { Idempotency } from './idempotency.js'
+import { Measures } from './measures.js'
 import { Streams } from './streams.js'
 import { printOf, restartNeeded } from './reload.js'
 import { limitsOf, streamerParts } from './streamer-options.js'
@@ -40,6 +41,7 @@ export interface Reloaded {
 export class UnifrostServer {
   private readonly idempotency = new Idempotency()
   private readonly streams: Streams
+  private readonly measures: Measures | undefined
   private main: WebServer | undefined
   private second: WebServer | undefined
   private gate: Gate
@@ -59,6 +61,10 @@ export class UnifrostServer {
     this.print = printOf(loaded)
     this.streams = new Streams(streamer)
     this.logStreams()
+    if (loaded.config.admin !== undefined) {
+      const { workers = 1 } = loaded.config
+      this.measures = new Measures(streamer, workers !== 1)
+    }
     this.gate = this.gateOf(loaded)
   }
 
@@ -122,7 +128,8 @@ export class UnifrostServer {
   close(): Promise<void> {
     const { over } = this.loaded.config.drain
     const servers = [this.main, this.second].filter((it) => it?.listening) as WebServer[]
-    return (this.ending ??= this.streamer.shutdown(servers, { over }))
+    this.ending ??= this.streamer.shutdown(servers, { over }).finally(() => this.measures?.close())
+    return this.ending
   }
 
   private gateOf(loaded: Loaded): Gate {
@@ -159,7 +166,7 @@ export class UnifrostServer {
   async listenForAdmin(): Promise<void> {
     const { listen, admin } = this.loaded.config
     if (admin === undefined) return
-    const routes = adminRoutes(this.streamer)
+    const routes = adminRoutes(this.streamer, this.measures)
     const second = createServer((request, response) => {
       const route = routes(request)
       if (route === undefined) answerError(response, new NoAdminRouteError())

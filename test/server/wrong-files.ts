@@ -34,6 +34,24 @@ export const WRONG_FILES: readonly WrongFile[] = [
   ['a key that is not here', 'runs: { match: a }', '1:1', /not supported/],
   // types
   ['text for a port', 'listen: { port: http }', '1:17', /port from 0 to 65,535; it got "http"/],
+  [
+    'nothing of the last values',
+    'topics: [{ match: a, retain: yes }]',
+    '1:30',
+    /retain takes.*"yes"/,
+  ],
+  [
+    'a field that is none',
+    "topics: [{ match: a, retain: { by: 'a b' } }]",
+    '1:36',
+    /symbol or order\.id/,
+  ],
+  [
+    'a number for a time',
+    'topics: [{ match: a, conflate: 200 }]',
+    '1:32',
+    /such as 200ms.*it got 200/,
+  ],
   ['a port that is too high', 'listen: { port: 70000 }', '1:17', /it got 70000/],
   ['half a port', 'listen: { port: 80.5 }', '1:17', /it got 80\.5/],
   ["Kubernetes' service link", 'listen: { port: tcp://10.0.0.1:80 }', '1:17', /service links/],
