@@ -15,6 +15,7 @@ import { gateFor } from './gate.js'
 import type { Gate, Publishers } from './gate.js'
 import { Idempotency } from './idempotency.js'
 import { Measures } from './measures.js'
+import { RunDesk } from './run-desk.js'
 import { Streams } from './streams.js'
 import { printOf, restartNeeded } from './reload.js'
 import { limitsOf, streamerParts } from './streamer-options.js'
@@ -42,6 +43,7 @@ export class UnifrostServer {
   private readonly idempotency = new Idempotency()
   private readonly streams: Streams
   private readonly measures: Measures | undefined
+  private readonly desk: RunDesk | undefined
   private main: WebServer | undefined
   private second: WebServer | undefined
   private gate: Gate
@@ -65,6 +67,8 @@ export class UnifrostServer {
       const { workers = 1 } = loaded.config
       this.measures = new Measures(streamer, workers !== 1)
     }
+    const { runs, drain } = loaded.config
+    this.desk = runs && new RunDesk(streamer, runs, drain.over)
     this.gate = this.gateOf(loaded)
   }
 
@@ -136,6 +140,8 @@ export class UnifrostServer {
     return gateFor({
       ...{ streamer: this.streamer, loaded, verify: (token) => this.terms.verify(token) },
       ...{ idempotency: this.idempotency, publishers: this.parts },
+      desk: this.desk,
+      allows: (principal, topic) => this.terms.allows(principal, topic),
       allowsOwner: (owner, topic) => this.terms.allowsOwner(owner, topic),
       failed: (error) => this.failed(error),
     })
@@ -157,6 +163,8 @@ export class UnifrostServer {
       if (route === undefined) this.gate(request, response)
       else route(response)
     })
+    // The body of a run lasts as long as the run.
+    if (this.desk !== undefined && 'requestTimeout' in main) main.requestTimeout = 0
     const { newPerSecond: perSecond } = limits
     if (perSecond !== undefined) limitConnectionRate(main, { perSecond, burst: perSecond })
     return (this.main = main)

@@ -31,7 +31,20 @@ export const WRONG_FILES: readonly WrongFile[] = [
   ['a broker mistyped', 'broker: { rediss: { url: a } }', '1:11', /Did you mean redis\?/],
   ['a broker that there is not', 'broker: zeromq', '1:1', /It has memory/],
   ['a key of the library', 'streams: { clientTtl: 5s }', '1:12', /Did you mean clientTTL\?/],
-  ['a key that is not here', 'runs: { match: a }', '1:1', /not supported/],
+  ['a key that is not here', 'admin: { console: true }', '1:10', /not supported/],
+  ['runs that nobody could start', 'runs: { match: a }', '1:1', /publish\.keys or control\.keys/],
+  [
+    'runs by workers',
+    'control: { keys: [a] }\nworkers: 2\nruns: { match: a }',
+    '3:1',
+    /Leave workers out/,
+  ],
+  [
+    'a claim in the name of runs',
+    "control: { keys: [a] }\nruns: { match: 'a.{sub}' }",
+    '2:16',
+    /no claims/,
+  ],
   // types
   ['text for a port', 'listen: { port: http }', '1:17', /port from 0 to 65,535; it got "http"/],
   [

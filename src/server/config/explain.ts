@@ -61,7 +61,6 @@ function mistakesOf(
 
 /** What the library has, and this server does not take from a file. */
 const NOT_HERE: Readonly<Record<string, string>> = {
-  runs: 'The server has no runs over HTTP.',
   'admin.console': 'The server has no console.',
 }
 

@@ -185,6 +185,16 @@ export const publish = z.strictObject({
     .describe('How long an idempotency key is remembered, by each process. 0: not at all.'),
 })
 
+export const runs = z.strictObject({
+  match: text('a pattern such as answers.* or *').describe(
+    'The names of the runs that may be started. * is one segment; * alone is every name.',
+  ),
+  keep: duration().prefault('10m').describe('How long a run is kept after its end. 0: not at all.'),
+  maxBytes: size()
+    .prefault('4MiB')
+    .describe('The most bytes of one run. One that has more ends as failed with too-large.'),
+})
+
 export const control = z.strictObject({
   keys: z
     .array(text('a key', { secret: true }))
