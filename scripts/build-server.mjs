@@ -25,7 +25,9 @@ export async function buildServer(root, outDir) {
     banner: { js: '#!/usr/bin/env node' },
     define: { UNIFROST_VERSION: JSON.stringify(manifest.version) },
     // What is installed beside it: the two dependencies, and the broker's library of the user's.
-    external: Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }),
+    external: Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }).filter(
+      (name) => name !== 'prom-client',
+    ),
   })
   await chmod(outfile, 0o755)
   await writeFile(

@@ -213,12 +213,12 @@ export const layers = [
     name: 'server',
     files: /^src\/server\//,
     reaches: [
-      /^src\/(index|hub\/index|metrics\/index)\.ts$/,
+      /^src\/(index|hub\/index|metrics\/index|runs\/index)\.ts$/,
       /^src\/(drivers|directories)\/[a-z-]+\.ts$/,
       /^middleware\/express\.ts$/,
       /^src\/server\//,
     ],
-    packages: ['yaml', 'zod', 'pino', 'jose'],
+    packages: ['yaml', 'zod', 'pino', 'prom-client', 'jose'],
   },
   // An example shows what a user can do, and a user has the package only.
   { name: 'examples', files: /^examples\//, reaches: [/^examples\//], packages: true },

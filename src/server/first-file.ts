@@ -19,7 +19,7 @@ export function firstFile(
 # yaml-language-server: $schema=./unifrost.schema.json
 
 listen: { port: 8080 }                # tls: { cert: tls.crt, key: tls.key } serves HTTPS and HTTP/2
-admin: { port: 9090, host: 127.0.0.1 } # /livez and /readyz
+admin: { port: 9090, host: 127.0.0.1 } # /livez, /readyz and /metrics
 ${SECTIONS[broker]}
 
 auth:

@@ -14,6 +14,10 @@ import { corsFor } from './cors.js'
 import { controlRoute, recheck, revoke, subscribeWhich } from './control-routes.js'
 import type { ControlRoute } from './control-routes.js'
 import type { Idempotency } from './idempotency.js'
+import type { RunDesk } from './run-desk.js'
+import { isRun, runRoutes } from './run-routes.js'
+import type { Identify } from './run-routes.js'
+import { isRuled } from './rules.js'
 import { keyOf, publishRoute } from './publish-route.js'
 import type { PublishSettings } from './publish-route.js'
 import { keyChecker, publishKeys } from './publishing.js'
@@ -33,6 +37,10 @@ export interface GateParts {
   readonly verify: Verify
   readonly idempotency: Idempotency
   readonly publishers: Publishers
+  /** The runs of the server, if it has some. */
+  readonly desk: RunDesk | undefined
+  /** Whether the rules allow a principal a topic. */
+  allows(principal: unknown, topic: string): boolean | Promise<boolean>
   /** Whether the rules allow an owner a topic. */
   allowsOwner(owner: string | undefined, topic: string): boolean
   /** Told of what a request failed with. */
@@ -110,13 +118,42 @@ export function gateFor(parts: GateParts): Gate {
     )
   }
 
+  const ofRuns =
+    parts.desk &&
+    runRoutes({
+      ...{ desk: parts.desk, origins: named, identify, failed },
+      isRuled: isRuled(config.topics),
+      allows: parts.allows,
+      mayProduce: (request, name) =>
+        isControl?.(request) === true ||
+        publishing?.keyed(keyOf(request) ?? '', request)?.(name) === true,
+    })
+
   return (request, response) => {
     setAddress(request, config.listen.trustProxy)
     if (cors?.(request, response) === true) return
+    if (ofRuns !== undefined && isRun(request)) {
+      ofRuns(request, response)
+      return
+    }
+    if (ofRuns !== undefined) endSlowBody(request)
     const route = routes.get(pathOf(request))
-    if (route === undefined) answerError(response, new NoRouteError([...routes.keys()]))
+    if (route === undefined)
+      answerError(response, new NoRouteError([...routes.keys(), ...(ofRuns ? ['/runs/NAME'] : [])]))
     else route(request, response)
   }
+}
+
+/** How long a body may take, in milliseconds: what Node takes by default. */
+const BODY_TIME = 300_000
+
+/** A server with runs takes bodies that last, so it has no limit of Node's for the others. */
+function endSlowBody(request: AnyRequest): void {
+  if (request.method === 'GET' || request.method === 'HEAD') return
+  const timer = setTimeout(() => {
+    if (!request.complete) request.destroy()
+  }, BODY_TIME).unref()
+  request.once('close', () => clearTimeout(timer))
 }
 
 function publishSettings(
@@ -144,8 +181,6 @@ function labelsBy(names: readonly string[] | undefined) {
   }
   return { labels }
 }
-
-type Identify = (request: AnyRequest, response: AnyResponse, then: () => void) => void
 
 /** Finds out who asks. Without a token, a request is anonymous, where some topic is for anyone. */
 function identifier(

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import type { Loaded } from './config/load.js'
 import type { Config } from './config/schema.js'
+import { keepsSomething, keptBy } from './topic-options.js'
 
 /** The sections that take effect while streams are open, beside what `RESTARTED` names. */
 const LIVE: readonly (keyof Config)[] = [
@@ -16,7 +17,7 @@ const LIVE: readonly (keyof Config)[] = [
 
 /** The paths whose changes need a restart, where a configuration differs in them from another. */
 export function restartNeeded(before: Config, after: Config): string[] {
-  const changed: string[] = []
+  const changed = same(allKeptBy(before), allKeptBy(after)) ? [] : ['topics']
   for (const key of Object.keys({ ...before, ...after }) as (keyof Config)[]) {
     if (LIVE.includes(key) || same(before[key], after[key])) continue
     const [was, is] = [before[key] ?? {}, after[key] ?? {}] as Record<string, unknown>[]
@@ -27,6 +28,11 @@ export function restartNeeded(before: Config, after: Config): string[] {
     }
   }
   return changed
+}
+
+/** What rules say of their topics beside who may have them. */
+function allKeptBy({ topics }: Config): unknown {
+  return topics.map(keptBy).filter(keepsSomething)
 }
 
 function isLive(key: keyof Config, inner: string, before: Config, after: Config): boolean {

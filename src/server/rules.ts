@@ -30,6 +30,11 @@ export function subscribeRules(rules: readonly Rule[]): MaySubscribe {
   }
 }
 
+/** Whether some rule matches a topic, whatever it says. */
+export function isRuled(rules: readonly Rule[]): (topic: string) => boolean {
+  return anyOf(rules.map(({ match }) => match.replace(/\{[^{}]+\}/g, '*')))
+}
+
 /** Whether a token lists the topic: its claim `topics`, of names and patterns with `*`. */
 function isGranted({ topics }: Claims, segments: readonly string[]): boolean {
   if (!Array.isArray(topics)) return false

@@ -14,6 +14,8 @@ import type { Loaded } from './config/load.js'
 import { gateFor } from './gate.js'
 import type { Gate, Publishers } from './gate.js'
 import { Idempotency } from './idempotency.js'
+import { Measures } from './measures.js'
+import { RunDesk } from './run-desk.js'
 import { Streams } from './streams.js'
 import { printOf, restartNeeded } from './reload.js'
 import { limitsOf, streamerParts } from './streamer-options.js'
@@ -40,6 +42,8 @@ export interface Reloaded {
 export class UnifrostServer {
   private readonly idempotency = new Idempotency()
   private readonly streams: Streams
+  private readonly measures: Measures | undefined
+  private readonly desk: RunDesk | undefined
   private main: WebServer | undefined
   private second: WebServer | undefined
   private gate: Gate
@@ -59,6 +63,12 @@ export class UnifrostServer {
     this.print = printOf(loaded)
     this.streams = new Streams(streamer)
     this.logStreams()
+    if (loaded.config.admin !== undefined) {
+      const { workers = 1 } = loaded.config
+      this.measures = new Measures(streamer, workers !== 1)
+    }
+    const { runs, drain } = loaded.config
+    this.desk = runs && new RunDesk(streamer, runs, drain.over)
     this.gate = this.gateOf(loaded)
   }
 
@@ -122,13 +132,16 @@ export class UnifrostServer {
   close(): Promise<void> {
     const { over } = this.loaded.config.drain
     const servers = [this.main, this.second].filter((it) => it?.listening) as WebServer[]
-    return (this.ending ??= this.streamer.shutdown(servers, { over }))
+    this.ending ??= this.streamer.shutdown(servers, { over }).finally(() => this.measures?.close())
+    return this.ending
   }
 
   private gateOf(loaded: Loaded): Gate {
     return gateFor({
       ...{ streamer: this.streamer, loaded, verify: (token) => this.terms.verify(token) },
       ...{ idempotency: this.idempotency, publishers: this.parts },
+      desk: this.desk,
+      allows: (principal, topic) => this.terms.allows(principal, topic),
       allowsOwner: (owner, topic) => this.terms.allowsOwner(owner, topic),
       failed: (error) => this.failed(error),
     })
@@ -150,6 +163,8 @@ export class UnifrostServer {
       if (route === undefined) this.gate(request, response)
       else route(response)
     })
+    // The body of a run lasts as long as the run.
+    if (this.desk !== undefined && 'requestTimeout' in main) main.requestTimeout = 0
     const { newPerSecond: perSecond } = limits
     if (perSecond !== undefined) limitConnectionRate(main, { perSecond, burst: perSecond })
     return (this.main = main)
@@ -159,7 +174,7 @@ export class UnifrostServer {
   async listenForAdmin(): Promise<void> {
     const { listen, admin } = this.loaded.config
     if (admin === undefined) return
-    const routes = adminRoutes(this.streamer)
+    const routes = adminRoutes(this.streamer, this.measures)
     const second = createServer((request, response) => {
       const route = routes(request)
       if (route === undefined) answerError(response, new NoAdminRouteError())

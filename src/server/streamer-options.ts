@@ -1,6 +1,7 @@
 import type { Limits, Logger, StreamerOptions } from '../index.js'
 import type { Config } from './config/schema.js'
 import type { Terms } from './terms.js'
+import { topicOptions } from './topic-options.js'
 
 /** The limits that change while streams are open. */
 export function limitsOf({ limits }: Config): Limits {
@@ -26,6 +27,7 @@ export function streamerParts(config: Config, terms: Terms, logger: Logger): Str
     history: given(history),
     maxMessageBytes: limits.messageBytes,
     logger,
+    topics: topicOptions(config.topics),
     authorize: (principal, topic) => terms.allows(principal, topic),
   }
 }

@@ -61,9 +61,6 @@ function mistakesOf(
 
 /** What the library has, and this server does not take from a file. */
 const NOT_HERE: Readonly<Record<string, string>> = {
-  runs: 'The server has no runs over HTTP.',
-  'topics.retain': 'The server keeps no last values.',
-  'topics.conflate': 'The server does not conflate.',
   'admin.console': 'The server has no console.',
 }
 

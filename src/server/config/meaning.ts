@@ -31,6 +31,7 @@ export function checkMeaning(
   checkAuth(config, given, tell)
   checkRules(config, tell, warn)
   checkPublish(config, tell, warn)
+  checkRuns(config, tell)
   const { maxBytes, maxBytesPerTopic = 0 } = config.history
   if (maxBytesPerTopic > maxBytes)
     tell(['history', 'maxBytesPerTopic'], 'history.maxBytesPerTopic is above history.maxBytes.')
@@ -239,6 +240,27 @@ function checkRules({ topics, auth }: Config, tell: Tell, warn: (warning: Warnin
         `${name}: ${subscribe} needs tokens, and there is no auth. Add auth.issuers.`,
       )
     }
+  }
+}
+
+function checkRuns({ runs, publish, control, workers = 1 }: Config, tell: Tell): void {
+  if (runs === undefined) return
+  if (publish === undefined && control === undefined) {
+    tell(['runs'], 'runs: nobody could start one. Add publish.keys or control.keys.', 'key')
+  }
+  if (workers !== 1) {
+    tell(
+      ['runs'],
+      'runs are kept by one process, and a reader may reach another one. Leave workers out.',
+      'key',
+    )
+  }
+  try {
+    if (compilePattern(runs.match).claims.length === 0) return
+    tell(['runs', 'match'], 'runs.match: names have no claims. Write * in the place of {…}.')
+  } catch (error) {
+    if (!(error instanceof PatternError)) throw error
+    tell(['runs', 'match'], `runs.match: ${error.message}`)
   }
 }
 

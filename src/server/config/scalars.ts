@@ -100,6 +100,9 @@ const SERVICE_LINKS =
   'This is what Kubernetes writes into the environment for a Service (service links). Set ' +
   'enableServiceLinks: false in the pod, or name the variable otherwise.'
 
+/** A time with its unit, as a pattern for editors. */
+export const DURATION = '^[0-9]+(\\.[0-9]+)? ?(ms|s|m|h|d)$'
+
 export function duration(min = 0, max = 2 ** 31 - 1) {
   const from = min === 0 ? '' : `, at least ${min} ms`
   const takes = `a time with its unit, such as 200ms, 5s, 10m, 1h or 2d${from}`
@@ -111,7 +114,7 @@ export function duration(min = 0, max = 2 ** 31 - 1) {
     if (millis !== undefined && millis > max) return new Fault('It is longer than 24 days.')
     return millis !== undefined && millis >= min ? millis : undefined
   }
-  const json = { type: ['string', 'integer'], pattern: '^[0-9]+(\\.[0-9]+)? ?(ms|s|m|h|d)$' }
+  const json = { type: ['string', 'integer'], pattern: DURATION }
   return scalar<number>(read, { takes, json })
 }
 

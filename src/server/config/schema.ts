@@ -12,6 +12,7 @@ import {
   listen,
   log,
   publish,
+  runs,
   streams,
   topic,
   workers,
@@ -40,6 +41,11 @@ export const schema = z.strictObject({
       'Who may have which topic. The first rule that matches decides; a topic that none matches is refused.',
     ),
   publish: publish.optional().describe('POST /publish. Default: nobody may publish by HTTP.'),
+  runs: runs
+    .optional()
+    .describe(
+      'Streams with a beginning and an end that programs elsewhere produce, such as answers of a model. Default: none.',
+    ),
   control: control
     .optional()
     .describe(

@@ -1,7 +1,8 @@
 import { z } from 'zod'
-import { numberFrom } from './quantities.js'
+import { durationFrom, flagFrom, numberFrom } from './quantities.js'
 import {
   address,
+  DURATION,
   duration,
   flag,
   matching,
@@ -101,6 +102,24 @@ export const auth = z.strictObject({
     ),
 })
 
+const fieldName = matching(
+  /^[\w-]{1,64}(\.[\w-]{1,64}){0,7}$/,
+  "the name of a field of the message's JSON, such as symbol or order.id",
+)
+
+const conflateScalar = scalar<boolean | number>((value) => flagFrom(value) ?? durationFrom(value), {
+  takes: 'true, false, or a time with its unit, such as 200ms',
+  json: { anyOf: [{ type: 'boolean' }, { type: 'string', pattern: DURATION }] },
+})
+
+const conflateKeys = z.strictObject({
+  by: fieldName.optional().describe('The field whose values have a newest message each.'),
+  interval: duration()
+    .prefault(0)
+    .describe('A client is written to at most once in so long. 0: as messages come.'),
+  asked: flag().prefault(false).describe('Whether only a stream with ?conflate=1 is conflated.'),
+})
+
 export const topic = z.strictObject({
   match: text('a pattern such as news, users.{sub}.* or *').describe(
     "The topics of this rule. * is one segment, {claim} the token's value; * alone is every topic.",
@@ -110,6 +129,29 @@ export const topic = z.strictObject({
     .describe(
       'Who may have them: anyone; authenticated, with a token; owner, whose claims the pattern names; granted, whose token lists the topic in its claim topics; nobody.',
     ),
+  retain: z
+    .union([whole(0, 1_000_000), z.strictObject({ by: fieldName.describe('The field.') })])
+    .optional()
+    .describe(
+      'The last messages, which who subscribes later is sent: this many, or with { by: symbol } the newest for each value of a field of their JSON. Default: none.',
+    ),
+  conflate: z
+    .union([conflateScalar, conflateKeys])
+    .optional()
+    .describe(
+      'Who is behind gets only the newest message (true, or keys); a time writes at most once in so long. Default: false.',
+    ),
+  end: text("a message's text")
+    .optional()
+    .describe('The message that is the last one of its topic. Default: none is.'),
+  linger: duration()
+    .optional()
+    .describe(
+      'How long such a topic without subscribers stays open. Default: streams.topicLinger.',
+    ),
+  maxBytes: size()
+    .optional()
+    .describe('The memory for messages of one such topic. Default: history.maxBytesPerTopic.'),
 })
 
 const publishKey = z.strictObject({
@@ -141,6 +183,16 @@ export const publish = z.strictObject({
   idempotency: duration()
     .prefault('10m')
     .describe('How long an idempotency key is remembered, by each process. 0: not at all.'),
+})
+
+export const runs = z.strictObject({
+  match: text('a pattern such as answers.* or *').describe(
+    'The names of the runs that may be started. * is one segment; * alone is every name.',
+  ),
+  keep: duration().prefault('10m').describe('How long a run is kept after its end. 0: not at all.'),
+  maxBytes: size()
+    .prefault('4MiB')
+    .describe('The most bytes of one run. One that has more ends as failed with too-large.'),
 })
 
 export const control = z.strictObject({
