@@ -1,4 +1,4 @@
-// ESLint, Prettier and the compiler, all at once. Each says what it has to say in one piece, and the
+// ESLint, Prettier, the compiler and the spelling of the docs, all at once. Each says what it has to say in one piece, and the
 // exit code is 1 where any of them has something to say.
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -16,6 +16,8 @@ const checks = [
     ...[...prettierCache, '.cache/lint/prettier'],
   ],
   ['the types', 'typescript/bin/tsc', '--noEmit', ...compilerCache, '.cache/lint/types'],
+  // A word that is right and not known goes into docs/.vitepress/words.txt.
+  ['the spelling', 'cspell/bin.mjs', '--dot', '--no-progress', '--no-summary', '**/*.md'],
 ]
 
 /** Whether it holds. */

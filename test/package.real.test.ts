@@ -73,6 +73,9 @@ const entries = [
   ...['unifrost', 'unifrost/express', 'unifrost/koa', 'unifrost/fetch', 'unifrost/fastify'],
   ...drivers.map((name) => `unifrost/drivers/${name}`),
   ...['nats', 'redis'].map((name) => `unifrost/directories/${name}`),
+  ...['client', 'client/fetch', 'metrics', 'runs', 'runs/redis', 'runs/resumable-stream'].map(
+    (name) => `unifrost/${name}`,
+  ),
   'unifrost/driver-kit',
 ]
 
@@ -261,11 +264,11 @@ console.log('listening on ' + server.port + '.')
   })
 })
 
-describe('the first lines of the README', () => {
-  const readme = join(root, 'README.md')
+describe('the first lines of the docs', () => {
+  const pages = { express: 'README.md', koa: 'docs/library.md' }
 
-  describe.each(['express', 'koa'])('%s', (name) => {
-    const block = blocksOf(readme).find(({ marks }) => marks.run === name)
+  describe.each(['express', 'koa'] as const)('%s', (name) => {
+    const block = blocksOf(join(root, pages[name])).find(({ marks }) => marks.run === name)
 
     test('are there', () => {
       // The block to run is the one below this comment.

@@ -10,7 +10,9 @@ const groups = [
     [
       ['start', 'Start'],
       ['how-it-works', 'How it works'],
+      ['library', 'The library'],
       ['server', 'The server'],
+      ['browser', 'In the browser'],
       ['client', 'The client'],
     ],
   ],
@@ -70,6 +72,8 @@ const groups = [
   [
     'Reference',
     [
+      ['options', 'Options'],
+      ['errors', 'Errors'],
       ['protocol', 'Protocol'],
       ['architecture', 'Inside'],
     ],
