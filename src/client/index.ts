@@ -234,9 +234,10 @@ export function connect<Topics extends object = Record<string, unknown>>(
   }
 
   const broke = async (from: EventSourceLike, event: StreamEnd, at: string) => {
-    // A browser that comes back by itself obeys the server's `retry:`, and names its position.
+    // A browser that comes back by itself obeys the server's `retry:`, and names its position. It has no
+    // end of waiting for a server that takes the connection and says nothing.
     if (from.readyState !== 2) {
-      limit = 0
+      limit = 4 * patience
       watch()
       return setStatus('connecting')
     }
