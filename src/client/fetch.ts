@@ -1,11 +1,7 @@
+import { readEvents } from './event-stream.js'
+import type { StreamEvent } from './event-stream.js'
 import { retryAfter } from './retry-after.js'
 import type { EventSourceLike, SourceOptions } from './types.js'
-
-interface Event {
-  type: string
-  data: string
-  lastEventId: string
-}
 
 /** What `error` says beyond an EventSource: why the stream ended. */
 export interface StreamEnd {
@@ -48,7 +44,7 @@ export class FetchEventSource implements EventSourceLike {
   }
 
   /** `*bytes` tells of each piece, `*rest` of events that no listener is named for. No topic is meant. */
-  private dispatch(event: Event): void {
+  private dispatch(event: StreamEvent): void {
     for (const listener of this.listeners.get(event.type) ?? this.listeners.get('*rest') ?? []) {
       if (this.readyState !== 2) listener(event as never)
     }
@@ -69,7 +65,13 @@ export class FetchEventSource implements EventSourceLike {
       const type = response.headers.get('content-type') ?? ''
       if (response.status === 200 && type.startsWith('text/event-stream') && response.body) {
         if (this.readyState === 0) this.readyState = 1
-        await this.parse(response.body.getReader())
+        await readEvents(response.body.getReader(), {
+          piece: () => {
+            for (const listener of this.listeners.get('*bytes') ?? []) listener({} as never)
+          },
+          event: (event) => this.dispatch(event),
+          retry: (milliseconds) => (this.retry = milliseconds),
+        })
       } else await response.body?.cancel()
     } catch {
       // Broken or never begun: the client comes back either way.
@@ -79,42 +81,5 @@ export class FetchEventSource implements EventSourceLike {
     this.readyState = 2
     end.retry = this.retry
     this.onerror?.(end as never)
-  }
-
-  private async parse(reader: {
-    read(): Promise<{ done: boolean; value?: Uint8Array | undefined }>
-  }): Promise<void> {
-    // A byte order mark at the beginning is dropped by the decoder.
-    const decoder = new TextDecoder()
-    let rest = ''
-    let type = ''
-    let data: string[] = []
-    let id = ''
-    for (;;) {
-      const { done, value } = await reader.read()
-      if (done) return
-      rest += decoder.decode(value, { stream: true })
-      // A CR at the end may be half of a CRLF: it waits for what comes next.
-      const lines = rest.split(/\r\n|\n|\r(?!$)/)
-      rest = lines.pop()!
-      for (const listener of this.listeners.get('*bytes') ?? []) listener({} as never)
-      for (const line of lines) {
-        if (line === '') {
-          if (data.length > 0) {
-            this.dispatch({ type: type || 'message', data: data.join('\n'), lastEventId: id })
-          }
-          type = ''
-          data = []
-          continue
-        }
-        const colon = line.indexOf(':')
-        const field = colon < 0 ? line : line.slice(0, colon)
-        const text = colon < 0 ? '' : line.slice(colon + (line[colon + 1] === ' ' ? 2 : 1))
-        if (field === 'data') data.push(text)
-        else if (field === 'event') type = text
-        else if (field === 'id' && !text.includes('\0')) id = text
-        else if (field === 'retry' && /^\d+$/.test(text)) this.retry = Number(text)
-      }
-    }
   }
 }

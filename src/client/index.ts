@@ -1,7 +1,9 @@
+import { lateRun } from './late-run.js'
 import { ask, Refusal } from './requests.js'
 import { liveState } from './state.js'
 import type { StreamEnd } from './fetch.js'
 import type {
+  Address,
   ConnectOptions,
   EventSourceClass,
   EventSourceLike,
@@ -15,9 +17,6 @@ import type {
 } from './types.js'
 
 export type * from './types.js'
-
-/** The stream's address, or what answers it: that is asked at each attempt. */
-export type Address = string | (() => string | Promise<string>)
 
 interface Info {
   config?: { client_id: string; heartbeat_millis?: number }
@@ -65,10 +64,8 @@ function parserOf(parse: ConnectOptions['parse']): (text: string, topic: string)
   }
 }
 
-const CONNECT_OPTIONS =
-  'clients subscriptions headers parse linger maxWait withCredentials infoEvent EventSource'.split(
-    ' ',
-  )
+const OPTIONS =
+  'clients, subscriptions, headers, parse, linger, maxWait, withCredentials, infoEvent, EventSource'
 
 /**
  * Opens a stream that comes back from everything until it is closed, from the place where it was.
@@ -82,18 +79,14 @@ export function connect<Topics extends object = Record<string, unknown>>(
   options: ConnectOptions = {},
 ): Live<Topics> {
   for (const name of Object.keys(options)) {
-    if (!CONNECT_OPTIONS.includes(name)) {
-      throw new TypeError(
-        `connect: there is no option ${name}. It has ${CONNECT_OPTIONS.join(', ')}.`,
-      )
+    if (!OPTIONS.split(', ').includes(name)) {
+      throw new TypeError(`connect: there is no option ${name}. It has ${OPTIONS}.`)
     }
   }
   const { clients, subscriptions, linger = 1_000, maxWait = 30_000 } = options
   const infoEvents = [options.infoEvent ?? 'message', 'unifrost-connection']
   if ((clients === undefined) !== (subscriptions === undefined)) {
-    throw new TypeError(
-      'connect: `clients` and `subscriptions` go together. Give both addresses, or neither: then the topics stand in the address of the stream.',
-    )
+    throw new TypeError('connect: `clients` and `subscriptions` go together.')
   }
   const parse = parserOf(options.parse)
   const watchers = new Map<string, Set<Watcher>>()
@@ -193,12 +186,12 @@ export function connect<Topics extends object = Record<string, unknown>>(
 
   const address = async () => {
     const base = typeof url === 'function' ? await url() : url
-    const query: string[] = []
-    if (id !== undefined) query.push(`id=${encodeURIComponent(id)}`)
-    else for (const topic of asked) query.push(`topic=${encodeURIComponent(topic)}`)
-    if (position !== '') query.push(`last_event_id=${encodeURIComponent(position)}`)
+    const query: string[][] =
+      id === undefined ? [...asked].map((topic) => ['topic', topic]) : [['id', id]]
+    if (position !== '') query.push(['last_event_id', position])
     if (query.length === 0) return base
-    return base + (base.includes('?') ? '&' : '?') + query.join('&')
+    const text = query.map(([name, value]) => `${name}=${encodeURIComponent(value!)}`).join('&')
+    return base + (base.includes('?') ? '&' : '?') + text
   }
 
   const open = async (): Promise<void> => {
@@ -209,9 +202,6 @@ export function connect<Topics extends object = Record<string, unknown>>(
       const Source =
         options.EventSource ??
         (options.headers ? (await import('./fetch.js')).FetchEventSource : page.EventSource)
-      if (Source === undefined) {
-        throw new TypeError('connect: there is no EventSource here. Give one as `EventSource`.')
-      }
       if (clients !== undefined && id === undefined) {
         const made = (await ask(clients, options, {})) as { client_id: string }
         if (mine !== attempt) return
@@ -244,9 +234,10 @@ export function connect<Topics extends object = Record<string, unknown>>(
   }
 
   const broke = async (from: EventSourceLike, event: StreamEnd, at: string) => {
-    // A browser that comes back by itself obeys the server's `retry:`, and names its position.
+    // A browser that comes back by itself obeys the server's `retry:`, and names its position. It has no
+    // end of waiting for a server that takes the connection and says nothing.
     if (from.readyState !== 2) {
-      limit = 0
+      limit = 4 * patience
       watch()
       return setStatus('connecting')
     }
@@ -438,7 +429,7 @@ export function connect<Topics extends object = Record<string, unknown>>(
   // A page that handles its topics at once opens the stream with all of them.
   soon = setTimeout(() => void open(), 0)
 
-  return {
+  const live: Live<Topics> = {
     get status() {
       return status
     },
@@ -449,6 +440,12 @@ export function connect<Topics extends object = Record<string, unknown>>(
     onLost: (listener) => listen(losses, listener),
     state: (topic, stateOptions) =>
       liveState((watcher) => attach(topic, watcher), stateOptions, linger),
+    run: (from) =>
+      lateRun(async () => {
+        const { readRun } = await import('./run.js')
+        return readRun(from, options, live)
+      }),
     close: finish,
   }
+  return live
 }

@@ -5,17 +5,26 @@ import {
   useContext,
   useEffect,
   useMemo,
+  useRef,
+  useState,
   useSyncExternalStore,
 } from 'react'
 import type { ReactElement, ReactNode } from 'react'
-import type { Live as LiveClient, LiveState, StateOptions, StateView, Status } from './types.js'
+import type {
+  Live as LiveClient,
+  LiveRun,
+  LiveState,
+  RunView,
+  StateOptions,
+  StateView,
+  Status,
+} from './types.js'
 
-interface Held {
-  client: LiveClient | undefined
-  subscribe(listener: () => void): () => void
-}
+/** Null where there is no `<Live>`, undefined before its first effect. */
+const Context = createContext<LiveClient | null | undefined>(null)
+type Timer = ReturnType<typeof setTimeout>
 
-const Context = createContext<Held | undefined>(undefined)
+const noRun: RunView<never> = { parts: [], state: 'connecting', end: undefined }
 const noClient: StateView<never> = { data: undefined, stale: true, error: undefined }
 
 /**
@@ -24,41 +33,28 @@ const noClient: StateView<never> = { data: undefined, stale: true, error: undefi
  */
 export function Live(props: { connect: () => unknown; children?: ReactNode }): ReactElement {
   const { connect, children } = props
-  const held = useMemo(() => {
-    const listeners = new Set<() => void>()
-    const made: Held = {
-      client: undefined,
-      subscribe: (listener) => {
-        listeners.add(listener)
-        return () => void listeners.delete(listener)
-      },
-    }
-    let closing: ReturnType<typeof setTimeout>
-    const mount = () => {
-      clearTimeout(closing)
-      if (made.client === undefined) {
-        made.client = connect() as LiveClient
-        for (const listener of [...listeners]) listener()
-      }
-      // StrictMode and fast refresh mount again at once.
-      return () => {
-        closing = setTimeout(() => {
-          made.client?.close()
-          made.client = undefined
-        }, 0)
-      }
-    }
-    return { made, mount }
+  const [client, setClient] = useState<LiveClient>()
+  const { current: held } = useRef<{ client?: LiveClient; closing?: Timer }>({})
+  useEffect(() => {
+    clearTimeout(held.closing)
     // One client for as long as the provider is there, whatever function the next render gives.
+    if (!held.client) setClient((held.client = connect() as LiveClient))
+    // StrictMode and fast refresh mount again at once.
+    return () => {
+      held.closing = setTimeout(() => {
+        held.client?.close()
+        delete held.client
+      }, 0)
+    }
   }, [])
-  useEffect(held.mount, [held])
-  return createElement(Context.Provider, { value: held.made }, children)
+  return createElement(Context.Provider, { value: client }, children)
 }
 
-function useHeld(): Held {
-  const held = useContext(Context)
-  if (held === undefined) throw new Error('unifrost/react: put <Live connect={…}> around this.')
-  return held
+/** The client of `<Live>`. Undefined on a server and before the first effect. */
+export function useLive(): LiveClient | undefined {
+  const client = useContext(Context)
+  if (client === null) throw new Error('unifrost/react: put <Live connect={…}> around this.')
+  return client
 }
 
 const states = new WeakMap<LiveClient, Map<string, LiveState<unknown>>>()
@@ -72,41 +68,53 @@ function stateOf(client: LiveClient, topic: string, options: StateOptions<unknow
   return state
 }
 
+interface Followed<View> {
+  subscribe(listener: () => void): () => void
+  view(): View
+}
+
+function useFollowed<View>(followed: Followed<View> | undefined, initial: View): View {
+  return useSyncExternalStore(
+    useCallback((listener) => followed?.subscribe(listener) ?? (() => undefined), [followed]),
+    () => followed?.view() ?? initial,
+    () => initial,
+  )
+}
+
 /** The state of a topic, kept up to date while the component is there. */
 export function useTopic<State, Event = State>(
   topic: string,
   options: StateOptions<State, Event>,
 ): StateView<State> {
-  const held = useHeld()
-  const client = useSyncExternalStore(
-    held.subscribe,
-    () => held.client,
-    () => undefined,
-  )
+  const client = useLive()
   const state = client && (stateOf(client, topic, options as never) as LiveState<State>)
   const initial = useMemo(
     (): StateView<State> =>
       options.initial === undefined ? noClient : { ...noClient, data: options.initial },
     [],
   )
-  return useSyncExternalStore(
-    useCallback((listener) => state?.subscribe(listener) ?? (() => undefined), [state]),
-    () => state?.view() ?? initial,
-    () => initial,
-  )
+  return useFollowed(state, initial)
 }
 
 /** The status of the client: `connecting` on a server and before the first effect. */
 export function useStatus(): Status {
-  const held = useHeld()
-  const client = useSyncExternalStore(
-    held.subscribe,
-    () => held.client,
-    () => undefined,
-  )
+  const client = useLive()
   return useSyncExternalStore(
     useCallback((listener) => client?.onStatus(listener) ?? (() => undefined), [client]),
     () => client?.status ?? 'connecting',
     () => 'connecting',
   )
+}
+
+/**
+ * All parts of a run so far, then those that come, then its end. Takes the address of the run's stream, or
+ * what `live.run` answered in a handler: a render starts nothing.
+ */
+export function useRun<Data = string>(source: string | LiveRun<Data> | undefined): RunView<Data> {
+  const client = useLive()
+  const run = useMemo(
+    () => (typeof source === 'string' ? client?.run<Data>(source) : source),
+    [client, source],
+  )
+  return useFollowed(run, noRun)
 }

@@ -9,6 +9,9 @@ export interface EventSourceLike {
   close(): void
 }
 
+/** An address, or what answers it: that is asked at each attempt. */
+export type Address = string | (() => string | Promise<string>)
+
 export interface SourceOptions {
   withCredentials: boolean
   headers?: Headers | undefined
@@ -92,6 +95,59 @@ export interface LiveState<State> {
   on(event: 'lost', listener: (loss: Loss) => void): () => void
 }
 
+export interface RunSource<Data = string> {
+  /** The address of the run's stream, or what answers it. Default: the `Location` of the POST's answer, then `start.url`. */
+  url?: Address | undefined
+  /**
+   * The POST that starts the run. Its answer may be the run's stream. It is sent once, when somebody
+   * listens. A body is sent as JSON; text that is no JSON, FormData and the like go as they are.
+   */
+  start?:
+    | {
+        url?: Address | undefined
+        method?: 'POST' | undefined
+        headers?: Record<string, string> | undefined
+        body?: unknown
+      }
+    | undefined
+  /** What makes a part's data of its text. Default: the text. */
+  parse?: ((text: string, event: string | undefined) => Data) | undefined
+}
+
+/** A part of a run. */
+export interface RunPart<Data = string> {
+  /** Its place. A transient part has none. */
+  readonly id: string | undefined
+  readonly data: Data
+  readonly event: string | undefined
+}
+
+/** How a run ended. `failed` is also what the client was refused with: `code` says which. */
+export type RunEnd =
+  | { readonly kind: 'done'; readonly data?: unknown }
+  | { readonly kind: 'failed'; readonly code: string; readonly message: string }
+  | { readonly kind: 'stopped' }
+
+export interface RunView<Data = string> {
+  /** All parts so far. */
+  readonly parts: readonly RunPart<Data>[]
+  /** `closed`: the client was closed before the run's end. */
+  readonly state: 'connecting' | 'open' | 'waiting' | 'closed' | RunEnd['kind']
+  readonly end: RunEnd | undefined
+}
+
+/** A run as it is read. `for await` gives each part once, and finishes with the run. */
+export interface LiveRun<Data = string> extends AsyncIterable<RunPart<Data>> {
+  /** How the run ended. Undefined before, and where the client was closed first. */
+  readonly end: RunEnd | undefined
+  /** All that there is: one object until something changes. */
+  view(): RunView<Data>
+  /** Calls as soon as the code is loaded, and after each change. Parts that come together are one change. */
+  subscribe(listener: (view: RunView<Data>) => void): () => void
+  /** Reads no further. The run goes on at the server. */
+  close(): void
+}
+
 export interface Live<Topics extends object = Record<string, unknown>> {
   readonly status: Status
   /** Calls with each new status. Answers what ends that. */
@@ -113,6 +169,8 @@ export interface Live<Topics extends object = Record<string, unknown>> {
     topic: Topic,
     options: StateOptions<State, Topics[Topic]>,
   ): LiveState<State>
+  /** Reads a run of `unifrost/runs`, once somebody listens. */
+  run<Data = string>(source: Address | RunSource<Data>): LiveRun<Data>
   /** Ends the stream for good. */
   close(): void
 }

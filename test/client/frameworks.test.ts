@@ -39,7 +39,7 @@ function get<Value>(store: svelte.Store<Value>): Value | undefined {
 
 const open = { status: 'open', onStatus: () => () => undefined } as unknown as Client
 
-test('React, in StrictMode: one client, one subscription, one load for two components, none after unmount', async () => {
+test('React, in StrictMode: one client, subscription, load and POST for two mounts, none after unmount', async () => {
   const fixture = join(__dirname, 'react.fixture.mts')
   const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', fixture])
   expect(JSON.parse(stdout)).toEqual({
@@ -50,6 +50,13 @@ test('React, in StrictMode: one client, one subscription, one load for two compo
     loads: 1,
     loaded: 'open 1 falseopen 1 false',
     moved: 'open 5 falseopen 5 false',
+    runs: {
+      posts: ['POST https://a.test/chat'],
+      answering: 'one open',
+      answered: 'x done',
+      isCheap: true,
+      parts: 501,
+    },
   })
 })
 

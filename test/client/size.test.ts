@@ -13,7 +13,7 @@ async function size(entry: string): Promise<number> {
     write: false,
     format: 'esm',
     target: 'es2020',
-    external: ['react', 'vue', 'solid-js', './fetch.js'],
+    external: ['react', 'vue', 'solid-js', './fetch.js', './run.js', './share.js'],
   })
   return gzipSync(outputFiles[0]!.contents, { level: 9 }).length
 }
@@ -21,6 +21,7 @@ async function size(entry: string): Promise<number> {
 test.each([
   ['index', 3_500],
   ['fetch', 1_200],
+  ['run', 2_600],
   ['react', 700],
   ['vue', 400],
   ['svelte', 300],
