@@ -17,6 +17,7 @@ import {
   queryOf,
 } from '../src/for-middleware.js'
 import { isBodyLost, jsonBody, MAX_BODY_BYTES } from './body.js'
+import type { GivenTopic } from './given-topics.js'
 import type { LabelOptions } from './labels.js'
 import { checkTopicList, firstTopics, subscribeAll, TOPICS_CHECK } from './given-topics.js'
 import { LABEL_OPTIONS, labelsOf } from './labels.js'
@@ -29,10 +30,13 @@ export interface ClientsOptions<Context, Principal = unknown>
   extends PrincipalOptions<Context, Principal>, LabelOptions<Context, Principal>, CrossSiteOptions {
   /**
    * The topics that a new client has at once, chosen by the server. The Streamer's own `authorize` must
-   * allow each. A function may give no wildcards of the broker's; a list is your own. Default: none; `subscriptions` adds them.
+   * allow each. A function may give no wildcards of the broker's; a list is your own. It may give
+   * `{ topic, after }` for a topic that begins after a position which the request names; one that does
+   * not count refuses the request with `PositionError`. Default: none; `subscriptions` adds them.
    */
   topics?:
-    readonly string[] | ((request: Context) => readonly string[] | Promise<readonly string[]>)
+    | readonly string[]
+    | ((request: Context) => readonly GivenTopic[] | Promise<readonly GivenTopic[]>)
   /** The largest body that is read, in bytes. A larger one gets 413. Default: 65,536. */
   maxBodyBytes?: number
 }
@@ -54,7 +58,8 @@ export function checkClients<C, P>(streamer: Streamer, options: ClientsOptions<C
  * `POST` makes a client, whose owner is the request's user. `DELETE` removes the client that `?id=`
  * or `{"client_id"}` names: 204, or 202 where a server has not answered yet.
  *
- * @throws MethodError, NoIdError, RevokedError, NoClientError, NotOwnerError, and the errors of `jsonBody`
+ * @throws MethodError, NoIdError, RevokedError, NoClientError, NotOwnerError, PositionError, and the errors
+ *   of `jsonBody`
  */
 export async function answerClients<Context, Principal>(
   streamer: Streamer,
@@ -81,7 +86,7 @@ export async function answerClients<Context, Principal>(
       status: 201,
       body: {
         ...{ client_id: client.id, client_ttl_millis: streamer.clientTTL },
-        ...(options.topics !== undefined && { topics }),
+        ...(options.topics !== undefined && { topics: [...topics.keys()] }),
       },
     }
   }

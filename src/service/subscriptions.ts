@@ -14,7 +14,7 @@ import { sendKept } from '../delivery/kept-replay.js'
 import type { Grant, Membership } from '../delivery/membership.js'
 import { checkTopicName } from './names.js'
 import type { OptionCheck } from '../option-checks.js'
-import { checkOptions, count } from '../option-checks.js'
+import { checkOptions, count, isRecord } from '../option-checks.js'
 import type { Settings } from '../options.js'
 import type { Counters } from './stats.js'
 import type { LogPlace, Topic } from '../delivery/topic.js'
@@ -37,6 +37,12 @@ export interface SubscribeOptions {
    * Send everything after this position first: a `Last-Event-ID` of this Streamer. What the history
    * no longer has is told by `messages-lost`. A position from before a restart counts as now.
    */
+  after?: string | undefined
+}
+
+/** A topic, and the position after which its messages are sent first: see {@link SubscribeOptions.after}. */
+export interface TopicAfter {
+  topic: string
   after?: string | undefined
 }
 
@@ -456,4 +462,34 @@ export function checkSubscribeOptions(options: SubscribeOptions): void {
   if (options.rewind !== undefined && options.after !== undefined) {
     throw new OptionsError('subscribe takes rewind or after, not both.')
   }
+}
+
+/**
+ * Topics by their names, each with where it begins. Of two entries for one topic, the first one counts.
+ *
+ * @throws OptionsError
+ */
+export function topicsAfter(
+  topics: unknown,
+  options: SubscribeOptions,
+): Map<string, SubscribeOptions> {
+  const begins = new Map<string, SubscribeOptions>()
+  for (const entry of Array.isArray(topics) ? (topics as unknown[]) : [topics]) {
+    if (!isRecord(entry)) {
+      // What is no name is refused as one.
+      begins.set(entry as string, begins.get(entry as string) ?? options)
+      continue
+    }
+    const { topic, after, ...rest } = entry as Partial<TopicAfter>
+    const fault = Object.keys(rest)[0]
+    if (fault !== undefined) {
+      throw new OptionsError(
+        `subscribe takes a topic's name, or { topic, after }; it got ${fault}.`,
+      )
+    }
+    const own = after === undefined ? options : { ...options, after }
+    checkSubscribeOptions(own)
+    begins.set(topic as string, begins.get(topic as string) ?? own)
+  }
+  return begins
 }
