@@ -42,6 +42,8 @@ import {
   PRINCIPAL_OPTIONS,
   principalOf,
 } from './request-context.js'
+import type { SnapshotOptions } from './snapshots.js'
+import { SNAPSHOT_OPTIONS, snapshotsFor } from './snapshots.js'
 import { checkStreamer } from './streamer-argument.js'
 import { topicsInAddress } from './topic-parameter.js'
 import type { WildcardOptions } from './wildcards.js'
@@ -54,6 +56,7 @@ export interface AutoClientOptions<Context, Principal = unknown>
     LabelOptions<Context, Principal>,
     CrossSiteOptions,
     MethodOptions,
+    SnapshotOptions<Context, Principal>,
     WildcardOptions {
   /**
    * The topics of a request's client, chosen by the server. A function is asked again each time that
@@ -105,6 +108,7 @@ export function prepareAutoClient<Context, Principal>(
     ...PRINCIPAL_OPTIONS,
     ...LABEL_OPTIONS,
     ...WILDCARD_OPTIONS,
+    ...SNAPSHOT_OPTIONS,
     ...CLIENT_OPTIONS,
     authorize: given(callback('a function from a user and a topic to true or false')),
     origins: originsCheck,
@@ -210,10 +214,13 @@ async function findOrMake<Context, Principal>(
     throw error
   }
   if (passing) return { client, plan: { ...plan, wanted: [], forbidden: [] } }
-  const { grant, wanted } = plan
+  const { grant, wanted, snapshots } = plan
   try {
     await Promise.all(
-      wanted.map((topic) => door.subscribe(client.id, topic, { after, named: true, grant })),
+      wanted.map((topic) => {
+        const snapshot = snapshots && (() => snapshots(topic))
+        return door.subscribe(client.id, topic, { after, named: true, grant, snapshot })
+      }),
     )
   } catch (error) {
     await client.close()
@@ -261,7 +268,8 @@ async function planFor<Context, Principal>(
     throw new ForbiddenTopicError(forbidden, forbidden.every(mayBeAsked) ? '' : NOT_PLAIN)
   }
   const how = topics === undefined ? 'named' : 'given'
-  return { wanted, forbidden, grant: { how, rule }, epoch }
+  const snapshots = snapshotsFor(streamer, context, options)
+  return { wanted, forbidden, grant: { how, rule }, snapshots, epoch }
 }
 
 async function namesFor<Context, Principal>(

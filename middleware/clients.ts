@@ -23,11 +23,17 @@ import { checkTopicList, firstTopics, subscribeAll, TOPICS_CHECK } from './given
 import { LABEL_OPTIONS, labelsOf } from './labels.js'
 import type { Answer, RequestContext, PrincipalOptions } from './request-context.js'
 import { logInOf, ownerOf, PRINCIPAL_OPTIONS } from './request-context.js'
+import type { SnapshotOptions } from './snapshots.js'
+import { SNAPSHOT_OPTIONS, snapshotsFor } from './snapshots.js'
 import { checkStreamer } from './streamer-argument.js'
 
 /** Options of `clients`. */
 export interface ClientsOptions<Context, Principal = unknown>
-  extends PrincipalOptions<Context, Principal>, LabelOptions<Context, Principal>, CrossSiteOptions {
+  extends
+    PrincipalOptions<Context, Principal>,
+    LabelOptions<Context, Principal>,
+    SnapshotOptions<Context, Principal>,
+    CrossSiteOptions {
   /**
    * The topics that a new client has at once, chosen by the server. The Streamer's own `authorize` must
    * allow each. A function may give no wildcards of the broker's; a list is your own. It may give
@@ -47,6 +53,7 @@ export function checkClients<C, P>(streamer: Streamer, options: ClientsOptions<C
   checkOptions('clients', options, {
     ...PRINCIPAL_OPTIONS,
     ...LABEL_OPTIONS,
+    ...SNAPSHOT_OPTIONS,
     origins: originsCheck,
     topics: TOPICS_CHECK,
     maxBodyBytes: count(0),
@@ -81,7 +88,7 @@ export async function answerClients<Context, Principal>(
       ...(labels && { labels }),
     })
     if (options.principal === undefined && options.owner !== false) unnamed.add(client)
-    await subscribeAll(streamer, client, topics)
+    await subscribeAll(streamer, client, topics, snapshotsFor(streamer, context, options))
     return {
       status: 201,
       body: {

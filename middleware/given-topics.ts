@@ -1,6 +1,6 @@
 import type { Client, Streamer, TopicAfter } from '../src/index.js'
 import { ForbiddenTopicError } from '../src/index.js'
-import type { OptionCheck, Visit } from '../src/for-middleware.js'
+import type { OptionCheck, Snapshots, Visit } from '../src/for-middleware.js'
 import { doorOf, given } from '../src/for-middleware.js'
 import { areAllowed } from './allowed.js'
 import { areNames, called, isName } from './callbacks.js'
@@ -115,13 +115,15 @@ export async function subscribeAll(
   streamer: Streamer,
   client: Client,
   topics: ReadonlyMap<string, string | undefined>,
+  snapshots: Snapshots | undefined,
 ): Promise<void> {
   const door: ReturnType<typeof doorOf> = doorOf(streamer)
   try {
     await Promise.all(
       [...topics].map(([topic, after]) => {
         const begins = after === undefined ? {} : { after, named: true, strict: true }
-        return door.subscribe(client.id, topic, begins)
+        const snapshot = snapshots && (() => snapshots(topic))
+        return door.subscribe(client.id, topic, { ...begins, snapshot })
       }),
     )
   } catch (error) {

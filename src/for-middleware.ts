@@ -40,5 +40,5 @@ export {
 export { STREAM_HEADERS } from './http/stream-headers.js'
 export { passingRefusal, sendPassingRefusal } from './http/passing-refusal.js'
 export { isPlainSegment } from './topic-patterns.js'
-export type { Plan } from './service/rechecks.js'
+export type { Plan, Snapshots } from './service/rechecks.js'
 export type { Visit } from './service/rights.js'

@@ -347,11 +347,16 @@ export class Delivery implements ResumeHost {
     topic: string,
     payload: Payload,
     refusal: Refusal | undefined,
-    id: string,
+    id?: string,
   ): Encoded {
     return refusal === undefined
       ? topicMessage(this.encoding, topic, payload, id)
       : refusedMessage(refusal, topic, { id, event: this.infoEvent })
+  }
+
+  /** A topic's state that the application has loaded, for one client. */
+  encodeSnapshot(topic: string, payload: Payload): Encoded {
+    return this.encode(topic, payload, this.refusalOf(payload))
   }
 
   /** An error message under the name of info messages. */

@@ -22,6 +22,8 @@ export class KeptReplay {
     readonly serial: number,
     /** The values through this number; what is newer comes as any other message. */
     public through: number,
+    /** What is sent in their place: the topic's state, as the application has loaded it for this client. */
+    readonly snapshot?: Encoded,
   ) {}
 
   /** Whether it is still to be sent. */
@@ -51,10 +53,22 @@ export class KeptReplay {
 /** Has the topic's last values sent to a client, if there are any, through this number. */
 export function sendKept(membership: Membership, through: number): void {
   const { client, topic } = membership
+  if (membership.kept?.snapshot !== undefined) {
+    // It is sent once: what was written behind it is newer.
+    if (membership.kept.waits) return
+    membership.kept = undefined
+  }
   if (topic.keeping?.holds !== true && topic.endedAt === undefined) return
   if (membership.kept === undefined) {
     membership.kept = new KeptReplay(client.nextReplay(), through)
   } else membership.kept.again(through)
+  client.awaitsKept = true
+}
+
+/** Has a client sent a topic's state, which holds what came through this number, before what follows. */
+export function sendSnapshot(membership: Membership, through: number, snapshot: Encoded): void {
+  const { client } = membership
+  membership.kept = new KeptReplay(client.nextReplay(), through, snapshot)
   client.awaitsKept = true
 }
 
@@ -87,7 +101,11 @@ export function writeKept(delivery: Delivery, client: Client): boolean {
   client.mark({ serial, through: Math.floor(through), topic: last.topic.name })
   const id = delivery.positionOf(client)
   const events = waiting.flatMap((membership) => eventsOf(delivery, membership))
-  for (const { kept } of waiting) kept!.sent(cursor)
+  for (const membership of waiting) {
+    membership.kept!.sent(cursor)
+    // A client that goes with its connection never names what it got of it.
+    if (client.transient && membership.kept!.snapshot !== undefined) membership.kept = undefined
+  }
   const written = connection!.write(
     Batch.withIds(events, (event) => (event === events.at(-1) ? id : undefined)),
   )
@@ -98,8 +116,10 @@ export function writeKept(delivery: Delivery, client: Client): boolean {
 /** The last values of a topic, what tells that some may be missing, and its end. */
 function eventsOf(delivery: Delivery, { client, topic, kept }: Membership): Encoded[] {
   const values = topic.keeping?.kept
-  const events: Encoded[] = values?.through(kept!.through) ?? []
-  if (values?.lacks === true) {
+  const { snapshot } = kept!
+  const events: Encoded[] =
+    snapshot === undefined ? (values?.through(kept!.through) ?? []) : [snapshot]
+  if (snapshot === undefined && values?.lacks === true) {
     delivery.lost(client, topic.name)
     events.push(delivery.errorMessage({ code: 'messages-lost', topic: topic.name }))
   }

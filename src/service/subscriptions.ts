@@ -1,5 +1,5 @@
 import type { Client } from '../delivery/client.js'
-import type { Timers } from '../clock.js'
+import type { Clock, Timers } from '../clock.js'
 import type { Delivery } from '../delivery/delivery.js'
 import type { Driver, Payload } from '../driver.js'
 import {
@@ -10,7 +10,7 @@ import {
   TooManyTopicsError,
   UnifrostError,
 } from '../errors.js'
-import { sendKept } from '../delivery/kept-replay.js'
+import { sendKept, sendSnapshot } from '../delivery/kept-replay.js'
 import type { Grant, Membership } from '../delivery/membership.js'
 import { checkTopicName } from './names.js'
 import type { OptionCheck } from '../option-checks.js'
@@ -19,6 +19,7 @@ import type { Settings } from '../options.js'
 import type { Counters } from './stats.js'
 import type { LogPlace, Topic } from '../delivery/topic.js'
 import { checkPayload } from '../wire/messages.js'
+import type { Encoded } from '../wire/encode.js'
 import { numberBefore } from '../wire/position.js'
 import type { Whose } from './refusals.js'
 import { Refusals } from './refusals.js'
@@ -69,6 +70,18 @@ export interface JoinOptions extends SubscribeOptions {
    * of another log counts as now; so does null, which says that the former server could not tell.
    */
   since?: string | null | undefined
+  /**
+   * Loads the topic's state, which is sent first. It is called where the subscription is new and `after`
+   * does not bring everything. Undefined: there is none.
+   */
+  snapshot?: (() => Promise<Payload | undefined>) | undefined
+}
+
+/** A topic's state as the application has loaded it. */
+interface Snapshot {
+  readonly event: Encoded
+  /** What came through this number is in it. */
+  readonly through: number
 }
 
 /** What the subscriptions tell their Streamer. */
@@ -89,6 +102,7 @@ export class Subscriptions {
   /** What was taken from single clients, by their ids. */
   private readonly removals: Refusals
   private removedSincePosition = false
+  private readonly clock: Clock
 
   constructor(
     driver: Driver,
@@ -104,6 +118,7 @@ export class Subscriptions {
     })
     const { history, heartbeatInterval, clientTTL } = settings
     const life = history.maxAge + heartbeatInterval + clientTTL
+    this.clock = timers.clock
     this.refusals = new Refusals(timers.clock, life)
     this.removals = new Refusals(timers.clock, life)
     this.topics = new Topics(driver, settings, timers, delivery, {
@@ -134,9 +149,13 @@ export class Subscriptions {
       await reaching
       if (client.end !== undefined) throw new NoClientError()
     }
+    const snapshot =
+      options.snapshot === undefined ? undefined : await this.load(client, name, options)
     const present = client.membership(name)
-    if (present === undefined && options.strict === true) this.checkPosition(client, name, options)
-    const membership = present ?? this.join(client, name, options)
+    if (present === undefined && options.strict === true && snapshot === undefined) {
+      this.checkPosition(client, name, options)
+    }
+    const membership = present ?? this.join(client, name, options, snapshot)
     // What was added lasts, also where an address names it. What the application subscribed is its own.
     if (options.grant?.how === 'added' && present?.grant !== undefined)
       present.grant = options.grant
@@ -275,13 +294,73 @@ export class Subscriptions {
     if (this.removals.since(idOf(client), name, position.cursorOf(name))) throw new PositionError()
   }
 
-  private join(client: Client, name: string, options: JoinOptions): Membership {
+  /**
+   * Loads a topic's state for a client that is to be subscribed. The topic is open meanwhile and nothing
+   * of the client waits. An example: everything through 9 has come when loading begins, 10 and 11 come
+   * meanwhile. The client is sent the state, then 10 and 11, then what follows.
+   *
+   * @throws SubscribeError, NoClientError, and what loading throws
+   */
+  private async load(
+    client: Client,
+    name: string,
+    { snapshot, after, named }: JoinOptions,
+  ): Promise<Snapshot | undefined> {
+    if (snapshot === undefined || client.membership(name) !== undefined) return undefined
+    this.checkRoom(client)
+    const topic = this.topics.acquire(name, client)
+    topic.heldUntil = Math.max(topic.heldUntil, this.clock.now() + this.settings.clientTTL)
+    try {
+      await topic.opened
+    } catch (cause) {
+      throw cause instanceof UnifrostError ? cause : new SubscribeError(name, cause)
+    }
+    try {
+      this.delivery.flush()
+      if (after !== undefined && this.brings(client, topic, after, named === true)) return undefined
+      const through = this.delivery.delivered
+      const payload = await snapshot()
+      if (client.end !== undefined) throw new NoClientError()
+      if (payload === undefined) return undefined
+      return { event: this.delivery.encodeSnapshot(name, payload), through }
+    } catch (error) {
+      this.topics.release(topic)
+      throw error
+    }
+  }
+
+  /** Whether a client has everything of a topic that goes on after a position. */
+  private brings(client: Client, topic: Topic, after: string, named: boolean): boolean {
+    if (named && !this.delivery.vouchesFor(after)) return false
+    const begins = this.delivery.locate(after)?.cursorOf(topic.name)
+    if (begins === undefined || begins < topic.history.lostThrough) return false
+    if (!named) return true
+    const isTaken =
+      this.refusals.since(client, topic.name, begins) ||
+      this.removals.since(idOf(client), topic.name, begins)
+    return begins > topic.unheardThrough && !isTaken
+  }
+
+  /** @throws TooManyTopicsError if the client has all topics that it may have. */
+  private checkRoom(client: Client): void {
     if (client.totalTopics >= this.settings.maxTopics) {
       throw new TooManyTopicsError(this.settings.maxTopics)
     }
+  }
+
+  private join(
+    client: Client,
+    name: string,
+    options: JoinOptions,
+    snapshot?: Snapshot,
+  ): Membership {
+    this.checkRoom(client)
     const membership = this.member(client, name)
     membership.grant = options.grant
-    const older = this.place(membership, options)
+    const older =
+      snapshot === undefined
+        ? this.place(membership, options)
+        : this.placeBehind(membership, snapshot)
     if (membership.topic.endedAt !== undefined) this.tellOver(membership)
     this.holdBack(membership, older)
     return membership
@@ -315,6 +394,13 @@ export class Subscriptions {
       sendKept(membership, membership.since)
     }
     return false
+  }
+
+  /** A subscription gets a topic's state, and what has come since. */
+  private placeBehind(membership: Membership, { event, through }: Snapshot): boolean {
+    sendSnapshot(membership, through, event)
+    membership.replayFrom(through)
+    return true
   }
 
   /** Where in the numbering a topic begins; undefined where that is not known, or not the client's. */

@@ -170,7 +170,9 @@ export class LogDelivery extends Delivery {
     return known ? super.positionOf(client) : outdated.position
   }
 
-  override sinceOf({ client, since, replay, isUncertain }: LogMembership): string | null {
+  override sinceOf({ client, since, replay, isUncertain, kept }: LogMembership): string | null {
+    // Another server has not loaded it.
+    if (kept?.snapshot !== undefined) return null
     // Another server goes on with the replay that the client's position names, and with no other.
     const isNamed = replay === undefined || replay.serial === client.marked?.serial
     return isNamed && !isUncertain ? this.numbering.format(since) : null
