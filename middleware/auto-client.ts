@@ -28,7 +28,7 @@ import {
   queryOf,
   takeSeat,
 } from '../src/for-middleware.js'
-import { areAllowed } from './allowed.js'
+import { areAllowed, boundOf } from './allowed.js'
 import { called, isName } from './callbacks.js'
 import { askTopics, checkTopicList, TOPICS_CHECK } from './given-topics.js'
 import type { LabelOptions } from './labels.js'
@@ -217,9 +217,10 @@ async function findOrMake<Context, Principal>(
   const { grant, wanted, snapshots } = plan
   try {
     await Promise.all(
-      wanted.map((topic) => {
+      wanted.map((topic, index) => {
+        const since = { allowedSince: boundOf(plan.allowed?.[index]) }
         const snapshot = snapshots && (() => snapshots(topic))
-        return door.subscribe(client.id, topic, { after, named: true, grant, snapshot })
+        return door.subscribe(client.id, topic, { after, named: true, grant, snapshot, ...since })
       }),
     )
   } catch (error) {
@@ -268,8 +269,9 @@ async function planFor<Context, Principal>(
     throw new ForbiddenTopicError(forbidden, forbidden.every(mayBeAsked) ? '' : NOT_PLAIN)
   }
   const how = topics === undefined ? 'named' : 'given'
+  const allowed = answers.filter((answer) => answer !== false)
   const snapshots = snapshotsFor(streamer, context, options)
-  return { wanted, forbidden, grant: { how, rule }, snapshots, epoch }
+  return { wanted, forbidden, grant: { how, rule }, allowed, snapshots, epoch }
 }
 
 async function namesFor<Context, Principal>(

@@ -1,8 +1,8 @@
 import type { Client, Streamer, TopicAfter } from '../src/index.js'
 import { ForbiddenTopicError } from '../src/index.js'
-import type { OptionCheck, Snapshots, Visit } from '../src/for-middleware.js'
+import type { Door, OptionCheck, Snapshots, Visit } from '../src/for-middleware.js'
 import { doorOf, given } from '../src/for-middleware.js'
-import { areAllowed } from './allowed.js'
+import { areAllowed, boundOf } from './allowed.js'
 import { areNames, called, isName } from './callbacks.js'
 import type { PrincipalOptions, RequestContext } from './request-context.js'
 import { principalOf } from './request-context.js'
@@ -17,6 +17,9 @@ export interface GivenTopics<Context> {
     | readonly string[]
     | ((request: Context) => readonly GivenTopic[] | Promise<readonly GivenTopic[]>)
 }
+
+/** Where a subscription begins. */
+type Begins = Parameters<Door['subscribe']>[2]
 
 /** The check of `topics`. */
 export const TOPICS_CHECK: OptionCheck = given([
@@ -83,7 +86,7 @@ export async function firstTopics<Context, Principal>(
   streamer: Streamer,
   context: RequestContext<Context>,
   options: GivenTopics<Context> & PrincipalOptions<Context, Principal>,
-): Promise<ReadonlyMap<string, string | undefined>> {
+): Promise<ReadonlyMap<string, Begins>> {
   const { topics = [] } = options
   const { frameworkRequest: request } = context
   const given = typeof topics === 'function' ? await askGiven(topics, request) : topics
@@ -104,7 +107,13 @@ export async function firstTopics<Context, Principal>(
   })
   const forbidden = names.filter((_, index) => !allowed[index])
   if (forbidden.length > 0) throw new ForbiddenTopicError(forbidden)
-  return positions
+  return new Map(
+    names.map((topic, index) => {
+      const begins = { named: true, strict: true, allowedSince: boundOf(allowed[index]) }
+      const after = positions.get(topic)
+      return [topic, after === undefined ? {} : { after, ...begins }]
+    }),
+  )
 }
 
 /**
@@ -114,14 +123,13 @@ export async function firstTopics<Context, Principal>(
 export async function subscribeAll(
   streamer: Streamer,
   client: Client,
-  topics: ReadonlyMap<string, string | undefined>,
+  topics: ReadonlyMap<string, Begins>,
   snapshots: Snapshots | undefined,
 ): Promise<void> {
   const door: ReturnType<typeof doorOf> = doorOf(streamer)
   try {
     await Promise.all(
-      [...topics].map(([topic, after]) => {
-        const begins = after === undefined ? {} : { after, named: true, strict: true }
+      [...topics].map(([topic, begins]) => {
         const snapshot = snapshots && (() => snapshots(topic))
         return door.subscribe(client.id, topic, { ...begins, snapshot })
       }),

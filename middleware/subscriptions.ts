@@ -19,7 +19,7 @@ import {
   originsCheck,
   publicError,
 } from '../src/for-middleware.js'
-import { areAllowed } from './allowed.js'
+import { areAllowed, boundOf } from './allowed.js'
 import { jsonBody, MAX_BODY_BYTES } from './body.js'
 import type { Answer, Authorize, RequestContext, PrincipalOptions } from './request-context.js'
 import { addRule, logInOf, ownerOf, PRINCIPAL_OPTIONS, principalOf } from './request-context.js'
@@ -134,7 +134,10 @@ export async function answerSubscriptions<Context, Principal>(
       try {
         if (!allowed[index]) throw forbidden(streamer, topic, options)
         const after = wanted.positions.get(topic)
-        const begins = after === undefined ? {} : { after, named: true, strict: true }
+        const begins =
+          after === undefined
+            ? {}
+            : { after, named: true, strict: true, allowedSince: boundOf(allowed[index]) }
         const grant = { how: 'added' as const, rule }
         const snapshot = snapshots && (() => snapshots(topic))
         const isNew = await door.subscribe(clientId, topic, { grant, ...begins, snapshot })

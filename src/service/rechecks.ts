@@ -2,6 +2,7 @@ import type { Client } from '../delivery/client.js'
 import type { Grant } from '../delivery/membership.js'
 import type { Payload } from '../driver.js'
 import { AuthenticationError } from '../errors.js'
+import type { AllowedSince } from '../allowance.js'
 import type { Clients } from './clients.js'
 import type { ClientRecords, LocalCommands } from './local-commands.js'
 import type { Rights, Visit } from './rights.js'
@@ -47,6 +48,8 @@ export interface Plan {
   /** Topics that it named, and may not have. */
   readonly forbidden: readonly string[]
   readonly grant: Grant
+  /** Since when each of `wanted` is allowed, in their order. */
+  readonly allowed?: readonly AllowedSince[] | undefined
   /** Loads the state of a topic that the client is subscribed to. */
   readonly snapshots?: Snapshots | undefined
   /** {@link Rights.epoch} when they were asked for. */

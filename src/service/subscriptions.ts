@@ -20,7 +20,7 @@ import type { Counters } from './stats.js'
 import type { LogPlace, Topic } from '../delivery/topic.js'
 import { checkPayload } from '../wire/messages.js'
 import type { Encoded } from '../wire/encode.js'
-import { numberBefore } from '../wire/position.js'
+import { numberBefore, Position } from '../wire/position.js'
 import type { Whose } from './refusals.js'
 import { Refusals } from './refusals.js'
 import { TopicRules } from './topic-rules.js'
@@ -70,6 +70,8 @@ export interface JoinOptions extends SubscribeOptions {
    * of another log counts as now; so does null, which says that the former server could not tell.
    */
   since?: string | null | undefined
+  /** `after` reaches back to this time at the most, in milliseconds since 1970. */
+  allowedSince?: number | undefined
   /**
    * Loads the topic's state, which is sent first. It is called where the subscription is new and `after`
    * does not bring everything. Undefined: there is none.
@@ -304,8 +306,9 @@ export class Subscriptions {
   private async load(
     client: Client,
     name: string,
-    { snapshot, after, named }: JoinOptions,
+    options: JoinOptions,
   ): Promise<Snapshot | undefined> {
+    const { snapshot } = options
     if (snapshot === undefined || client.membership(name) !== undefined) return undefined
     this.checkRoom(client)
     const topic = this.topics.acquire(name, client)
@@ -317,7 +320,7 @@ export class Subscriptions {
     }
     try {
       this.delivery.flush()
-      if (after !== undefined && this.brings(client, topic, after, named === true)) return undefined
+      if (this.brings(client, topic, options)) return undefined
       const through = this.delivery.delivered
       const payload = await snapshot()
       if (client.end !== undefined) throw new NoClientError()
@@ -330,7 +333,9 @@ export class Subscriptions {
   }
 
   /** Whether a client has everything of a topic that goes on after a position. */
-  private brings(client: Client, topic: Topic, after: string, named: boolean): boolean {
+  private brings(client: Client, topic: Topic, options: JoinOptions): boolean {
+    const { after, named = false } = options
+    if (after === undefined) return false
     if (named && !this.delivery.vouchesFor(after)) return false
     const begins = this.delivery.locate(after)?.cursorOf(topic.name)
     if (begins === undefined || begins < topic.history.lostThrough) return false
@@ -338,7 +343,8 @@ export class Subscriptions {
     const isTaken =
       this.refusals.since(client, topic.name, begins) ||
       this.removals.since(idOf(client), topic.name, begins)
-    return begins > topic.unheardThrough && !isTaken
+    const isReached = begins >= this.reachOf(topic, after, options)
+    return isReached && begins > topic.unheardThrough && !isTaken
   }
 
   /** @throws TooManyTopicsError if the client has all topics that it may have. */
@@ -368,7 +374,7 @@ export class Subscriptions {
 
   /** Puts a subscription at the place that the options name. @returns whether that is before now. */
   private place(membership: Membership, options: JoinOptions): boolean {
-    const { rewind, after, since, goesOn, named } = options
+    const { rewind, after, since, goesOn } = options
     const { topic } = membership
     // What the history has let go may be retained still.
     const isRewound = rewind !== undefined && rewind > 0
@@ -379,7 +385,7 @@ export class Subscriptions {
       const first = topic.history.at(Math.max(0, topic.history.length - rewind))
       if (first !== undefined) membership.replayFrom(numberBefore(first.number))
     } else if (after !== undefined) {
-      const position = this.placeOf(membership, after, named === true)
+      const position = this.placeOf(membership, after, options)
       if (position === undefined) {
         const older = membership.misplace()
         sendKept(membership, membership.since)
@@ -404,15 +410,31 @@ export class Subscriptions {
   }
 
   /** Where in the numbering a topic begins; undefined where that is not known, or not the client's. */
-  private placeOf({ client, topic }: Membership, after: string, named: boolean) {
+  private placeOf(membership: Membership, after: string, options: JoinOptions) {
+    const { client, topic } = membership
+    const { named = false } = options
     if (named && !this.delivery.vouchesFor(after)) return undefined
     const position = this.delivery.locate(after)
     if (!named || position === undefined) return position
     const begins = position.cursorOf(topic.name)
     const isHeard = begins > topic.unheardThrough
-    if (isHeard && !this.refusals.since(client, topic.name, begins)) return position
+    const counts = isHeard && !this.refusals.since(client, topic.name, begins)
+    const reach = this.reachOf(topic, after, options)
+    if (counts && begins >= reach) return position
+    // Where it has a stream already, it is told now.
+    if (client.greeted) this.tellMissing(membership)
     client.owe(topic.name)
-    return undefined
+    return counts ? new Position(reach) : undefined
+  }
+
+  /** After which number of a topic a position may bring messages at the earliest. */
+  private reachOf({ history }: Topic, after: string, { allowedSince }: JoinOptions): number {
+    const { messages } = this.settings.maxResume
+    const most = history.length > messages ? history.beforeLast(messages) : -1
+    if (allowedSince === undefined || allowedSince === -Infinity) return most
+    if (this.delivery.wasGivenOutAfter(after, allowedSince)) return most
+    const time = this.clock.now() - (Date.now() - allowedSince)
+    return Math.max(most, history.lastBefore(time))
   }
 
   /** Tells a client that it may have missed messages, where the delivery does not tell it by itself. */

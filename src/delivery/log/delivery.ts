@@ -26,7 +26,6 @@ import { LogTopicHistory } from './topic-history.js'
 export class LogDelivery extends Delivery {
   declare protected readonly numbering: LogNumbering
   private readonly logReplay: LogReplay
-  private readonly positionLife: number
   /** What a client would name of a log that was made anew, until it was sent frame `until`. */
   private readonly outdated = new WeakMap<Client, { position: string; until: number }>()
   /** Topics that wait for the others which an entry goes to: nobody is given a part of it. */
@@ -37,7 +36,6 @@ export class LogDelivery extends Delivery {
     parts: DeliveryParts,
   ) {
     super(parts, new LogNumbering(log, parts.secret))
-    this.positionLife = parts.positionLife
     this.logReplay = new LogReplay(log, this.timers, this)
   }
 
@@ -120,11 +118,6 @@ export class LogDelivery extends Delivery {
     if (position <= this.history.last) return
     this.history.last = position
     this.broadcast.advance(position)
-  }
-
-  override vouchesFor(position: string): boolean {
-    const age = this.numbering.ageOf(position)
-    return age !== undefined && age <= this.positionLife
   }
 
   override reach(position: string): Promise<unknown> | undefined {
