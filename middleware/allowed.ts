@@ -1,7 +1,7 @@
 import type { Client, Streamer } from '../src/index.js'
 import { RequestGoneError } from '../src/index.js'
-import type { Visit } from '../src/for-middleware.js'
-import { doorOf } from '../src/for-middleware.js'
+import type { AllowedSince, Visit } from '../src/for-middleware.js'
+import { bothAllow, doorOf } from '../src/for-middleware.js'
 import type { Authorize, RequestContext } from './request-context.js'
 import { isAuthorized } from './request-context.js'
 
@@ -22,7 +22,7 @@ export interface Asking<Context, Principal> {
 }
 
 /**
- * Which of these topics the user may have, in their order. The caller has checked how many they are.
+ * Which of these topics the user may have, and since when, in their order. The caller has checked how many they are.
  * The middleware's `authorize` and the Streamer's must both allow a topic.
  *
  * Over all requests, at most `maxAuthorizeCalls` run at once. A request whose client has gone asks
@@ -36,25 +36,26 @@ export async function areAllowed<Context, Principal>(
   context: RequestContext<Context>,
   topics: readonly string[],
   { authorize, principal, visit, client, mayBeAsked, unasked }: Asking<Context, Principal>,
-): Promise<boolean[]> {
+): Promise<AllowedSince[]> {
   const { authorizing, rights } = doorOf(streamer)
   const checkThere = () => {
     if (context.request.socket.destroyed) throw new RequestGoneError()
   }
-  const isAllowed = async (topic: string) => {
+  const isAllowed = async (topic: string): Promise<AllowedSince> => {
     if (!mayBeAsked(topic)) return false
+    let allowed: AllowedSince = -Infinity
     if (authorize !== undefined) {
-      const allowed = await authorizing.run(() => {
+      allowed = await authorizing.run(() => {
         checkThere()
         return isAuthorized(authorize, context, principal, topic)
       })
-      if (!allowed) return false
+      if (allowed === false) return false
     }
-    if (!rights.own) return authorize !== undefined || unasked
+    if (!rights.own) return authorize !== undefined || unasked ? allowed : false
     checkThere()
-    return rights.allows(client, topic, visit)
+    return bothAllow(allowed, await rights.allows(client, topic, visit))
   }
-  const allowed: boolean[] = []
+  const allowed: AllowedSince[] = []
   let next = 0
   const ask = async () => {
     while (next < topics.length) {
@@ -69,4 +70,9 @@ export async function areAllowed<Context, Principal>(
     next = topics.length
   }
   return allowed
+}
+
+/** How far back a position may bring messages of a topic, by an answer; undefined for no bound. */
+export function boundOf(answer: AllowedSince | undefined): number | undefined {
+  return answer === undefined || answer === false || answer === -Infinity ? undefined : answer
 }

@@ -28,7 +28,7 @@ import {
   queryOf,
   takeSeat,
 } from '../src/for-middleware.js'
-import { areAllowed } from './allowed.js'
+import { areAllowed, boundOf } from './allowed.js'
 import { called, isName } from './callbacks.js'
 import { askTopics, checkTopicList, TOPICS_CHECK } from './given-topics.js'
 import type { LabelOptions } from './labels.js'
@@ -42,6 +42,8 @@ import {
   PRINCIPAL_OPTIONS,
   principalOf,
 } from './request-context.js'
+import type { SnapshotOptions } from './snapshots.js'
+import { SNAPSHOT_OPTIONS, snapshotsFor } from './snapshots.js'
 import { checkStreamer } from './streamer-argument.js'
 import { topicsInAddress } from './topic-parameter.js'
 import type { WildcardOptions } from './wildcards.js'
@@ -54,6 +56,7 @@ export interface AutoClientOptions<Context, Principal = unknown>
     LabelOptions<Context, Principal>,
     CrossSiteOptions,
     MethodOptions,
+    SnapshotOptions<Context, Principal>,
     WildcardOptions {
   /**
    * The topics of a request's client, chosen by the server. A function is asked again each time that
@@ -105,6 +108,7 @@ export function prepareAutoClient<Context, Principal>(
     ...PRINCIPAL_OPTIONS,
     ...LABEL_OPTIONS,
     ...WILDCARD_OPTIONS,
+    ...SNAPSHOT_OPTIONS,
     ...CLIENT_OPTIONS,
     authorize: given(callback('a function from a user and a topic to true or false')),
     origins: originsCheck,
@@ -210,10 +214,14 @@ async function findOrMake<Context, Principal>(
     throw error
   }
   if (passing) return { client, plan: { ...plan, wanted: [], forbidden: [] } }
-  const { grant, wanted } = plan
+  const { grant, wanted, snapshots } = plan
   try {
     await Promise.all(
-      wanted.map((topic) => door.subscribe(client.id, topic, { after, named: true, grant })),
+      wanted.map((topic, index) => {
+        const since = { allowedSince: boundOf(plan.allowed?.[index]) }
+        const snapshot = snapshots && (() => snapshots(topic))
+        return door.subscribe(client.id, topic, { after, named: true, grant, snapshot, ...since })
+      }),
     )
   } catch (error) {
     await client.close()
@@ -261,7 +269,9 @@ async function planFor<Context, Principal>(
     throw new ForbiddenTopicError(forbidden, forbidden.every(mayBeAsked) ? '' : NOT_PLAIN)
   }
   const how = topics === undefined ? 'named' : 'given'
-  return { wanted, forbidden, grant: { how, rule }, epoch }
+  const allowed = answers.filter((answer) => answer !== false)
+  const snapshots = snapshotsFor(streamer, context, options)
+  return { wanted, forbidden, grant: { how, rule }, allowed, snapshots, epoch }
 }
 
 async function namesFor<Context, Principal>(

@@ -17,22 +17,32 @@ import {
   queryOf,
 } from '../src/for-middleware.js'
 import { isBodyLost, jsonBody, MAX_BODY_BYTES } from './body.js'
+import type { GivenTopic } from './given-topics.js'
 import type { LabelOptions } from './labels.js'
 import { checkTopicList, firstTopics, subscribeAll, TOPICS_CHECK } from './given-topics.js'
 import { LABEL_OPTIONS, labelsOf } from './labels.js'
 import type { Answer, RequestContext, PrincipalOptions } from './request-context.js'
 import { logInOf, ownerOf, PRINCIPAL_OPTIONS } from './request-context.js'
+import type { SnapshotOptions } from './snapshots.js'
+import { SNAPSHOT_OPTIONS, snapshotsFor } from './snapshots.js'
 import { checkStreamer } from './streamer-argument.js'
 
 /** Options of `clients`. */
 export interface ClientsOptions<Context, Principal = unknown>
-  extends PrincipalOptions<Context, Principal>, LabelOptions<Context, Principal>, CrossSiteOptions {
+  extends
+    PrincipalOptions<Context, Principal>,
+    LabelOptions<Context, Principal>,
+    SnapshotOptions<Context, Principal>,
+    CrossSiteOptions {
   /**
    * The topics that a new client has at once, chosen by the server. The Streamer's own `authorize` must
-   * allow each. A function may give no wildcards of the broker's; a list is your own. Default: none; `subscriptions` adds them.
+   * allow each. A function may give no wildcards of the broker's; a list is your own. It may give
+   * `{ topic, after }` for a topic that begins after a position which the request names; one that does
+   * not count refuses the request with `PositionError`. Default: none; `subscriptions` adds them.
    */
   topics?:
-    readonly string[] | ((request: Context) => readonly string[] | Promise<readonly string[]>)
+    | readonly string[]
+    | ((request: Context) => readonly GivenTopic[] | Promise<readonly GivenTopic[]>)
   /** The largest body that is read, in bytes. A larger one gets 413. Default: 65,536. */
   maxBodyBytes?: number
 }
@@ -43,6 +53,7 @@ export function checkClients<C, P>(streamer: Streamer, options: ClientsOptions<C
   checkOptions('clients', options, {
     ...PRINCIPAL_OPTIONS,
     ...LABEL_OPTIONS,
+    ...SNAPSHOT_OPTIONS,
     origins: originsCheck,
     topics: TOPICS_CHECK,
     maxBodyBytes: count(0),
@@ -54,7 +65,8 @@ export function checkClients<C, P>(streamer: Streamer, options: ClientsOptions<C
  * `POST` makes a client, whose owner is the request's user. `DELETE` removes the client that `?id=`
  * or `{"client_id"}` names: 204, or 202 where a server has not answered yet.
  *
- * @throws MethodError, NoIdError, RevokedError, NoClientError, NotOwnerError, and the errors of `jsonBody`
+ * @throws MethodError, NoIdError, RevokedError, NoClientError, NotOwnerError, PositionError, and the errors
+ *   of `jsonBody`
  */
 export async function answerClients<Context, Principal>(
   streamer: Streamer,
@@ -76,12 +88,12 @@ export async function answerClients<Context, Principal>(
       ...(labels && { labels }),
     })
     if (options.principal === undefined && options.owner !== false) unnamed.add(client)
-    await subscribeAll(streamer, client, topics)
+    await subscribeAll(streamer, client, topics, snapshotsFor(streamer, context, options))
     return {
       status: 201,
       body: {
         ...{ client_id: client.id, client_ttl_millis: streamer.clientTTL },
-        ...(options.topics !== undefined && { topics }),
+        ...(options.topics !== undefined && { topics: [...topics.keys()] }),
       },
     }
   }

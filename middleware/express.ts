@@ -30,6 +30,7 @@ export type { HeaderTarget } from './position.js'
 export { setPosition } from './position.js'
 export type { OwnStreamerOptions } from './stream.js'
 export type { SubscriptionsOptions } from './subscriptions.js'
+export type { SnapshotOptions, SnapshotPayload } from './snapshots.js'
 export type { WildcardOptions } from './wildcards.js'
 
 /**

@@ -21,6 +21,8 @@ import { LABEL_OPTIONS } from './labels.js'
 import type { Answer, Authorize, RequestContext, StreamOptions } from './request-context.js'
 import { STREAM_OPTIONS } from './request-context.js'
 import { admitStream } from './stream.js'
+import type { SnapshotOptions } from './snapshots.js'
+import { SNAPSHOT_OPTIONS } from './snapshots.js'
 import { isStreamer } from './streamer-argument.js'
 import type { SubscriptionsOptions } from './subscriptions.js'
 import { answerSubscriptions, prepareSubscriptions } from './subscriptions.js'
@@ -32,6 +34,7 @@ export interface MountOptions<FrameworkRequest, Principal = unknown>
   extends
     StreamOptions<FrameworkRequest, Principal>,
     LabelOptions<FrameworkRequest, Principal>,
+    SnapshotOptions<FrameworkRequest, Principal>,
     WildcardOptions {
   /** What the clients are made on. It is closed with the application. */
   streamer: Streamer
@@ -81,6 +84,7 @@ const MOUNT_OPTIONS: OptionTable = {
   ...STREAM_OPTIONS,
   ...LABEL_OPTIONS,
   ...WILDCARD_OPTIONS,
+  ...SNAPSHOT_OPTIONS,
   streamer: given([isStreamer, 'a Streamer']),
   authenticate: given(shape(AUTHENTICATE_OPTIONS)),
   authorize: given(callback('a function from a user and a topic to true or false')),
@@ -127,6 +131,7 @@ export class Mount<FrameworkRequest, Principal = unknown> {
       'origins',
       'authorize',
       'wildcards',
+      'snapshot',
     )
     this.change = { ...shared, ...(maxBodyBytes !== undefined && { maxBodyBytes }) }
     const change = prepareSubscriptions(streamer, this.change)

@@ -1,7 +1,8 @@
 import type { AnyRequest, Streamer } from '../src/index.js'
 import { AuthenticationError, OptionsError } from '../src/index.js'
-import type { OptionTable, Plan } from '../src/for-middleware.js'
+import type { Allowance, AllowedSince, OptionTable, Plan } from '../src/for-middleware.js'
 import {
+  allowedSince,
   answerOf,
   callback,
   callbackError,
@@ -105,12 +106,15 @@ export interface StreamOptions<FrameworkRequest, Principal = unknown>
   expires?: (principal: Principal) => number | undefined
 }
 
-/** Whether `principal` may subscribe to `topic`. Only `true` allows it. */
+/**
+ * Whether `principal` may subscribe to `topic`. Only `true` and `{ since }` allow it: with `since`, a
+ * `Date` or milliseconds since 1970, a position brings nothing of what came before.
+ */
 export type Authorize<FrameworkRequest, Principal = unknown> = (
   principal: Principal,
   topic: string,
   request: FrameworkRequest,
-) => boolean | Promise<boolean>
+) => Allowance | Promise<Allowance>
 
 /** The client that `autoClient` has made for each request, for the middleware that streams. */
 const clients = new WeakMap<AnyRequest, AssignedClient>()
@@ -255,11 +259,10 @@ export async function isAuthorized<Context, Principal>(
   context: RequestContext<Context>,
   principal: Principal | undefined,
   topic: string,
-): Promise<boolean> {
+): Promise<AllowedSince> {
   if (authorize === undefined) return false
   try {
-    // Another truthy value is most likely a mistake, such as a forgotten comparison.
-    return (await authorize(principal as Principal, topic, context.frameworkRequest)) === true
+    return allowedSince(await authorize(principal as Principal, topic, context.frameworkRequest))
   } catch (error) {
     throw callbackError('authorize', error)
   }

@@ -19,17 +19,23 @@ import {
   originsCheck,
   publicError,
 } from '../src/for-middleware.js'
-import { areAllowed } from './allowed.js'
+import { areAllowed, boundOf } from './allowed.js'
 import { jsonBody, MAX_BODY_BYTES } from './body.js'
 import type { Answer, Authorize, RequestContext, PrincipalOptions } from './request-context.js'
 import { addRule, logInOf, ownerOf, PRINCIPAL_OPTIONS, principalOf } from './request-context.js'
+import type { SnapshotOptions } from './snapshots.js'
+import { SNAPSHOT_OPTIONS, snapshotsFor } from './snapshots.js'
 import { checkStreamer } from './streamer-argument.js'
 import type { WildcardOptions } from './wildcards.js'
 import { isPlain, NOT_PLAIN, WILDCARD_OPTIONS } from './wildcards.js'
 
 /** Options of `subscriptions`. */
 export interface SubscriptionsOptions<Context, Principal = unknown>
-  extends PrincipalOptions<Context, Principal>, CrossSiteOptions, WildcardOptions {
+  extends
+    PrincipalOptions<Context, Principal>,
+    CrossSiteOptions,
+    SnapshotOptions<Context, Principal>,
+    WildcardOptions {
   /**
    * Whether the user may subscribe to a topic. Only `true` allows it. It is asked again each time that
    * the client opens a stream, and by `streamer.recheck`. Beside the Streamer's own `authorize`, both
@@ -55,6 +61,7 @@ export function prepareSubscriptions<Context, Principal>(
   checkOptions('subscriptions', options, {
     ...PRINCIPAL_OPTIONS,
     ...WILDCARD_OPTIONS,
+    ...SNAPSHOT_OPTIONS,
     authorize: given(callback('a function from a user and a topic to true or false')),
     origins: originsCheck,
     maxBodyBytes: count(0),
@@ -116,6 +123,7 @@ export async function answerSubscriptions<Context, Principal>(
       unasked: false,
     })
   const allowed = await isAllowed(wanted.add)
+  const snapshots = snapshotsFor(streamer, context, options)
   const had = await Promise.all(wanted.remove.map((topic) => door.unsubscribe(clientId, topic)))
   const removed = wanted.remove.filter((_, index) => had[index])
   const added: string[] = []
@@ -126,9 +134,13 @@ export async function answerSubscriptions<Context, Principal>(
       try {
         if (!allowed[index]) throw forbidden(streamer, topic, options)
         const after = wanted.positions.get(topic)
-        const begins = after === undefined ? {} : { after, named: true, strict: true }
+        const begins =
+          after === undefined
+            ? {}
+            : { after, named: true, strict: true, allowedSince: boundOf(allowed[index]) }
         const grant = { how: 'added' as const, rule }
-        const isNew = await door.subscribe(clientId, topic, { grant, ...begins })
+        const snapshot = snapshots && (() => snapshots(topic))
+        const isNew = await door.subscribe(clientId, topic, { grant, ...begins, snapshot })
         // Rights were looked at again meanwhile, perhaps before the client had the topic.
         if (isNew && epoch !== door.rights.epoch && !(await isAllowed([topic]))[0]) {
           await door.unsubscribe(clientId, topic)

@@ -94,7 +94,11 @@ export class Assembly {
       secret: settings.secret,
       delayOf: (topic) => this.delayOf(topic),
       // A message that was sent at the end of its time, the next sign of life, and the time away.
-      positionLife: settings.history.maxAge + settings.heartbeatInterval + settings.clientTTL,
+      positionLife:
+        settings.maxResume.time ??
+        (log === undefined
+          ? Infinity
+          : settings.history.maxAge + settings.heartbeatInterval + settings.clientTTL),
       host: {
         lost: (client, topic) => this.lost(client, topic),
         resumed: (resume) => void this.counts.resumes[resume]++,

@@ -40,5 +40,7 @@ export {
 export { STREAM_HEADERS } from './http/stream-headers.js'
 export { passingRefusal, sendPassingRefusal } from './http/passing-refusal.js'
 export { isPlainSegment } from './topic-patterns.js'
-export type { Plan } from './service/rechecks.js'
+export type { Allowance, AllowedSince } from './allowance.js'
+export { allowedSince, bothAllow } from './allowance.js'
+export type { Plan, Snapshots } from './service/rechecks.js'
 export type { Visit } from './service/rights.js'

@@ -12,11 +12,13 @@ import {
   checkOptions,
   count,
   given,
+  isRecord,
   methods,
   number,
   oneOf,
   shape,
 } from './option-checks.js'
+import type { Allowance } from './allowance.js'
 import type { TopicOptions } from './topic-options.js'
 
 /** The methods that a Streamer calls on a logger. Pino and most other loggers have them. */
@@ -38,11 +40,11 @@ export interface Asked {
 }
 
 /**
- * Whether the user may have a topic. Only `true` allows it. A method's type, so that a function may
+ * Whether the user may have a topic. Only `true` and `{ since }` allow it. A method's type, so that a function may
  * name the principal's own type.
  */
 export type Authorize = {
-  ask(principal: unknown, topic: string, asked: Asked): boolean | Promise<boolean>
+  ask(principal: unknown, topic: string, asked: Asked): Allowance | Promise<Allowance>
 }['ask']
 
 /** Options of a Streamer. Each may be left out. Durations are in milliseconds. */
@@ -211,6 +213,15 @@ export interface StreamerOptions {
    */
   secret?: string
   /**
+   * How far back a position reaches that a request names where the client had no such topic yet: with
+   * `Last-Event-ID` or `?after=` on an automatic client, and `after` of `POST /subscriptions`. A number
+   * says how long ago it may have been given out, in milliseconds; `{ time, messages }` also how many
+   * messages of a topic it may bring at the most. Beyond it, the client is told `messages-lost`.
+   * Infinity: no limit. Default: for `time`, `history.maxAge` + `heartbeatInterval` + `clientTTL` with a
+   * driver that has a log, else Infinity, since the history bounds it; for `messages`, Infinity.
+   */
+  maxResume?: number | { time?: number; messages?: number }
+  /**
    * How a browser's EventSource is refused for what passes by itself (429, 502, 503, 504), such as a
    * broker that is away. `stream`: by a stream that says so and ends, so that the browser comes back
    * after `retry`; any status would end the EventSource for good. `status`: as everybody else, so
@@ -282,6 +293,8 @@ export interface Settings {
   ipv6Prefix: number
   retry: { min: number; max: number }
   secret: string | undefined
+  /** `time` is undefined where the default counts, which depends on the driver. */
+  maxResume: { time: number | undefined; messages: number }
   passingRefusals: 'stream' | 'status'
   directory: Directory | undefined
   server: string
@@ -314,6 +327,17 @@ const DELAY = `a number from 0 to ${LONGEST_DELAY}`
 
 function isDelay(value: unknown): value is number {
   return typeof value === 'number' && value >= 0 && value <= LONGEST_DELAY
+}
+
+function isMaxResume(value: unknown): boolean {
+  if (!isRecord(value)) return count(1)[0](value)
+  const { time = Infinity, messages = Infinity, ...rest } = value
+  return Object.keys(rest).length === 0 && count(1)[0](time) && count(1)[0](messages)
+}
+
+function maxResumeFrom(given: StreamerOptions['maxResume']): Settings['maxResume'] {
+  const { time, messages = Infinity } = typeof given === 'number' ? { time: given } : (given ?? {})
+  return { time, messages }
 }
 
 /** @returns a function that may throw a CallbackError, where the application gave one. */
@@ -372,6 +396,10 @@ export const STREAMER_OPTIONS = {
     'a text of 32 bytes or more that only the servers know',
     { given: true, hidden: true },
   ],
+  maxResume: [
+    isMaxResume,
+    'milliseconds from 1, or { time, messages } with milliseconds and a whole number, from 1; Infinity: no limit',
+  ],
   passingRefusals: oneOf('stream', 'status'),
   directory: methods('open', 'get', 'put', 'delete', 'idsOf', 'servers', 'ask', 'close'),
   server: [
@@ -428,6 +456,7 @@ export function settingsFrom(options: StreamerOptions = {}): Settings {
     ipv6Prefix: options.ipv6Prefix ?? 64,
     retry,
     secret: options.secret,
+    maxResume: maxResumeFrom(options.maxResume),
     passingRefusals: options.passingRefusals ?? 'stream',
     directory: options.directory,
     server:

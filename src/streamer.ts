@@ -36,8 +36,8 @@ import { selectorFrom, selectorOrAll } from './service/selector.js'
 import type { Revocable, RevokeOptions } from './service/revocations.js'
 import { revocationFrom } from './service/revocations.js'
 import type { Stats } from './service/stats.js'
-import type { SubscribeOptions } from './service/subscriptions.js'
-import { checkSubscribeOptions } from './service/subscriptions.js'
+import type { SubscribeOptions, TopicAfter } from './service/subscriptions.js'
+import { checkSubscribeOptions, topicsAfter } from './service/subscriptions.js'
 
 /**
  * Sends the topics of one broker to clients over Server-Sent Events.
@@ -237,6 +237,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    * with each connection: in a listener of `connect`, where the topic goes on from the position that
    * the connection named.
    *
+   * @param topics Names, or `{ topic, after }` for one that begins after a position of its own.
    * @throws NoClientError, TopicNameError, TooManyTopicsError, StreamerClosedError;
    *   TransientClientError if the client goes with its connection and the call does not come from a
    *   listener of its `connect`; SubscribeError if the driver can't open the topic. The client is then unchanged, and you may
@@ -244,7 +245,7 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
    */
   subscribe(
     id: string,
-    topics: string | readonly string[],
+    topics: string | TopicAfter | readonly (string | TopicAfter)[],
     options?: SubscribeOptions,
   ): Promise<void>
   /**
@@ -265,16 +266,22 @@ export class Streamer extends SafeEmitter implements AsyncDisposable {
   ): Promise<Selected>
   async subscribe(
     whom: string | Which,
-    topics: string | readonly string[],
+    topics: string | TopicAfter | readonly (string | TopicAfter)[],
     options: SubscribeOptions = {},
   ): Promise<Selected | void> {
     const which = isWhich(whom) ? selectorFrom('subscribe', whom) : idIn(whom)
     checkSubscribeOptions(options)
-    const names = this.namesIn(topics)
+    const positions = topicsAfter(topics, options)
+    const names = this.namesIn([...positions.keys()])
     if (typeof which === 'object') {
+      if (names.some((topic) => positions.get(topic) !== options)) {
+        throw new OptionsError('subscribe takes { topic, after } for one client, by its id.')
+      }
       return this.parts.each(which, { do: 'subscribe', topics: names, options })
     }
-    await settleAll(names.map((topic) => this.parts.subscribe(which, topic, options)))
+    await settleAll(
+      names.map((topic) => this.parts.subscribe(which, topic, positions.get(topic) ?? options)),
+    )
   }
 
   /**

@@ -7,7 +7,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 
 // The wings of the core, and what lies on the ground between them.
 const ground =
-  /^src\/(driver|log|directory|errors|clock|options|option-checks|callbacks|event-names|topic-options|topic-patterns)\.ts$/
+  /^src\/(driver|log|directory|errors|clock|options|option-checks|callbacks|event-names|topic-options|topic-patterns|allowance)\.ts$/
 const wire = /^src\/wire\//
 const delivery = /^src\/delivery\//
 const service = /^src\/service\//

@@ -20,6 +20,7 @@ import type { Revocation } from '../service/revocations.js'
 import type { Place } from '../service/places.js'
 import type { Selector } from '../service/selector.js'
 import type { JoinOptions } from '../service/subscriptions.js'
+import { UNKNOWN_POSITION } from '../wire/position.js'
 import type { Cluster } from './cluster.js'
 import { MOST_TRIES } from './directory-writer.js'
 import type { Question, WireError } from './protocol.js'
@@ -57,8 +58,9 @@ export class ClusterCommands implements ClientCommands, RightsCommands {
   async subscribe(id: string, topic: string, options: JoinOptions): Promise<boolean> {
     const { maxTopicLength, infoEvent } = this.cluster.parts.settings
     checkTopicName(topic, maxTopicLength, infoEvent)
-    const isNew = await this.onHolder({ ask: 'subscribe', id, topic, options }, () =>
-      this.here.subscribe(id, topic, options),
+    const isNew = await this.onHolder(
+      { ask: 'subscribe', id, topic, options: elsewhere(options) },
+      () => this.here.subscribe(id, topic, options),
     )
     return isNew === true
   }
@@ -272,4 +274,10 @@ async function staysHere(done: Promise<unknown>): Promise<{ value: unknown } | u
     if (error instanceof MovedError || error instanceof NoClientError) return undefined
     throw error
   }
+}
+
+/** How another server subscribes a client: it can't load a snapshot, so the client is told to load its data. */
+function elsewhere({ snapshot, ...options }: JoinOptions): JoinOptions {
+  if (snapshot === undefined) return options
+  return { grant: options.grant, after: UNKNOWN_POSITION, goesOn: true }
 }

@@ -14,6 +14,7 @@ import {
 } from '../wire/messages.js'
 import type { Position } from '../wire/position.js'
 import { UNKNOWN_POSITION } from '../wire/position.js'
+import { SEAL_SLACK } from '../wire/seal.js'
 import { Broadcast } from './broadcast.js'
 import type { Step } from './catch-up.js'
 import { hasLoss, nextStep, unsent } from './catch-up.js'
@@ -45,7 +46,7 @@ export interface DeliveryParts {
   readonly secret?: string | undefined
   /** How long a topic's messages may wait to be written together, in milliseconds. */
   delayOf(topic: string): number
-  /** With a log: how long after it was given out a request may name a position, in milliseconds. */
+  /** How long after it was given out a request may name a position, in milliseconds. */
   readonly positionLife: number
   readonly host: DeliveryHost
 }
@@ -81,6 +82,7 @@ export class Delivery implements ResumeHost {
   protected readonly delayOf: (topic: string) => number
   private readonly encoding: Encoding
   private readonly maxMessageBytes: number
+  private readonly positionLife: number
   /** As it is written. */
   readonly infoEvent: string | undefined
   protected readonly host: DeliveryHost
@@ -91,7 +93,16 @@ export class Delivery implements ResumeHost {
   private expiring: Timer | undefined = undefined
 
   constructor(
-    { bounds, timers, encoding, maxMessageBytes, infoEvent, delayOf, host }: DeliveryParts,
+    {
+      bounds,
+      timers,
+      encoding,
+      maxMessageBytes,
+      infoEvent,
+      delayOf,
+      positionLife,
+      host,
+    }: DeliveryParts,
     protected readonly numbering = new Numbering(),
   ) {
     this.timers = timers
@@ -100,6 +111,7 @@ export class Delivery implements ResumeHost {
     this.encoding = encoding
     this.maxMessageBytes = maxMessageBytes
     this.infoEvent = writtenName(infoEvent)
+    this.positionLife = positionLife
     this.host = host
     this.history = new History(bounds, (frame) => {
       if (frame.number > this.broadcast.delivered) this.broadcast.flush()
@@ -216,11 +228,18 @@ export class Delivery implements ResumeHost {
   }
 
   /**
-   * Whether a position that a request names was given out by us, and lately where the numbers are of
-   * a log, which reaches far back. A client that goes with its connection goes on after no other one.
+   * Whether a position that a request names was given out by us, and lately enough: the numbers of
+   * a log reach far back. A client that goes with its connection goes on after no other one.
    */
   vouchesFor(position: string): boolean {
-    return this.numbering.ageOf(position) !== undefined
+    const age = this.numbering.ageOf(position)
+    return age !== undefined && age <= this.positionLife
+  }
+
+  /** Whether a position was surely given out after a time, in milliseconds since 1970. */
+  wasGivenOutAfter(position: string, time: number): boolean {
+    const age = this.numbering.ageOf(position)
+    return age !== undefined && Date.now() - age - SEAL_SLACK > time
   }
 
   /** What a position names that has been read here, or undefined where it names nothing. */
@@ -352,11 +371,16 @@ export class Delivery implements ResumeHost {
     topic: string,
     payload: Payload,
     refusal: Refusal | undefined,
-    id: string,
+    id?: string,
   ): Encoded {
     return refusal === undefined
       ? topicMessage(this.encoding, topic, payload, id)
       : refusedMessage(refusal, topic, { id, event: this.infoEvent })
+  }
+
+  /** A topic's state that the application has loaded, for one client. */
+  encodeSnapshot(topic: string, payload: Payload): Encoded {
+    return this.encode(topic, payload, this.refusalOf(payload))
   }
 
   /** An error message under the name of info messages. */

@@ -127,6 +127,28 @@ export class TopicHistory implements FrameList {
     return low
   }
 
+  /** The number of the last frame that arrived before a time, by the clock, or was let go. */
+  lastBefore(time: number): number {
+    let low = 0
+    let high = this.count
+    while (low < high) {
+      const middle = (low + high) >>> 1
+      if (this.at(middle)!.time >= time) high = middle
+      else low = middle + 1
+    }
+    return this.numberAt(low)
+  }
+
+  /** The number before the last `count` frames. */
+  beforeLast(count: number): number {
+    return this.numberAt(Math.max(0, this.count - count))
+  }
+
+  /** The number before the frame at an index. */
+  private numberAt(index: number): number {
+    return index === 0 ? this.evictedThrough : this.at(index - 1)!.number
+  }
+
   private grow(): void {
     const larger = new Array<Frame | undefined>(this.ring.length * 2)
     for (let i = 0; i < this.count; i++) larger[i] = this.at(i)

@@ -26,6 +26,8 @@ export class KeptReplay {
     public through: number,
     /** It is the end of a topic that the history has let go: it comes behind all else. */
     readonly comesLast = false,
+    /** What is sent in their place: the topic's state, as the application has loaded it for this client. */
+    readonly snapshot?: Encoded,
   ) {}
 
   /** Whether it is still to be sent. */
@@ -55,6 +57,11 @@ export class KeptReplay {
 /** Has the topic's last values sent to a client, if there are any, through this number. */
 export function sendKept(membership: Membership, through: number): void {
   const { client, topic } = membership
+  if (membership.kept?.snapshot !== undefined) {
+    // It is sent once: what was written behind it is newer.
+    if (membership.kept.waits) return
+    membership.kept = undefined
+  }
   const { keeping, endedAt } = topic
   const isOwed = endedAt !== undefined || (keeping?.holds === true && keeping.kept!.lacks)
   if (!isOwed && valuesFor(membership, through).length === 0) return
@@ -71,6 +78,13 @@ export function sendEndLast(membership: Membership): void {
   if (endedAt > topic.history.evictedThrough || membership.kept !== undefined) return
   membership.kept = new KeptReplay(client.nextReplay(), endedAt, true)
   client.awaitsEnd = true
+}
+
+/** Has a client sent a topic's state, which holds what came through this number, before what follows. */
+export function sendSnapshot(membership: Membership, through: number, snapshot: Encoded): void {
+  const { client } = membership
+  membership.kept = new KeptReplay(client.nextReplay(), through, false, snapshot)
+  awaitIt(membership.kept, client)
 }
 
 /** A client comes back at a position that it named: what it may not have got is sent again. */
@@ -123,7 +137,11 @@ function write(delivery: Delivery, client: Client, isLast: boolean): boolean {
   const events = waiting.flatMap((membership) => eventsOf(delivery, membership))
   // The newest of a key may be none of this client's meanwhile. Its position comes all the same.
   if (events.length === 0) events.push(heartbeatMessage({ event: delivery.infoEvent }))
-  for (const { kept } of waiting) kept!.sent(cursor)
+  for (const membership of waiting) {
+    membership.kept!.sent(cursor)
+    // A client that goes with its connection never names what it got of it.
+    if (client.transient && membership.kept!.snapshot !== undefined) membership.kept = undefined
+  }
   const written = connection!.write(
     Batch.withIds(events, (event) => (event === events.at(-1) ? id : undefined)),
   )
@@ -134,11 +152,13 @@ function write(delivery: Delivery, client: Client, isLast: boolean): boolean {
 /** The last values of a topic, what tells that some may be missing, and its end. */
 function eventsOf(delivery: Delivery, membership: Membership): Encoded[] {
   const { client, topic, kept } = membership
+  const { snapshot } = kept!
   // What is read again from a log has brought them.
   const isLeft = !kept!.comesLast || topic.history.lostThrough >= kept!.through
   const values = isLeft ? topic.keeping?.kept : undefined
-  const events: Encoded[] = valuesFor(membership, isLeft ? kept!.through : -1)
-  if (values?.lacks === true) {
+  const events: Encoded[] =
+    snapshot === undefined ? valuesFor(membership, isLeft ? kept!.through : -1) : [snapshot]
+  if (snapshot === undefined && values?.lacks === true) {
     delivery.lost(client, topic.name)
     events.push(delivery.errorMessage({ code: 'messages-lost', topic: topic.name }))
   }

@@ -87,11 +87,15 @@ function goOnUnasked(host: ResumeHost, opening: Opening, id: string): void {
   const { client } = opening
   const { acknowledged, cursor } = client
   if (acknowledged === Infinity) client.acknowledge(cursor)
-  for (const membership of client.sources()) {
+  const sources = client.sources()
+  const unshown = sources.filter(({ kept }) => kept?.snapshot !== undefined && !kept.waits)
+  for (const membership of sources) {
     const isOld = acknowledged < Infinity && membership.kept !== undefined
     if (isOld || acknowledged < 0) sendKept(membership, cursor)
   }
-  const unsure = client.sources().filter((membership) => membership.isUnsure(acknowledged, cursor))
+  const unsure = sources.filter((membership) => {
+    return unshown.includes(membership) || membership.isUnsure(acknowledged, cursor)
+  })
   tellLosses(host, opening, id, unsure)
 }
 
@@ -124,9 +128,10 @@ function greet(
 function resumeSubscriptions(client: Client, named: Position): void {
   for (const membership of client.sources()) {
     membership.doubt(client.cursor)
-    const isKept = client.owes(membership.topic.name)
+    const isLoaded = membership.kept?.snapshot !== undefined && membership.kept.waits
+    const isKept = isLoaded || client.owes(membership.topic.name)
     const since = membership.since
-    if (membership.mayLackKept(named)) sendKept(membership, since)
+    if (!isLoaded && membership.mayLackKept(named)) sendKept(membership, since)
     else resumeKept(membership, named)
     membership.resume(isKept ? new Position(named.number, named.tie) : named)
   }
@@ -139,12 +144,16 @@ function resumeSubscriptions(client: Client, named: Position): void {
  */
 function startAnew(host: ResumeHost, opening: Opening): void {
   const { client } = opening
-  client.greet(new Position(host.delivered))
+  const memberships = client.sources()
+  // What came since a snapshot was loaded follows it.
+  const loaded = memberships.flatMap(({ kept }) => {
+    return kept?.snapshot !== undefined && kept.waits ? [Math.floor(kept.through)] : []
+  })
+  client.greet(new Position(Math.min(host.delivered, ...loaded)))
   // It is told of all its topics.
   client.takeOwed()
   client.acknowledge(-1)
   const id = host.format(client.place)
-  const memberships = client.sources()
   for (const membership of memberships) {
     membership.startAnew(client.cursor)
     sendKept(membership, client.cursor)

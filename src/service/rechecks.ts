@@ -1,6 +1,8 @@
 import type { Client } from '../delivery/client.js'
 import type { Grant } from '../delivery/membership.js'
+import type { Payload } from '../driver.js'
 import { AuthenticationError } from '../errors.js'
+import type { AllowedSince } from '../allowance.js'
 import type { Clients } from './clients.js'
 import type { ClientRecords, LocalCommands } from './local-commands.js'
 import type { Rights, Visit } from './rights.js'
@@ -37,12 +39,19 @@ export interface RightsCommands {
   reconnect(which: Selector | undefined): Promise<Reconnected>
 }
 
+/** Loads the state of a topic for who sent a request; undefined where it has none. */
+export type Snapshots = (topic: string) => Promise<Payload | undefined>
+
 /** The topics that a request of `autoClient` is to have. They have been asked for. */
 export interface Plan {
   readonly wanted: readonly string[]
   /** Topics that it named, and may not have. */
   readonly forbidden: readonly string[]
   readonly grant: Grant
+  /** Since when each of `wanted` is allowed, in their order. */
+  readonly allowed?: readonly AllowedSince[] | undefined
+  /** Loads the state of a topic that the client is subscribed to. */
+  readonly snapshots?: Snapshots | undefined
   /** {@link Rights.epoch} when they were asked for. */
   readonly epoch: number
 }
@@ -135,7 +144,10 @@ export class Rechecks implements RightsCommands {
     await this.records?.save(client).catch((error: unknown) => void error)
   }
 
-  private async follow(client: Client, { wanted, forbidden, grant }: Plan): Promise<void> {
+  private async follow(
+    client: Client,
+    { wanted, forbidden, grant, snapshots }: Plan,
+  ): Promise<void> {
     for (const topic of forbidden) await this.withdraw(client, topic)
     for (const { topic, grant: earlier } of [...client.memberships]) {
       const replaced = earlier?.how === 'named' || earlier?.how === 'given'
@@ -144,6 +156,11 @@ export class Rechecks implements RightsCommands {
       }
     }
     const lacking = wanted.filter((topic) => client.membership(topic) === undefined)
-    await Promise.all(lacking.map((topic) => this.here.subscribe(client.id, topic, { grant })))
+    await Promise.all(
+      lacking.map((topic) => {
+        const snapshot = snapshots && (() => snapshots(topic))
+        return this.here.subscribe(client.id, topic, { grant, snapshot })
+      }),
+    )
   }
 }

@@ -1,6 +1,8 @@
 import type { Client } from '../delivery/client.js'
 import { callbackError } from '../errors.js'
 import type { Authorize } from '../options.js'
+import type { AllowedSince } from '../allowance.js'
+import { allowedSince } from '../allowance.js'
 import type { Turnstile } from './turnstile.js'
 
 /** Who came with a request, as `authorize` is told. */
@@ -17,7 +19,7 @@ export interface Visit {
  *
  * @param principal Who asked for the topic, if the visit's request has no user.
  */
-export type Rule = (topic: string, visit: Visit, principal: unknown) => Promise<boolean>
+export type Rule = (topic: string, visit: Visit, principal: unknown) => Promise<AllowedSince>
 
 /** How many topics of one client are asked for at once. */
 const AT_ONCE = 8
@@ -75,20 +77,19 @@ export class Rights {
   }
 
   /**
-   * Whether the Streamer's own `authorize` allows a topic.
+   * Whether the Streamer's own `authorize` allows a topic, and since when.
    *
    * @throws CallbackError, or what it throws that is meant for the client
    */
-  async allows(client: Client | undefined, topic: string, visit: Visit): Promise<boolean> {
+  async allows(client: Client | undefined, topic: string, visit: Visit): Promise<AllowedSince> {
     const { authorize } = this
-    if (authorize === undefined) return true
+    if (authorize === undefined) return -Infinity
     const of = client && { id: client.id, owner: client.owner }
     try {
       const answer = await this.authorizing.run(() =>
         authorize(visit.principal, topic, { client: of, request: visit.request }),
       )
-      // Another truthy value is most likely a mistake, such as a forgotten comparison.
-      return answer === true
+      return allowedSince(answer)
     } catch (error) {
       throw callbackError('authorize', error)
     }
@@ -100,7 +101,7 @@ export class Rights {
     const forbidden: string[] = []
     await inTurns(memberships, AT_ONCE, async ({ topic: { name }, grant }) => {
       const allowed =
-        (await this.allows(client, name, visit)) &&
+        (await this.allows(client, name, visit)) !== false &&
         (grant?.rule === undefined || (await this.stillGiven(client, name, visit, grant.rule)))
       if (!allowed) forbidden.push(name)
     })
@@ -118,7 +119,9 @@ export class Rights {
     const rule = this.rules.get(name)
     // Another server's middleware allowed it: what one of ours would allow may stay.
     const rules = rule === undefined ? [...this.rules.values()] : [rule]
-    for (const one of rules) if (await one(topic, visit, this.askers.get(client))) return true
+    for (const one of rules) {
+      if ((await one(topic, visit, this.askers.get(client))) !== false) return true
+    }
     return rules.length === 0
   }
 }

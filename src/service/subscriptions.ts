@@ -1,5 +1,5 @@
 import type { Client } from '../delivery/client.js'
-import type { Timers } from '../clock.js'
+import type { Clock, Timers } from '../clock.js'
 import type { Delivery } from '../delivery/delivery.js'
 import type { Driver, Payload } from '../driver.js'
 import {
@@ -10,16 +10,17 @@ import {
   TooManyTopicsError,
   UnifrostError,
 } from '../errors.js'
-import { sendKept } from '../delivery/kept-replay.js'
+import { sendKept, sendSnapshot } from '../delivery/kept-replay.js'
 import type { Grant, Membership } from '../delivery/membership.js'
 import { checkTopicName } from './names.js'
 import type { OptionCheck } from '../option-checks.js'
-import { checkOptions, count } from '../option-checks.js'
+import { checkOptions, count, isRecord } from '../option-checks.js'
 import type { Settings } from '../options.js'
 import type { Counters } from './stats.js'
 import type { LogPlace, Topic } from '../delivery/topic.js'
 import { checkPayload } from '../wire/messages.js'
-import { numberBefore } from '../wire/position.js'
+import type { Encoded } from '../wire/encode.js'
+import { numberBefore, Position } from '../wire/position.js'
 import type { Whose } from './refusals.js'
 import { Refusals } from './refusals.js'
 import { TopicRules } from './topic-rules.js'
@@ -37,6 +38,12 @@ export interface SubscribeOptions {
    * Send everything after this position first: a `Last-Event-ID` of this Streamer. What the history
    * no longer has is told by `messages-lost`. A position from before a restart counts as now.
    */
+  after?: string | undefined
+}
+
+/** A topic, and the position after which its messages are sent first: see {@link SubscribeOptions.after}. */
+export interface TopicAfter {
+  topic: string
   after?: string | undefined
 }
 
@@ -63,6 +70,20 @@ export interface JoinOptions extends SubscribeOptions {
    * of another log counts as now; so does null, which says that the former server could not tell.
    */
   since?: string | null | undefined
+  /** `after` reaches back to this time at the most, in milliseconds since 1970. */
+  allowedSince?: number | undefined
+  /**
+   * Loads the topic's state, which is sent first. It is called where the subscription is new and `after`
+   * does not bring everything. Undefined: there is none.
+   */
+  snapshot?: (() => Promise<Payload | undefined>) | undefined
+}
+
+/** A topic's state as the application has loaded it. */
+interface Snapshot {
+  readonly event: Encoded
+  /** What came through this number is in it. */
+  readonly through: number
 }
 
 /** What the subscriptions tell their Streamer. */
@@ -84,6 +105,7 @@ export class Subscriptions {
   /** What was taken from single clients, by their ids. */
   private readonly removals: Refusals
   private removedSincePosition = false
+  private readonly clock: Clock
 
   constructor(
     driver: Driver,
@@ -100,6 +122,7 @@ export class Subscriptions {
     this.rules = rules
     const { history, heartbeatInterval, clientTTL } = settings
     const life = rules.longest(history.maxAge) + heartbeatInterval + clientTTL
+    this.clock = timers.clock
     this.refusals = new Refusals(timers.clock, life)
     this.removals = new Refusals(timers.clock, life)
     this.topics = new Topics(driver, settings, timers, delivery, {
@@ -130,9 +153,13 @@ export class Subscriptions {
       await reaching
       if (client.end !== undefined) throw new NoClientError()
     }
+    const snapshot =
+      options.snapshot === undefined ? undefined : await this.load(client, name, options)
     const present = client.membership(name)
-    if (present === undefined && options.strict === true) this.checkPosition(client, name, options)
-    const membership = present ?? this.join(client, name, options)
+    if (present === undefined && options.strict === true && snapshot === undefined) {
+      this.checkPosition(client, name, options)
+    }
+    const membership = present ?? this.join(client, name, options, snapshot)
     // What was added lasts, also where an address names it. What the application subscribed is its own.
     if (options.grant?.how === 'added' && present?.grant !== undefined)
       present.grant = options.grant
@@ -278,13 +305,77 @@ export class Subscriptions {
     if (this.removals.since(idOf(client), name, position.cursorOf(name))) throw new PositionError()
   }
 
-  private join(client: Client, name: string, options: JoinOptions): Membership {
+  /**
+   * Loads a topic's state for a client that is to be subscribed. The topic is open meanwhile and nothing
+   * of the client waits. An example: everything through 9 has come when loading begins, 10 and 11 come
+   * meanwhile. The client is sent the state, then 10 and 11, then what follows.
+   *
+   * @throws SubscribeError, NoClientError, and what loading throws
+   */
+  private async load(
+    client: Client,
+    name: string,
+    options: JoinOptions,
+  ): Promise<Snapshot | undefined> {
+    const { snapshot } = options
+    if (snapshot === undefined || client.membership(name) !== undefined) return undefined
+    this.checkRoom(client)
+    const topic = this.topics.acquire(name, client)
+    topic.heldUntil = Math.max(topic.heldUntil, this.clock.now() + this.settings.clientTTL)
+    try {
+      await topic.opened
+    } catch (cause) {
+      throw cause instanceof UnifrostError ? cause : new SubscribeError(name, cause)
+    }
+    try {
+      this.delivery.flush()
+      if (this.brings(client, topic, options)) return undefined
+      const through = this.delivery.delivered
+      const payload = await snapshot()
+      if (client.end !== undefined) throw new NoClientError()
+      if (payload === undefined) return undefined
+      return { event: this.delivery.encodeSnapshot(name, payload), through }
+    } catch (error) {
+      this.topics.release(topic)
+      throw error
+    }
+  }
+
+  /** Whether a client has everything of a topic that goes on after a position. */
+  private brings(client: Client, topic: Topic, options: JoinOptions): boolean {
+    const { after, named = false } = options
+    if (after === undefined) return false
+    if (named && !this.delivery.vouchesFor(after)) return false
+    const begins = this.delivery.locate(after)?.cursorOf(topic.name)
+    if (begins === undefined || begins < topic.history.lostThrough) return false
+    if (!named) return true
+    const isTaken =
+      this.refusals.since(client, topic.name, begins) ||
+      this.removals.since(idOf(client), topic.name, begins)
+    const isReached = begins >= this.reachOf(topic, after, options)
+    return isReached && begins > topic.unheardThrough && !isTaken
+  }
+
+  /** @throws TooManyTopicsError if the client has all topics that it may have. */
+  private checkRoom(client: Client): void {
     if (client.totalTopics >= this.settings.maxTopics) {
       throw new TooManyTopicsError(this.settings.maxTopics)
     }
+  }
+
+  private join(
+    client: Client,
+    name: string,
+    options: JoinOptions,
+    snapshot?: Snapshot,
+  ): Membership {
+    this.checkRoom(client)
     const membership = this.member(client, name)
     membership.grant = options.grant
-    const older = this.place(membership, options)
+    const older =
+      snapshot === undefined
+        ? this.place(membership, options)
+        : this.placeBehind(membership, snapshot)
     if (membership.topic.endedAt !== undefined) this.tellOver(membership)
     this.holdBack(membership, older)
     return membership
@@ -292,7 +383,7 @@ export class Subscriptions {
 
   /** Puts a subscription at the place that the options name. @returns whether that is before now. */
   private place(membership: Membership, options: JoinOptions): boolean {
-    const { rewind, after, since, goesOn, named } = options
+    const { rewind, after, since, goesOn } = options
     const { topic } = membership
     // What the history has let go may be retained still.
     const isRewound = rewind !== undefined && rewind > 0
@@ -304,7 +395,7 @@ export class Subscriptions {
       const first = topic.history.at(Math.max(0, topic.history.length - rewind))
       if (first !== undefined) membership.replayFrom(numberBefore(first.number))
     } else if (after !== undefined) {
-      const position = this.placeOf(membership, after, named === true)
+      const position = this.placeOf(membership, after, options)
       if (position === undefined) {
         const older = membership.misplace()
         sendKept(membership, membership.since)
@@ -321,16 +412,39 @@ export class Subscriptions {
     return false
   }
 
+  /** A subscription gets a topic's state, and what has come since. */
+  private placeBehind(membership: Membership, { event, through }: Snapshot): boolean {
+    sendSnapshot(membership, through, event)
+    membership.replayFrom(through)
+    return true
+  }
+
   /** Where in the numbering a topic begins; undefined where that is not known, or not the client's. */
-  private placeOf({ client, topic }: Membership, after: string, named: boolean) {
+  private placeOf(membership: Membership, after: string, options: JoinOptions) {
+    const { client, topic } = membership
+    const { named = false } = options
     if (named && !this.delivery.vouchesFor(after)) return undefined
     const position = this.delivery.locate(after)
     if (!named || position === undefined) return position
     const begins = position.cursorOf(topic.name)
     const isHeard = begins > topic.unheardThrough
-    if (isHeard && !this.refusals.since(client, topic.name, begins)) return position
+    const counts = isHeard && !this.refusals.since(client, topic.name, begins)
+    const reach = this.reachOf(topic, after, options)
+    if (counts && begins >= reach) return position
+    // Where it has a stream already, it is told now.
+    if (client.greeted) this.tellMissing(membership)
     client.owe(topic.name)
-    return undefined
+    return counts ? new Position(reach) : undefined
+  }
+
+  /** After which number of a topic a position may bring messages at the earliest. */
+  private reachOf({ history }: Topic, after: string, { allowedSince }: JoinOptions): number {
+    const { messages } = this.settings.maxResume
+    const most = history.length > messages ? history.beforeLast(messages) : -1
+    if (allowedSince === undefined || allowedSince === -Infinity) return most
+    if (this.delivery.wasGivenOutAfter(after, allowedSince)) return most
+    const time = this.clock.now() - (Date.now() - allowedSince)
+    return Math.max(most, history.lastBefore(time))
   }
 
   /** Tells a client that it may have missed messages, where the delivery does not tell it by itself. */
@@ -466,4 +580,34 @@ export function checkSubscribeOptions(options: SubscribeOptions): void {
   if (options.rewind !== undefined && options.after !== undefined) {
     throw new OptionsError('subscribe takes rewind or after, not both.')
   }
+}
+
+/**
+ * Topics by their names, each with where it begins. Of two entries for one topic, the first one counts.
+ *
+ * @throws OptionsError
+ */
+export function topicsAfter(
+  topics: unknown,
+  options: SubscribeOptions,
+): Map<string, SubscribeOptions> {
+  const begins = new Map<string, SubscribeOptions>()
+  for (const entry of Array.isArray(topics) ? (topics as unknown[]) : [topics]) {
+    if (!isRecord(entry)) {
+      // What is no name is refused as one.
+      begins.set(entry as string, begins.get(entry as string) ?? options)
+      continue
+    }
+    const { topic, after, ...rest } = entry as Partial<TopicAfter>
+    const fault = Object.keys(rest)[0]
+    if (fault !== undefined) {
+      throw new OptionsError(
+        `subscribe takes a topic's name, or { topic, after }; it got ${fault}.`,
+      )
+    }
+    const own = after === undefined ? options : { ...options, after }
+    checkSubscribeOptions(own)
+    begins.set(topic as string, begins.get(topic as string) ?? own)
+  }
+  return begins
 }

@@ -165,7 +165,7 @@ export function topicMessage(
   encoding: Encoding,
   topic: string,
   payload: Payload,
-  id: string,
+  id?: string,
 ): Encoded {
   const named = isNamed(payload)
   const body = named ? payload.data : payload

@@ -2,6 +2,8 @@ import { hash, timingSafeEqual } from 'node:crypto'
 
 /** Positions of one slice of time are sealed as given out at its beginning. In milliseconds. */
 const SLICE = 10_000
+/** How much older than {@link Seal.ageOf} says a position may be, in milliseconds. */
+export const SEAL_SLACK = 2 * SLICE
 /** After so many slices, about 194 days, their names begin anew. */
 const SLICES = 36 ** 4
 const TAG_LENGTH = 7

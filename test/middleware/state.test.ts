@@ -10,6 +10,12 @@ import { listen } from './support/apps.js'
 
 const may = { authorize: (_user: unknown, topic: string) => topic !== 'secret' }
 
+/** What the application lets a page name: `a`, after the position that its address has. */
+function topicsIn(url: string) {
+  const after = new URL(url, 'http://page').searchParams.get('after') ?? undefined
+  return ['b', { topic: 'a', after }]
+}
+
 const expressApp = (streamer: Streamer): unknown => {
   const app = express()
   app.get('/data', (_request, response) => {
@@ -17,6 +23,7 @@ const expressApp = (streamer: Streamer): unknown => {
     response.json({})
   })
   app.use('/subscriptions', forExpress.subscriptions(streamer, may))
+  app.use('/clients', forExpress.clients(streamer, { topics: (req) => topicsIn(req.url) }))
   app.use(forExpress.autoClient(streamer, may), forExpress.unifrostExpress(streamer))
   return app
 }
@@ -25,8 +32,10 @@ const koaApp = (streamer: Streamer): unknown => {
   const app = new Koa()
   app.silent = true
   const change = forKoa.subscriptions(streamer, may)
+  const make = forKoa.clients(streamer, { topics: (ctx) => topicsIn(ctx.url) })
   app.use((ctx, next) => {
     if (ctx.path === '/subscriptions') return change(ctx, next)
+    if (ctx.path === '/clients') return make(ctx, next)
     if (ctx.path !== '/data') return next()
     forKoa.setPosition(streamer, ctx)
     ctx.body = {}
@@ -112,6 +121,50 @@ describe.each([
     expect([status, new Set(body.added as string[])]).toEqual([200, new Set(['a', 'b'])])
     await stream.next('meanwhile', (event) => event.data === 'meanwhile')
     expect([data(stream, 'a'), lost(stream)]).toEqual([['meanwhile'], []])
+  })
+
+  const make = async (query: string) => {
+    const answer = await fetch(`${url}/clients?${query}`, { method: 'POST' })
+    return { status: answer.status, body: (await answer.json()) as Record<string, unknown> }
+  }
+
+  test('has a client made whose topic begins after the position', async () => {
+    await open('topic=a')
+    const at = await position()
+    memory.publish('a', 'meanwhile')
+    const { status, body } = await make(after(at))
+    expect([status, body.topics]).toEqual([201, ['b', 'a']])
+    const stream = await open(`id=${body.client_id as string}`)
+    memory.publish('b', 'later')
+    await stream.next('later', (event) => event.data === 'later')
+    expect([data(stream, 'a'), lost(stream)]).toEqual([['meanwhile'], []])
+  })
+
+  test('has no client made by a position that is nonsense', async () => {
+    const { status, body } = await make(after('nonsense'))
+    expect([status, body.error]).toMatchObject([400, { code: 'ERR_UNIFROST_POSITION' }])
+    expect(streamer.totalClients).toBe(0)
+  })
+
+  test('is subscribed by the application to topics with positions of their own', async () => {
+    await open('topic=a&topic=b')
+    const [first, id] = [streamer.position(), 'c']
+    memory.publish('a', 'a1')
+    memory.publish('b', 'b1')
+    const second = streamer.position()
+    memory.publish('b', 'b2')
+    await streamer.newCustomClient(id)
+    await streamer.subscribe(id, [{ topic: 'a', after: first }, { topic: 'b', after: second }, 'c'])
+    const stream = await open('id=c')
+    memory.publish('c', 'c1')
+    await stream.next('c1', (event) => event.data === 'c1')
+    expect([data(stream, 'a'), data(stream, 'b'), lost(stream)]).toEqual([['a1'], ['b2'], []])
+    const wrong = [{ topic: 'd', from: first }, { topic: 'd', after: 7 }, { after: first }]
+    for (const entry of wrong) {
+      await expect(streamer.subscribe(id, entry as never)).rejects.toThrow(/topic|position/i)
+    }
+    const forAll = streamer.subscribe({ owner: 'o' }, [{ topic: 'a', after: first }] as never)
+    await expect(forAll).rejects.toThrow('for one client')
   })
 
   test.each(['nonsense', 'made up'])('is refused a position that is %s', async (kind) => {

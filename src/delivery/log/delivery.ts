@@ -27,7 +27,6 @@ import { LogTopicHistory } from './topic-history.js'
 export class LogDelivery extends Delivery {
   declare protected readonly numbering: LogNumbering
   private readonly logReplay: LogReplay
-  private readonly positionLife: number
   /** What a client would name of a log that was made anew, until it was sent frame `until`. */
   private readonly outdated = new WeakMap<Client, { position: string; until: number }>()
   /** Topics that wait for the others which an entry goes to: nobody is given a part of it. */
@@ -38,7 +37,6 @@ export class LogDelivery extends Delivery {
     parts: DeliveryParts,
   ) {
     super(parts, new LogNumbering(log, parts.secret))
-    this.positionLife = parts.positionLife
     this.logReplay = new LogReplay(log, this.timers, this)
   }
 
@@ -131,11 +129,6 @@ export class LogDelivery extends Delivery {
     this.broadcast.advance(position)
   }
 
-  override vouchesFor(position: string): boolean {
-    const age = this.numbering.ageOf(position)
-    return age !== undefined && age <= this.positionLife
-  }
-
   override reach(position: string): Promise<unknown> | undefined {
     this.flush()
     const number = this.parse(position)?.number ?? 0
@@ -179,7 +172,9 @@ export class LogDelivery extends Delivery {
     return known ? super.positionOf(client) : outdated.position
   }
 
-  override sinceOf({ client, since, replay, isUncertain }: LogMembership): string | null {
+  override sinceOf({ client, since, replay, isUncertain, kept }: LogMembership): string | null {
+    // Another server has not loaded it.
+    if (kept?.snapshot !== undefined) return null
     // Another server goes on with the replay that the client's position names, and with no other.
     const isNamed = replay === undefined || replay.serial === client.marked?.serial
     return isNamed && !isUncertain ? this.numbering.format(since) : null
