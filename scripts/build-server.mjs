@@ -24,9 +24,10 @@ export async function buildServer(root, outDir) {
     logLevel: 'warning',
     banner: { js: '#!/usr/bin/env node' },
     define: { UNIFROST_VERSION: JSON.stringify(manifest.version) },
-    // What is installed beside it: the two dependencies, and the broker's library of the user's.
+    // What is installed beside it: the two dependencies, and the broker's library of the user's. The server
+    // measures by itself, so prom-client is inside, with the package that it loads.
     external: Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }).filter(
-      (name) => name !== 'prom-client',
+      (name) => name !== 'prom-client' && name !== '@opentelemetry/api',
     ),
   })
   await chmod(outfile, 0o755)
