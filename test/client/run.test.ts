@@ -9,6 +9,8 @@ import { serve } from '../support/http-server.js'
 import type { Served } from '../support/http-server.js'
 import { until } from '../support/until.js'
 
+jest.setTimeout(60_000)
+
 let served: Served
 let answers: Runs
 let live: Live
