@@ -170,7 +170,15 @@ const others = new Set([
   // The browser's half is small, and checks names only: `client/client.test.ts`.
   'client connect',
   'client/fetch FetchEventSource',
-  ...['react Live', 'react useStatus', 'react useTopic', 'vue useStatus', 'vue useTopic'],
+  ...[
+    'react Live',
+    'react useLive',
+    'react useRun',
+    'react useStatus',
+    'react useTopic',
+    'vue useStatus',
+    'vue useTopic',
+  ],
   ...['svelte statusStore', 'svelte topicStore', 'solid useStatus', 'solid useTopic'],
   // Its `waitUntil` may be null, as in resumable-stream: `runs/resumable-stream.test.ts`.
   'runs/resumable-stream createResumableStreamContext',
