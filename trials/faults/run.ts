@@ -103,3 +103,5 @@ try {
 } finally {
   await Promise.all(running.map((broker) => broker.stop()))
 }
+// Left to end by itself, Node 20 may spin for ever over a pipe of tsx's compiler that has ended.
+process.exit()

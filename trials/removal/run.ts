@@ -49,3 +49,5 @@ const parts: Parts = {
 }
 
 conclude(await runParts(parts, namesOf(parts, values.only)))
+// Left to end by itself, Node 20 may spin for ever over a pipe of tsx's compiler that has ended.
+process.exit()

@@ -133,3 +133,5 @@ try {
 } finally {
   await engine.stop()
 }
+// Left to end by itself, Node 20 may spin for ever over a pipe of tsx's compiler that has ended.
+process.exit()

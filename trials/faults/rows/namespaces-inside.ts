@@ -153,3 +153,5 @@ try {
 } finally {
   await stage.strike()
 }
+// Left to end by itself, Node 20 may spin for ever over a pipe of tsx's compiler that has ended.
+process.exit()
