@@ -16,29 +16,16 @@ import morgan from 'morgan'
 import onFinished from 'on-finished'
 import responseTime from 'response-time'
 import request from 'supertest'
-import type { MemoryDriver } from 'unifrost'
 import { memoryDriver, Streamer } from 'unifrost'
 import * as forExpress from 'unifrost/express'
 import * as forKoa from 'unifrost/koa'
 import { openEvents } from '../support/event-stream.js'
 import { until } from '../support/until.js'
-import { listen } from './support/apps.js'
+import { stageForEach } from './support/stage.js'
 
 /** Streams in the company that they have in real applications: one after the other, and all at once. */
 
-let driver: MemoryDriver
-let streamer: Streamer
-let running: Awaited<ReturnType<typeof listen>> | undefined
-
-beforeEach(() => {
-  driver = memoryDriver()
-  streamer = new Streamer(driver)
-})
-afterEach(async () => {
-  await streamer.close()
-  await running?.close()
-  running = undefined
-})
+const stage = stageForEach()
 
 type Use = express.RequestHandler
 
@@ -132,8 +119,8 @@ const company: [string, () => Use][] = [
 const onExpress = (factory: () => express.Express, all: Use[]): unknown => {
   const app = factory()
   for (const one of all) app.use(one)
-  app.use(forExpress.autoClient(streamer, { topics: ['news'] }))
-  return app.use(forExpress.unifrostExpress(streamer))
+  app.use(forExpress.autoClient(stage.streamer, { topics: ['news'] }))
+  return app.use(forExpress.unifrostExpress(stage.streamer))
 }
 
 const onKoa = (Factory: new () => Koa): unknown => {
@@ -149,8 +136,8 @@ const onKoa = (Factory: new () => Koa): unknown => {
   app.use(koaCors())
   app.use(compress({ threshold: 0 }))
   app.use(bodyParser())
-  const auto = forKoa.autoClient(streamer, { topics: ['news'] })
-  const events = forKoa.unifrostKoa(streamer)
+  const auto = forKoa.autoClient(stage.streamer, { topics: ['news'] })
+  const events = forKoa.unifrostKoa(stage.streamer)
   app.use((ctx) => auto(ctx, async () => void (await events(ctx, () => Promise.resolve()))))
   return app.callback()
 }
@@ -187,14 +174,14 @@ const builds: [string, () => unknown][] = [
 test.each(builds)(
   '%s: 10 of 10 events, at once, in order, to a clean end',
   async (_name, build) => {
-    running = await listen(build() as never)
-    const stream = await openEvents(running.url)
+    const url = await stage.serve(build())
+    const stream = await openEvents(url)
     await stream.arrived('the first message', 'client_id')
     for (let i = 1; i <= 10; i++) {
-      driver.publish('news', `message ${i}`)
+      stage.driver.publish('news', `message ${i}`)
       await stream.arrived(`message ${i}`, `message ${i}\n`)
     }
-    await streamer.close()
+    await stage.streamer.close()
     await stream.end()
     const events = stream.events.filter(({ event }) => event === 'news')
     expect(events.map(({ data }) => data)).toEqual(
@@ -212,21 +199,21 @@ test.each([
 ])(
   'behind a write that %s, a reader that stalls is not written to for ever',
   async (_what, use) => {
-    await streamer.close()
-    streamer = new Streamer((driver = memoryDriver()), { slowClientTimeout: 60_000 })
-    running = await listen(onExpress(express, [noCache, use]) as never)
-    const stream = await openEvents(running.url)
+    await stage.streamer.close()
+    stage.streamer = new Streamer((stage.driver = memoryDriver()), { slowClientTimeout: 60_000 })
+    const url = await stage.serve(onExpress(express, [noCache, use]))
+    const stream = await openEvents(url)
     await stream.arrived('the first message', 'client_id')
     stream.pause()
     const large = Buffer.alloc(1_000_000, 'x')
     await until('the connection to stall', () => {
-      driver.publish('news', large)
-      return streamer.stats().stalled.connections === 1
+      stage.driver.publish('news', large)
+      return stage.streamer.stats().stalled.connections === 1
     })
-    driver.publish('news', 'the last')
+    stage.driver.publish('news', 'the last')
     stream.resume()
     await stream.arrived('the last', 'the last\n')
-    expect(streamer.stats().stalled.connections).toBe(0)
+    expect(stage.streamer.stats().stalled.connections).toBe(0)
   },
 )
 
@@ -243,7 +230,7 @@ describe('a log-out while a stream is open', () => {
     app.post('/logout', (incoming, response, next) => {
       incoming.session.destroy((error) => {
         if (error) next(error)
-        else void streamer.revoke('alice').then(() => response.json({}))
+        else void stage.streamer.revoke('alice').then(() => response.json({}))
       })
     })
     app.get('/me', (incoming, response) => {
@@ -252,8 +239,8 @@ describe('a log-out while a stream is open', () => {
     const options = {
       principal: (incoming: express.Request) => (incoming.session as { user?: string }).user,
     }
-    app.use('/events', forExpress.autoClient(streamer, { topics: ['news'], ...options }))
-    return app.use('/events', forExpress.unifrostExpress(streamer, options))
+    app.use('/events', forExpress.autoClient(stage.streamer, { topics: ['news'], ...options }))
+    return app.use('/events', forExpress.unifrostExpress(stage.streamer, options))
   }
 
   async function login(url: string): Promise<Record<string, string>> {
@@ -262,34 +249,34 @@ describe('a log-out while a stream is open', () => {
   }
 
   test('is not undone by the session that the stream was opened with', async () => {
-    running = await listen(build() as never)
-    const cookie = await login(running.url)
-    const stream = await openEvents(`${running.url}/events`, cookie)
+    const url = await stage.serve(build())
+    const cookie = await login(url)
+    const stream = await openEvents(`${url}/events`, cookie)
     await stream.arrived('the first message', 'client_id')
-    await request(running.url).post('/logout').set(cookie)
+    await request(url).post('/logout').set(cookie)
     await stream.end()
-    expect((await request(running.url).get('/me').set(cookie)).body).toEqual({ user: null })
+    expect((await request(url).get('/me').set(cookie)).body).toEqual({ user: null })
   })
 
   test('a session that was not destroyed is still there when its stream has ended', async () => {
-    running = await listen(build() as never)
-    const cookie = await login(running.url)
-    const stream = await openEvents(`${running.url}/events`, cookie)
+    const url = await stage.serve(build())
+    const cookie = await login(url)
+    const stream = await openEvents(`${url}/events`, cookie)
     await stream.arrived('the first message', 'client_id')
-    await streamer.close()
+    await stage.streamer.close()
     await stream.end()
-    expect((await request(running.url).get('/me').set(cookie)).body).toEqual({ user: 'alice' })
+    expect((await request(url).get('/me').set(cookie)).body).toEqual({ user: 'alice' })
   })
 
   test('a store that fails at the end does not keep the stream open, and is not written to', async () => {
     const store = new session.MemoryStore()
-    running = await listen(build(store) as never)
-    const cookie = await login(running.url)
-    const stream = await openEvents(`${running.url}/events`, cookie)
+    const url = await stage.serve(build(store))
+    const cookie = await login(url)
+    const stream = await openEvents(`${url}/events`, cookie)
     await stream.arrived('the first message', 'client_id')
     const written = jest.spyOn(store, 'set')
     store.get = (_id, callback) => callback(new Error('away'))
-    await streamer.close()
+    await stage.streamer.close()
     await stream.end()
     expect(written).not.toHaveBeenCalled()
   })

@@ -11,36 +11,25 @@ import Koa from 'koa'
 import Koa2 from 'koa2'
 import compress from 'koa-compress'
 import onHeaders from 'on-headers'
-import type { MemoryDriver } from 'unifrost'
-import { memoryDriver, Streamer } from 'unifrost'
 import { autoClient, unifrostExpress } from 'unifrost/express'
 import * as forKoa from 'unifrost/koa'
 import { parseEvents } from '../support/event-stream.js'
 import { until } from '../support/until.js'
-import { listen } from './support/apps.js'
+import { stageForEach } from './support/stage.js'
 
 /** Every event arrives at once, behind each compressor that is in use, at its defaults and at its worst. */
 
-let driver: MemoryDriver
-let streamer: Streamer
-let running: Awaited<ReturnType<typeof listen>> | undefined
-
-beforeEach(() => {
-  driver = memoryDriver()
-  streamer = new Streamer(driver)
-})
-afterEach(async () => {
-  await streamer.close()
-  await running?.close()
-  running = undefined
-})
+const stage = stageForEach()
 
 type Use = express.RequestHandler
 
 const onExpress = (factory: () => express.Express, ...before: Use[]) => {
   const app = factory()
   for (const middleware of before) app.use(middleware)
-  return app.use(autoClient(streamer, { topics: ['news'] }), unifrostExpress(streamer)) as unknown
+  return app.use(
+    autoClient(stage.streamer, { topics: ['news'] }),
+    unifrostExpress(stage.streamer),
+  ) as unknown
 }
 
 /** Takes `no-transform` away when the headers are sent. */
@@ -52,8 +41,8 @@ const noStore: Use = (_request, response, next) => {
 const onKoa = (Factory: new () => Koa, ...before: Koa.Middleware[]) => {
   const app = new Factory()
   for (const middleware of before) app.use(middleware)
-  const auto = forKoa.autoClient(streamer, { topics: ['news'] })
-  const events = forKoa.unifrostKoa(streamer)
+  const auto = forKoa.autoClient(stage.streamer, { topics: ['news'] })
+  const events = forKoa.unifrostKoa(stage.streamer)
   app.use((ctx) => auto(ctx, async () => void (await events(ctx, () => Promise.resolve()))))
   return app.callback() as unknown
 }
@@ -157,28 +146,28 @@ describe.each<[string, isCompressed: boolean, () => unknown]>([
   ],
 ])('behind %s', (_name, isCompressed, build) => {
   test.each(both)('10 of 10 events arrive at once, in order, for %s', async (accept) => {
-    running = await listen(build() as never)
-    const stream = await open(running.url, accept)
+    const url = await stage.serve(build())
+    const stream = await open(url, accept)
     for (let i = 1; i <= 10; i++) {
-      driver.publish('news', `message ${i}`)
+      stage.driver.publish('news', `message ${i}`)
       await stream.arrived(`message ${i}\n`)
     }
     expect(stream.encoding === undefined || stream.encoding === 'identity').toBe(!isCompressed)
-    await streamer.close()
+    await stage.streamer.close()
     await until('the end', () => stream.ended)
     const events = parseEvents(stream.text).filter(({ event }) => event === 'news')
     expect(events.map(({ data }) => data)).toEqual(
       Array.from({ length: 10 }, (_, i) => `message ${i + 1}`),
     )
     expect(stream.text).toContain('Client closed')
-    await until('the room to be free', () => streamer.totalClients === 0)
+    await until('the room to be free', () => stage.streamer.totalClients === 0)
   })
 
   test('a large backlog arrives whole', async () => {
-    running = await listen(build() as never)
-    const stream = await open(running.url, 'gzip')
+    const url = await stage.serve(build())
+    const stream = await open(url, 'gzip')
     const part = Array.from({ length: 2_000 }, (_, i) => `${Math.sin(i)}`).join()
-    for (let i = 0; i < 60; i++) driver.publish('news', `${i}:${part}`)
+    for (let i = 0; i < 60; i++) stage.driver.publish('news', `${i}:${part}`)
     await stream.arrived(`\ndata: 59:${part}\n`)
     expect(parseEvents(stream.text).filter(({ event }) => event === 'news')).toHaveLength(60)
   })

@@ -1,30 +1,18 @@
-import type { MemoryDriver } from 'unifrost'
-import { memoryDriver, Streamer } from 'unifrost'
 import request from 'supertest'
 import { openEvents } from '../support/event-stream.js'
 import type { App } from './support/apps.js'
-import { apps, listen } from './support/apps.js'
+import { apps } from './support/apps.js'
+import { stageForEach } from './support/stage.js'
 
 const [express, koa] = ['express 5', 'koa 3'].map((name) => apps.find((app) => app.name === name)!)
 
 describe.each([express, koa] as App[])('$name', ({ build }) => {
-  let driver: MemoryDriver
-  let streamer: Streamer
-  let running: Awaited<ReturnType<typeof listen>> | undefined
-
-  beforeEach(() => {
-    driver = memoryDriver()
-    streamer = new Streamer(driver)
-  })
-  afterEach(async () => {
-    await streamer.close()
-    await running?.close()
-    running = undefined
-  })
+  const stage = stageForEach()
 
   async function start(): Promise<string> {
-    running = await listen(build({ streamer, auto: {}, allow: () => true, maxBodyBytes: 65_536 }))
-    return running.url
+    return stage.serve(
+      build({ streamer: stage.streamer, auto: {}, allow: () => true, maxBodyBytes: 65_536 }),
+    )
   }
 
   test.each([
@@ -45,7 +33,7 @@ describe.each([express, koa] as App[])('$name', ({ build }) => {
           message: expect.stringContaining('?topic=a&topic=b') as string,
         },
       })
-      expect(streamer.stats()).toMatchObject({ clients: 0, topics: 0 })
+      expect(stage.streamer.stats()).toMatchObject({ clients: 0, topics: 0 })
     },
   )
 
@@ -67,12 +55,12 @@ describe.each([express, koa] as App[])('$name', ({ build }) => {
     /** Which of three messages a client gets that is to come back behind the second. */
     async function after(query: (position: string) => string, header = ''): Promise<string[]> {
       const url = await start()
-      const { id } = await streamer.newClient()
-      await streamer.subscribe(id, 'a')
+      const { id } = await stage.streamer.newClient()
+      await stage.streamer.subscribe(id, 'a')
       const first = await openEvents(`${url}/events?id=${id}`)
       const seen: string[] = []
       for (const text of ['one', 'two', 'three']) {
-        driver.publish('a', text)
+        stage.driver.publish('a', text)
         seen.push((await first.next(text, ({ data }) => data === text)).id)
       }
       first.drop()
